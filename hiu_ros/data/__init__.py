@@ -1,0 +1,1 @@
+"""Sample type, data set loaders and the render bank."""

@@ -1,0 +1,1 @@
+"""Cameras, crops, rotations, rasterising and metric placement."""

@@ -1,0 +1,1 @@
+"""What a hand is: skeleton, parametric model, template assets (torch, NumPy)."""

@@ -1,0 +1,1 @@
+"""The HIU network: an image crop of a hand in, maps and hand parameters out."""

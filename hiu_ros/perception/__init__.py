@@ -1,0 +1,1 @@
+"""A camera frame in, hands out; no ROS."""
