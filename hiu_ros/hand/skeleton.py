@@ -1,6 +1,6 @@
 """The one table of a hand's keypoints, joints and bones.
 
-Keypoints follow the FreiHAND order (wrist, then thumb to pinky, base to tip), joints the MANO order
+Keypoints follow the FreiHAND order (wrist, thumb to pinky, base to tip), joints the MANO order
 (wrist, index, middle, pinky, ring, thumb; three each). `HandKeypoints.msg` repeats the keypoint
 indices as constants; a test compares both.
 """
@@ -39,7 +39,7 @@ JOINT_COUNT: Final = len(JOINT_NAMES)
 #: Parent joint of each MANO joint; the wrist has none (-1).
 JOINT_PARENTS: Final = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 
-#: Keypoint k is row KEYPOINTS_FROM_JOINTS[k] of [16 joints; thumb, index, middle, ring, pinky tip].
+#: Keypoint k is this row of [16 joints; tips of thumb, index, middle, ring, pinky].
 KEYPOINTS_FROM_JOINTS: Final = (
     0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20,
 )
