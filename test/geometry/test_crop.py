@@ -1,0 +1,123 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.geometry.crop import Crop
+
+CROPS = [
+    Crop((40.0, 30.0), 50.0, 0.0, False, 64),
+    Crop((12.5, 60.25), 33.0, 0.7, False, 48),
+    Crop((40.0, 30.0), 50.0, 0.0, True, 64),
+    Crop((100.0, -5.0), 200.0, -2.1, True, 31),
+]
+
+
+@pytest.mark.parametrize('crop', CROPS)
+def test_to_image_undoes_to_crop(crop):
+    points = np.random.default_rng(0).uniform(-50, 200, (5, 7, 2))
+    np.testing.assert_allclose(crop.to_image(crop.to_crop(points)), points, atol=1e-9)
+
+
+@pytest.mark.parametrize('crop', CROPS)
+def test_centre_lies_in_the_middle(crop):
+    middle = (crop.resolution - 1) / 2
+    np.testing.assert_allclose(crop.to_crop(np.array(crop.centre)), [middle, middle], atol=1e-9)
+
+
+def test_formula_of_the_contract():
+    crop = Crop((10.0, 20.0), 40.0, 0.3, True, 80)
+    point = np.array([17.0, 11.0])
+    cosine, sine = math.cos(0.3), math.sin(0.3)
+    x, y = 2.0 * np.array([[cosine, -sine], [sine, cosine]]) @ (point - [10.0, 20.0]) + 39.5
+    np.testing.assert_allclose(crop.to_crop(point), [79 - x, y])
+
+
+def test_mirrored_twin_shows_the_reversed_picture():
+    image = np.random.default_rng(1).integers(0, 255, (80, 90, 3), dtype=np.uint8)
+    plain = Crop((40.0, 35.0), 48.0, 0.4, False, 48).extract(image)
+    mirrored = Crop((40.0, 35.0), 48.0, 0.4, True, 48).extract(image)
+    difference = np.abs(plain[:, ::-1].astype(int) - mirrored.astype(int))
+    assert difference.max() <= 8 and difference.mean() < 1.0
+
+
+def test_unscaled_cut_at_whole_pixels_is_the_image_itself():
+    image = np.random.default_rng(2).integers(0, 255, (60, 70, 3), dtype=np.uint8)
+    picture = Crop((24.5, 29.5), 32.0, 0.0, False, 32).extract(image)
+    np.testing.assert_array_equal(picture, image[14:46, 9:41])
+
+
+@pytest.mark.parametrize('size', [60.0, 300.0, 640.0])
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_a_dot_is_found_where_to_crop_says(size, mirrored):
+    image = np.zeros((700, 700), np.uint8)
+    dot = (330, 362)
+    cv2.circle(image, dot, max(3, int(size / 30)), 255, -1)
+    crop = Crop((340.0, 350.0), size, 0.5, mirrored, 64)
+    picture = crop.extract(image).astype(float)
+    rows, columns = np.mgrid[:64, :64]
+    centroid = np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
+    np.testing.assert_allclose(centroid, crop.to_crop(np.array(dot)), atol=0.1)
+
+
+def test_shrinking_averages_instead_of_skipping():
+    stripes = np.zeros((512, 512), np.uint8)
+    stripes[:, ::2] = 200
+    picture = Crop((255.5, 255.5), 512.0, 0.0, False, 64).extract(stripes)
+    assert np.abs(picture.astype(int) - 100).max() <= 2
+
+
+def test_borders():
+    image = np.full((20, 20, 3), 90, np.uint8)
+    crop = Crop((0.0, 0.0), 40.0, 0.0, False, 40)
+    assert crop.extract(image)[0, 0].tolist() == [0, 0, 0]
+    assert crop.extract(image, border='replicate')[0, 0].tolist() == [90, 90, 90]
+    with pytest.raises(ValueError, match='border'):
+        crop.extract(image, border='wrap')
+
+
+def test_nearest_invents_no_labels():
+    labels = np.zeros((200, 200), np.uint8)
+    labels[60:140, 60:140] = 7
+    picture = Crop((100.0, 100.0), 180.0, 0.3, False, 40).extract(labels, nearest=True)
+    assert set(np.unique(picture)) == {0, 7}
+
+
+def test_around_keypoints_is_centred_and_scaled():
+    points = np.array([[10.0, 20.0], [50.0, 30.0], [30.0, 28.0], [np.nan, 3.0]])
+    crop = Crop.around_keypoints(points, scale=1.5, resolution=96)
+    assert crop.centre == (30.0, 25.0)
+    assert crop.size == pytest.approx(60.0)
+    inside = crop.to_crop(points[:3])
+    assert inside.min() >= 0 and inside.max() <= 95
+
+
+def test_around_box():
+    crop = Crop.around_box(np.array([10, 20, 40, 60]), scale=2.0, resolution=50)
+    assert crop.centre == (30.0, 50.0) and crop.size == 120.0
+
+
+def test_paste_brings_a_mask_back():
+    mask = np.zeros((120, 160), np.uint8)
+    cv2.ellipse(mask, (80, 60), (30, 18), 20, 0, 360, 255, -1)
+    crop = Crop((78.0, 62.0), 90.0, 0.9, True, 128)
+    back = crop.paste(crop.extract(mask), 120, 160)
+    both = np.logical_and(back > 127, mask > 127).sum()
+    assert both / np.logical_or(back > 127, mask > 127).sum() > 0.97
+
+
+@pytest.mark.parametrize('arguments', [
+    ((np.nan, 0.0), 10.0), ((0.0, 0.0), 0.0), ((0.0, 0.0), float('inf')), ((0.0,), 10.0),
+    ((0.0, 0.0), 10.0, float('nan')), ((0.0, 0.0), 10.0, 0.0, False, 0),
+])
+def test_impossible_crops_are_refused(arguments):
+    with pytest.raises(ValueError, match='crop'):
+        Crop(*arguments)
+
+
+def test_keypoints_on_one_point_are_refused():
+    with pytest.raises(ValueError, match='size'):
+        Crop.around_keypoints(np.ones((21, 2)))
+    with pytest.raises(ValueError, match='two finite'):
+        Crop.around_keypoints(np.full((21, 2), np.nan))
