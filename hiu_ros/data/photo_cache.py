@@ -1,0 +1,112 @@
+"""The photo cache: crops, masks, trust and fitted meshes of labelled photos, ready for training.
+
+`python -m hiu_ros.data.photo_cache PHOTOS OUT` builds it. Every stage can be interrupted and goes
+on where it stopped; what is there already can be used meanwhile.
+
+    crops.npy   (N, S, S, 3) uint8 BGR, unrotated, unmirrored squares about the labelled hands
+    mask.npy    (N, S, S) uint8, 255 hand and 0 not, meaningful where mask_ok
+    labels.npz  keypoints (N, 21, 2) crop pixels, keypoints_m (N, 21, 3) metres, camera axes,
+                side (N,) 0 left 1 right, side_score, set (index into sets), split (0 train,
+                1 val), photo (index into files), hand (index within the photo), crop_centre
+                (N, 2) and crop_size (N,) image pixels; mask_ok, trust 0..1; and of the fitted
+                RIGHT hand (left hands: of the mirrored crop) pose (N, 16, 3), shape (N, 10),
+                camera (N, 3), residual_px relative to the hand's size, fit_ok
+    statistics.json  what was kept and dropped, and why, per set
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from hiu_ros.data.photos import SIDES, SPLITS, PhotoFolder
+from hiu_ros.geometry.crop import Crop
+
+CROP_PIXELS = 192
+CROP_SCALE = 2.2
+STAGES = ('crops', 'trust', 'fits', 'masks')
+MASK_TODO, MASK_OK = 0, 1
+
+
+def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of a cache's labels.npz. Raises FileNotFoundError where there is no cache."""
+    path = Path(cache) / 'labels.npz'
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is missing; build the cache with '
+                                f'`python -m hiu_ros.data.photo_cache PHOTOS {cache}`')
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def write_labels(cache: str | Path, labels: dict[str, np.ndarray]) -> None:
+    """Replace labels.npz in one step, so that a reader never meets half of it."""
+    target = Path(cache) / 'labels.npz'
+    partial = target.with_name('labels.partial.npz')
+    np.savez(partial, **labels)
+    os.replace(partial, target)
+
+
+def build_crops(photos: PhotoFolder, cache: Path) -> None:
+    """Write crops.npy and labels.npz; masks, fits and trust are blank until their stage."""
+    cache.mkdir(parents=True, exist_ok=True)
+    hands = list(photos.hands())
+    count, sets = len(hands), photos.sets
+    labels = {
+        'keypoints': np.zeros((count, 21, 2), np.float32),
+        'keypoints_m': np.array([hand.keypoints_m for *_, hand in hands], np.float32),
+        'side': np.array([SIDES.index(hand.side) for *_, hand in hands], np.int8),
+        'side_score': np.array([hand.side_score for *_, hand in hands], np.float32),
+        'set': np.array([sets.index(photo.set) for *_, photo, _ in hands], np.int16),
+        'split': np.array([SPLITS.index(photo.split) for *_, photo, _ in hands], np.int8),
+        'photo': np.array([index for index, *_ in hands], np.int32),
+        'hand': np.array([number for _, number, *_ in hands], np.int16),
+        'crop_centre': np.zeros((count, 2), np.float32),
+        'crop_size': np.zeros(count, np.float32),
+        'sets': np.array(sets),
+        'files': np.array([photo.file for photo in photos]),
+        'mask_ok': np.zeros(count, bool),
+        'trust': np.ones(count, np.float32),
+        'pose': np.zeros((count, 16, 3), np.float32),
+        'shape': np.zeros((count, 10), np.float32),
+        'camera': np.zeros((count, 3), np.float32),
+        'residual_px': np.full(count, np.inf, np.float32),
+        'fit_ok': np.zeros(count, bool),
+    }
+    partial = cache / 'crops.partial.npy'
+    crops = open_memmap(partial, 'w+', np.uint8, (count, CROP_PIXELS, CROP_PIXELS, 3))
+    image, current = None, -1
+    for row, (index, _, photo, hand) in enumerate(tqdm(hands, 'crops', mininterval=5)):
+        if index != current:
+            image, current = photos.read_image(photo), index
+        crop = Crop.around_keypoints(hand.keypoints_px, CROP_SCALE, CROP_PIXELS)
+        crops[row] = crop.extract(image)
+        labels['keypoints'][row] = crop.to_crop(hand.keypoints_px)
+        labels['crop_centre'][row], labels['crop_size'][row] = crop.centre, crop.size
+    crops.flush()
+    open_memmap(cache / 'mask.npy', 'w+', np.uint8, (count, CROP_PIXELS, CROP_PIXELS)).flush()
+    np.save(cache / 'mask_state.npy', np.zeros(count, np.uint8))
+    write_labels(cache, labels)
+    os.replace(partial, cache / 'crops.npy')
+
+
+def main() -> None:
+    """Build a cache from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('photos', type=Path, help='folder with labels.jsonl')
+    parser.add_argument('cache', type=Path, help='folder to write')
+    parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
+    parser.add_argument('--again', action='store_true', help='redo the stages given')
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    photos = PhotoFolder(arguments.photos)
+    cache = arguments.cache
+    if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
+        build_crops(photos, cache)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,142 @@
+"""Folders of labelled hand photographs: `labels.jsonl` beside image files."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hiu_ros.hand.skeleton import KEYPOINT_COUNT
+
+LABELS_NAME = 'labels.jsonl'
+SIDES = ('left', 'right')
+SPLITS = ('train', 'val')
+
+
+class PhotoError(RuntimeError):
+    """A photo folder that is missing, incomplete or mislabelled; the message says which."""
+
+
+@dataclass(frozen=True)
+class LabelledHand:
+    """One labelled hand.
+
+    side: 'left' or 'right', with side_score 0..1; keypoints_px: (21, 2) pixels of the image;
+    keypoints_m: (21, 3) metres, origin at the hand's centre, camera axes.
+    """
+
+    side: str
+    side_score: float
+    keypoints_px: np.ndarray
+    keypoints_m: np.ndarray
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One line of labels.jsonl: an image, where it comes from and its hands.
+
+    file is relative to the folder. No hands means that the labeller found none, not that there
+    is none.
+    """
+
+    set: str
+    file: str
+    width: int
+    height: int
+    split: str
+    licence: str
+    hands: tuple[LabelledHand, ...]
+
+
+class PhotoFolder:
+    """The photos of one folder, in the order of its labels.
+
+    Raises PhotoError where the folder or its labels.jsonl is missing or a line is malformed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        labels = self.path / LABELS_NAME
+        if not self.path.is_dir():
+            raise PhotoError(f'photo folder {self.path} does not exist; give the folder that '
+                             f'holds {LABELS_NAME}')
+        if not labels.is_file():
+            raise PhotoError(f'photo folder {self.path} has no {LABELS_NAME}')
+        self.photos: list[Photo] = []
+        with labels.open(encoding='utf-8') as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        self.photos.append(_parse(json.loads(line)))
+                    except (KeyError, TypeError, ValueError) as error:
+                        raise PhotoError(f'{labels}, line {number}: {error!r}') from error
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __iter__(self) -> Iterator[Photo]:
+        return iter(self.photos)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets, in order of appearance."""
+        return tuple(dict.fromkeys(photo.set for photo in self.photos))
+
+    def select(
+        self, split: str | None = None, sets: tuple[str, ...] | None = None
+    ) -> list[Photo]:
+        """Photos of one split and some sets (None: all).
+
+        Raises ValueError for a split or a set that the folder does not know.
+        """
+        if split is not None and split not in SPLITS:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+        unknown = set(sets or ()) - set(self.sets)
+        if unknown:
+            raise ValueError(f'no set {sorted(unknown)} in {self.path}; it has {self.sets}')
+        return [photo for photo in self.photos
+                if (split is None or photo.split == split)
+                and (sets is None or photo.set in sets)]
+
+    def hands(self) -> Iterator[tuple[int, int, Photo, LabelledHand]]:
+        """Every labelled hand as (photo index, index within the photo, photo, hand)."""
+        for index, photo in enumerate(self.photos):
+            for number, hand in enumerate(photo.hands):
+                yield index, number, photo, hand
+
+    def read_image(self, photo: Photo) -> np.ndarray:
+        """(H, W, 3) uint8 BGR. Raises PhotoError where the file is missing or of another size."""
+        path = self.path / photo.file
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise PhotoError(f'cannot read the image {path} named in {LABELS_NAME}')
+        if image.shape[:2] != (photo.height, photo.width):
+            raise PhotoError(f'{path} is {image.shape[1]} x {image.shape[0]} pixels, its label '
+                             f'says {photo.width} x {photo.height}')
+        return image
+
+
+def _parse(line: dict) -> Photo:
+    if line['split'] not in SPLITS:
+        raise ValueError(f'split must be one of {SPLITS}, got {line["split"]!r}')
+    hands = []
+    for hand in line['hands']:
+        if hand['side'] not in SIDES:
+            raise ValueError(f'side must be one of {SIDES}, got {hand["side"]!r}')
+        hands.append(LabelledHand(
+            hand['side'], float(hand['side_score']),
+            _points(hand['keypoints_px'], 2, 'keypoints_px'),
+            _points(hand['keypoints_m'], 3, 'keypoints_m'),
+        ))
+    return Photo(line['set'], line['file'], int(line['width']), int(line['height']),
+                 line['split'], line.get('licence', ''), tuple(hands))
+
+
+def _points(values: list, width: int, name: str) -> np.ndarray:
+    points = np.array(values, dtype=np.float64)
+    if points.shape != (KEYPOINT_COUNT, width) or not np.isfinite(points).all():
+        raise ValueError(f'{name} must be {KEYPOINT_COUNT} x {width} finite numbers, '
+                         f'got shape {points.shape}')
+    return points
