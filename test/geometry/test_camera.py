@@ -1,0 +1,124 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.geometry.camera import Camera, CameraError
+
+PLUMB_BOB = (-0.28, 0.09, 0.0012, -0.0008, -0.012)
+RATIONAL = (0.42, -2.6, 0.0006, -0.0003, 1.5, 0.3, -2.4, 1.4)
+EQUIDISTANT = (-0.012, 0.004, -0.003, 0.0005)
+K = [610.0, 0, 325.5, 0, 604.0, 236.25, 0, 0, 1]
+
+
+def camera(model='none', coefficients=()):
+    return Camera(610.0, 604.0, 325.5, 236.25, 640, 480, model, coefficients)
+
+
+def points(seed=0, count=200):
+    rng = np.random.default_rng(seed)
+    depth = rng.uniform(0.2, 2.0, count)
+    flat = rng.uniform(-1, 1, (count, 2)) * [0.5, 0.38]
+    return np.concatenate([flat * depth[:, None], depth[:, None]], axis=1)
+
+
+@pytest.mark.parametrize('model, coefficients', [
+    ('none', ()), ('plumb_bob', PLUMB_BOB), ('plumb_bob', PLUMB_BOB[:4]),
+    ('rational_polynomial', RATIONAL),
+])
+def test_projection_agrees_with_opencv(model, coefficients):
+    p = points()
+    d = np.array(coefficients or (0.0,) * 4)
+    expected = cv2.projectPoints(p, np.zeros(3), np.zeros(3), camera().matrix, d)[0][:, 0]
+    assert np.allclose(camera(model, coefficients).project(p), expected, atol=1e-6)
+
+
+def test_equidistant_projection_agrees_with_opencv():
+    p = points()
+    expected = cv2.fisheye.projectPoints(
+        p[:, None], np.zeros(3), np.zeros(3), camera().matrix, np.array(EQUIDISTANT))[0][:, 0]
+    assert np.allclose(camera('equidistant', EQUIDISTANT).project(p), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('model, coefficients', [
+    ('none', ()), ('plumb_bob', PLUMB_BOB), ('rational_polynomial', RATIONAL),
+    ('equidistant', EQUIDISTANT),
+])
+def test_unprojecting_a_projection_gives_the_point_back(model, coefficients):
+    c, p = camera(model, coefficients), points()
+    assert np.allclose(c.unproject(c.project(p), p[:, 2]), p, atol=1e-7)
+    rays = c.rays(c.project(p).reshape(10, 20, 2))
+    assert rays.shape == (10, 20, 3)
+    assert np.allclose(rays.reshape(-1, 3), p / np.linalg.norm(p, axis=1, keepdims=True))
+
+
+def test_points_behind_the_camera_have_no_pixel():
+    assert np.isnan(camera().project([[0.1, 0.1, -1.0], [0.0, 0.0, 0.0]])).all()
+
+
+def test_pixel_beyond_the_fold_of_the_polynomial_has_no_ray():
+    c = camera('plumb_bob', (-0.3, 0.0, 0.0, 0.0))
+    assert np.isnan(c.normalise([[4000.0, 236.0]])).all()
+    assert np.isfinite(c.normalise([[0.0, 0.0], [639.0, 479.0]])).all()
+
+
+def test_rectified_images_use_p_and_no_distortion():
+    p = [500.0, 0, 310.0, -25.0, 0, 502.0, 240.0, 0, 0, 0, 1, 0]
+    c = Camera.from_info(640, 480, K, PLUMB_BOB, 'plumb_bob', p=p, rectified=True)
+    assert (c.fx, c.fy, c.cx, c.cy, c.distortion) == (500.0, 502.0, 310.0, 240.0, 'none')
+    raw = Camera.from_info(640, 480, K, PLUMB_BOB, 'plumb_bob', p=p)
+    assert (raw.fx, raw.distortion, raw.coefficients) == (610.0, 'plumb_bob', PLUMB_BOB)
+
+
+def test_region_shifts_the_principal_point():
+    full = Camera.from_info(640, 480, K)
+    part = Camera.from_info(640, 480, K, roi=(100, 60, 320, 240))
+    point = points()
+    assert np.allclose(part.project(point), full.project(point) - [100, 60])
+    assert (part.width, part.height) == (320, 240)
+
+
+def test_binned_pixels_are_centred_between_those_they_join():
+    full = Camera.from_info(640, 480, K)
+    half = Camera.from_info(640, 480, K, binning=(2, 2))
+    assert (half.width, half.height) == (320, 240)
+    # The middle of full pixels 200 and 201 is the centre of binned pixel 100.
+    assert np.allclose(half.normalise([100, 50]), full.normalise([200.5, 100.5]))
+
+
+def test_scaling_keeps_the_rays():
+    c = camera('plumb_bob', PLUMB_BOB)
+    corner = np.array([[-0.5, -0.5], [639.5, 479.5]])
+    scaled = c.scaled_to(1280, 960).normalise([[-0.5, -0.5], [1279.5, 959.5]])
+    assert np.allclose(c.normalise(corner), scaled)
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'k': [0.0] * 9}, 'not calibrated'),
+    ({'k': [math.nan, 0, 320, 0, 600, 240, 0, 0, 1]}, 'not finite'),
+    ({'k': [600, 0, 320, 0, -600, 240, 0, 0, 1]}, 'positive'),
+    ({'k': [1.0] * 4}, '9 numbers'),
+    ({'width': 0}, 'size'),
+    ({'d': PLUMB_BOB, 'model': 'thin_prism'}, 'unknown distortion model'),
+    ({'d': PLUMB_BOB, 'model': ''}, 'without a distortion model'),
+    ({'d': (math.inf,) * 5, 'model': 'plumb_bob'}, 'not finite'),
+    ({'d': (0.1, 0.2), 'model': 'plumb_bob'}, '5 or 4'),
+    ({'rectified': True}, 'need P'),
+    ({'rectified': True, 'p': [0.0] * 12}, 'not calibrated'),
+])
+def test_intrinsics_that_are_no_camera_are_rejected(change, message):
+    values = {'width': 640, 'height': 480, 'k': K} | change
+    with pytest.raises(CameraError, match=message):
+        Camera.from_info(**values)
+
+
+def test_image_of_another_size_is_told_with_both_sizes():
+    camera().check_image(480, 640)
+    with pytest.raises(CameraError, match='640 x 480.*320 x 240'):
+        camera().check_image(240, 320)
+
+
+def test_zero_or_missing_coefficients_are_no_distortion():
+    for d in ((), (0.0,) * 5):
+        assert Camera.from_info(640, 480, K, d, 'plumb_bob').distortion == 'none'
