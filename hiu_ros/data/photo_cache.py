@@ -15,6 +15,7 @@ on where it stopped; what is there already can be used meanwhile.
 """
 
 import argparse
+import fcntl
 import os
 from pathlib import Path
 
@@ -23,13 +24,14 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoFolder
 from hiu_ros.geometry.crop import Crop
 
 CROP_PIXELS = 192
 CROP_SCALE = 2.2
 STAGES = ('crops', 'trust', 'fits', 'masks')
-MASK_TODO, MASK_OK = 0, 1
+CHECKPOINT = 1000
 
 
 def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
@@ -48,6 +50,13 @@ def write_labels(cache: str | Path, labels: dict[str, np.ndarray]) -> None:
     partial = target.with_name('labels.partial.npz')
     np.savez(partial, **labels)
     os.replace(partial, target)
+
+
+def update_labels(cache: str | Path, **changes: np.ndarray) -> None:
+    """Replace or add some arrays of labels.npz; safe beside another process that does so."""
+    with (Path(cache) / 'labels.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write_labels(cache, read_labels(cache) | changes)
 
 
 def build_crops(photos: PhotoFolder, cache: Path) -> None:
@@ -88,9 +97,38 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
         labels['crop_centre'][row], labels['crop_size'][row] = crop.centre, crop.size
     crops.flush()
     open_memmap(cache / 'mask.npy', 'w+', np.uint8, (count, CROP_PIXELS, CROP_PIXELS)).flush()
-    np.save(cache / 'mask_state.npy', np.zeros(count, np.uint8))
+    np.save(cache / 'mask_quality.npy', np.full((count, 4), np.nan, np.float32))
     write_labels(cache, labels)
     os.replace(partial, cache / 'crops.npy')
+
+
+def build_masks(photos: PhotoFolder, cache: Path) -> None:
+    """Fill mask.npy, in a shuffled order, and mask_ok; hands done before are left as they are."""
+    masks = open_memmap(cache / 'mask.npy', 'r+')
+    quality = open_memmap(cache / 'mask_quality.npy', 'r+')
+    labels = read_labels(cache)
+    todo = np.flatnonzero(np.isnan(quality[:, 0]))
+    todo = np.random.default_rng(0).permutation(todo)
+    for done, row in enumerate(tqdm(todo, 'masks', mininterval=10), 1):
+        photo = photos.photos[labels['photo'][row]]
+        number = int(labels['hand'][row])
+        others = tuple(hand.keypoints_px for k, hand in enumerate(photo.hands) if k != number)
+        found = hand_mask(photos.read_image(photo), photo.hands[number].keypoints_px, others)
+        crop = Crop(tuple(labels['crop_centre'][row]), labels['crop_size'][row],
+                    resolution=CROP_PIXELS)
+        masks[row] = np.where(crop.extract(found.mask) > 127, 255, 0)
+        quality[row] = found.quality
+        if done % CHECKPOINT == 0:
+            judge_masks(cache)
+    judge_masks(cache)
+
+
+def judge_masks(cache: Path) -> None:
+    """Set mask_ok from the measured quality of the masks made so far."""
+    quality = np.load(cache / 'mask_quality.npy')
+    faults = [mask_fault(*row) if np.isfinite(row[0]) else 'todo' for row in quality]
+    update_labels(cache, mask_ok=np.array([not fault for fault in faults]),
+                  mask_fault=np.array(faults))
 
 
 def main() -> None:
@@ -106,6 +144,11 @@ def main() -> None:
     cache = arguments.cache
     if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
         build_crops(photos, cache)
+    if 'masks' in arguments.stages:
+        if arguments.again:
+            quality = open_memmap(cache / 'mask_quality.npy', 'r+')
+            quality[:] = np.nan
+        build_masks(photos, cache)
 
 
 if __name__ == '__main__':
