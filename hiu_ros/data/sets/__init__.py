@@ -1,0 +1,1 @@
+"""Loaders of the published hand data sets, one module each."""

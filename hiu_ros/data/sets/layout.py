@@ -1,0 +1,89 @@
+"""What the loaders share: the error that says what is missing, and readers of small files."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+
+class DataSetError(RuntimeError):
+    """A data set is missing, incomplete or of another layout; the message says what to get."""
+
+
+class Layout:
+    """The root folder of a published data set, and where its parts come from."""
+
+    def __init__(self, name: str, root: str | Path, origin: str) -> None:
+        """`origin` ends the sentence '... is missing; get it from'."""
+        self.name = name
+        self.root = Path(root)
+        self.origin = origin
+        if not self.root.is_dir():
+            raise DataSetError(
+                f'{name}: the folder {self.root} does not exist; get {name} from {origin}')
+
+    def path(self, relative: str, what: str) -> Path:
+        """An existing file or folder below the root, else an error that says what it is for."""
+        path = self.root / relative
+        if not path.exists():
+            raise DataSetError(
+                f'{self.name}: {what} ({relative}) is missing in {self.root}; '
+                f'get it from {self.origin}')
+        return path
+
+    def first(self, relatives: Iterable[str], what: str) -> Path:
+        """The first of several places that exists."""
+        relatives = list(relatives)
+        for relative in relatives:
+            if (self.root / relative).exists():
+                return self.root / relative
+        raise DataSetError(
+            f'{self.name}: {what} ({" or ".join(relatives)}) is missing in {self.root}; '
+            f'get it from {self.origin}')
+
+    def json(self, relative: str, what: str) -> Any:
+        """Contents of a JSON file."""
+        path = self.path(relative, what)
+        try:
+            with path.open(encoding='utf-8') as file:
+                return json.load(file)
+        except ValueError as error:
+            raise DataSetError(
+                f'{self.name}: {path} is not whole JSON ({error}); copy it again') from error
+
+    def wrong(self, what: str) -> DataSetError:
+        """An error about contents rather than absence."""
+        return DataSetError(f'{self.name}: {what} in {self.root}')
+
+
+def image_reader(path: Path) -> Callable[[], np.ndarray]:
+    """A function that reads a colour picture, BGR uint8."""
+
+    def read() -> np.ndarray:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise DataSetError(f'cannot read the image {path}; it is missing or damaged')
+        return image
+
+    return read
+
+
+def mask_reader(path: Path, inside: Callable[[np.ndarray], np.ndarray]) -> Callable:
+    """A function that reads a picture without change and gives 255 where `inside` is true."""
+
+    def read() -> np.ndarray:
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise DataSetError(f'cannot read the mask {path}; it is missing or damaged')
+        return inside(picture).astype(np.uint8) * 255
+
+    return read
+
+
+def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Pixels (..., 2) of camera frame points (..., 3) under an intrinsic matrix K."""
+    image = np.asarray(points, np.float64) @ np.asarray(camera, np.float64).T
+    return image[..., :2] / image[..., 2:]

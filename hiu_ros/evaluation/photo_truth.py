@@ -1,0 +1,57 @@
+"""Masks and trust of labelled photos, from a photo cache or made on the spot."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hiu_ros.data.photo_cache import CROP_PIXELS, read_labels
+from hiu_ros.data.photos import LabelledHand, Photo
+from hiu_ros.geometry.crop import Crop
+
+
+class PhotoCacheTruth:
+    """Looks hands of photos up in a cache made by `python -m hiu_ros.data.photo_cache`."""
+
+    def __init__(self, cache: str | Path) -> None:
+        """Raises FileNotFoundError where the cache is missing."""
+        self.labels = read_labels(cache)
+        self.masks = np.load(Path(cache) / 'mask.npy', mmap_mode='r')
+        files = self.labels['files'][self.labels['file']]
+        self._rows = {
+            (str(file), int(hand)): row
+            for row, (file, hand) in enumerate(zip(files, self.labels['hand']))
+        }
+
+    def row(self, photo: Photo, number: int) -> int:
+        """Row of a photo's hand. Raises KeyError where the cache was made of other photos."""
+        try:
+            return self._rows[photo.file, number]
+        except KeyError:
+            raise KeyError(
+                f'hand {number} of {photo.file} is not in the photo cache; build it again'
+            ) from None
+
+    def mask(
+        self, photo: Photo, number: int, image: np.ndarray | None = None
+    ) -> tuple[Crop, np.ndarray] | None:
+        """Crop and mask (n, n), or None where the cache holds no good mask of the hand."""
+        row = self.row(photo, number)
+        if not self.labels['mask_ok'][row]:
+            return None
+        crop = Crop(
+            tuple(self.labels['crop_centre'][row]), self.labels['crop_size'][row],
+            resolution=CROP_PIXELS,
+        )
+        return crop, np.asarray(self.masks[row])
+
+    def trust(self, photo: Photo, number: int) -> float:
+        """How far the label is to be believed, 0 to 1."""
+        return float(self.labels['trust'][self.row(photo, number)])
+
+    def trusted(self, least: float):
+        """A filter for `photos.evaluate` that keeps hands of at least this trust."""
+
+        def keep(photo: Photo, number: int, hand: LabelledHand) -> bool:
+            return self.trust(photo, number) >= least
+
+        return keep
