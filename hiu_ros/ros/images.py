@@ -1,0 +1,212 @@
+"""sensor_msgs/Image and CompressedImage to NumPy, by one table; no rclpy and no cv_bridge needed.
+
+The functions take any object with the fields of the message (`height`, `width`, `encoding`,
+`step`, `is_bigendian`, `data`), so that they are tested without a ROS graph.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+#: OpenCV's warps address pixels with 16-bit integers; a larger side cannot be cropped from.
+MAX_SIDE: Final = 32766
+#: A compressed image that claims more pixels than this is refused before it is unpacked.
+MAX_PIXELS: Final = 100_000_000
+
+
+class ImageError(ValueError):
+    """An image message that cannot be understood; the text says what is wrong and what was due."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the bytes of one encoding lie: sample type, bytes a pixel in a row, rows, conversion.
+
+    `rows` maps the image height to the rows of `step` bytes that the data must hold (planar
+    formats have more than one per image row). `even` names what must be even.
+    """
+
+    dtype: str
+    channels: int
+    convert: Callable[[np.ndarray, int], np.ndarray]
+    rows: Callable[[int], int] = lambda height: height
+    even: str = ''
+
+
+def _colour(code: int | None) -> Callable[[np.ndarray, int], np.ndarray]:
+    """A conversion by an OpenCV colour code; 16-bit samples keep their upper byte."""
+
+    def convert(samples: np.ndarray, height: int) -> np.ndarray:
+        if samples.dtype.itemsize == 2:
+            samples = (samples >> 8).astype(np.uint8)
+        if code is None:
+            return np.ascontiguousarray(samples)
+        return cv2.cvtColor(np.ascontiguousarray(samples), code)
+
+    return convert
+
+
+def _nv24(samples: np.ndarray, height: int) -> np.ndarray:
+    """Y plane, then a plane of U, V pairs of full resolution, twice as wide."""
+    width = samples.shape[1]
+    luma = samples[:height]
+    pairs = np.ascontiguousarray(samples[height:]).reshape(height, width, 2)
+    ycrcb = np.dstack([luma, pairs[..., 1], pairs[..., 0]])
+    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
+
+
+def _table() -> dict[str, Layout]:
+    grey = _colour(cv2.COLOR_GRAY2BGR)
+    table = {'mono8': Layout('u1', 1, grey), '8UC1': Layout('u1', 1, grey),
+             'mono16': Layout('u2', 1, grey)}
+    for bits, dtype in (('8', 'u1'), ('16', 'u2')):
+        table['bgr' + bits] = table[f'{bits}UC3'] = Layout(dtype, 3, _colour(None))
+        table['rgb' + bits] = Layout(dtype, 3, _colour(cv2.COLOR_RGB2BGR))
+        table['bgra' + bits] = table[f'{bits}UC4'] = Layout(dtype, 4, _colour(cv2.COLOR_BGRA2BGR))
+        table['rgba' + bits] = Layout(dtype, 4, _colour(cv2.COLOR_RGBA2BGR))
+        # OpenCV names a Bayer pattern by its second row, ROS by its first.
+        for pattern, code in (
+            ('rggb', cv2.COLOR_BayerBG2BGR), ('bggr', cv2.COLOR_BayerRG2BGR),
+            ('gbrg', cv2.COLOR_BayerGR2BGR), ('grbg', cv2.COLOR_BayerGB2BGR),
+        ):
+            table[f'bayer_{pattern}{bits}'] = Layout(dtype, 1, _colour(code), even='size')
+    uyvy = Layout('u1', 2, _colour(cv2.COLOR_YUV2BGR_UYVY), even='width')
+    yuyv = Layout('u1', 2, _colour(cv2.COLOR_YUV2BGR_YUYV), even='width')
+    table.update({'yuv422': uyvy, 'uyvy': uyvy, 'yuv422_yuy2': yuyv, 'yuyv': yuyv})
+    for name, code in (('nv12', cv2.COLOR_YUV2BGR_NV12), ('nv21', cv2.COLOR_YUV2BGR_NV21)):
+        table[name] = Layout('u1', 1, _colour(code), rows=lambda h: h * 3 // 2, even='size')
+    table['nv24'] = Layout('u1', 1, _nv24, rows=lambda h: h * 3)
+    return table
+
+
+#: encoding -> layout, every colour encoding that `decode` takes.
+ENCODINGS: Final = _table()
+#: encoding -> (sample type, metres a unit), REP 118.
+DEPTH_ENCODINGS: Final = {'16UC1': ('u2', 0.001), 'mono16': ('u2', 0.001), '32FC1': ('f4', 1.0)}
+
+
+def _samples(
+    message: object, dtype: str, channels: int, rows: Callable[[int], int]
+) -> np.ndarray:
+    """The samples of a message, (rows, width[, channels]), native byte order, padding cut off."""
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    name = f'{width} x {height} image, encoding {message.encoding!r}'
+    if width <= 0 or height <= 0:
+        raise ImageError(f'{name}: the size is zero')
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(f'{name}: a side is longer than {MAX_SIDE} px')
+    size = np.dtype(dtype).itemsize
+    if step < width * channels * size:
+        raise ImageError(
+            f'{name}: step is {step} bytes, a row needs at least {width * channels * size}'
+        )
+    data = np.frombuffer(message.data, np.uint8)
+    count = rows(height)
+    # The last row may come without its padding.
+    needed = step * (count - 1) + width * channels * size
+    if data.size < needed:
+        raise ImageError(
+            f'{name}, step {step}: data holds {data.size} bytes, {needed} are needed'
+        )
+    if data.size >= step * count:
+        table = data[: step * count].reshape(count, step)[:, : width * channels * size]
+    else:
+        table = np.lib.stride_tricks.as_strided(
+            data, (count, width * channels * size), (step, 1), writeable=False
+        )
+    if size > 1:
+        order = '>' if message.is_bigendian else '<'
+        table = np.ascontiguousarray(table).view(order + dtype).astype(dtype, copy=False)
+    return table if channels == 1 else table.reshape(count, width, channels)
+
+
+def decode(message: object) -> np.ndarray:
+    """A sensor_msgs/Image as (height, width, 3) contiguous uint8 BGR.
+
+    A view of the message's data where the encoding allows it (bgr8 without padding). Encodings
+    with 16 bits keep their upper byte. Raises ImageError for an encoding that is not in
+    ENCODINGS, a zero size, a step or data too short, an odd size where pixels come in pairs.
+    """
+    encoding = message.encoding
+    layout = ENCODINGS.get(encoding) or ENCODINGS.get(encoding.lower())
+    if layout is None:
+        if encoding in DEPTH_ENCODINGS:
+            raise ImageError(f'encoding {encoding!r} holds depth, not colour: use topic `depth`')
+        raise ImageError(f'unknown encoding {encoding!r}, expected one of {sorted(ENCODINGS)}')
+    odd = {'width': message.width % 2, 'size': message.width % 2 or message.height % 2}
+    if layout.even and odd[layout.even]:
+        raise ImageError(
+            f'{message.width} x {message.height} image, encoding {encoding!r}: '
+            f'the {layout.even} must be even'
+        )
+    samples = _samples(message, layout.dtype, layout.channels, layout.rows)
+    return layout.convert(samples, int(message.height))
+
+
+def decode_depth(message: object) -> np.ndarray:
+    """A depth image as (height, width) float32 metres, NaN where there is no measurement.
+
+    The unit follows the encoding (REP 118): 16UC1 in millimetres with 0 as invalid, 32FC1 in
+    metres. Zero, negative and infinite values become NaN. Raises ImageError as `decode`.
+    """
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise ImageError(
+            f'depth encoding {message.encoding!r}, expected one of {sorted(DEPTH_ENCODINGS)}'
+        )
+    dtype, scale = DEPTH_ENCODINGS[message.encoding]
+    samples = _samples(message, dtype, 1, lambda height: height)
+    depth = samples.astype(np.float32)
+    if scale != 1.0:
+        depth *= scale
+    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+    return depth
+
+
+def decode_compressed(message: object) -> np.ndarray:
+    """A sensor_msgs/CompressedImage (JPEG or PNG) as (height, width, 3) uint8 BGR.
+
+    Raises ImageError for data that is neither, is cut short, claims an absurd size or does not
+    decode. An EXIF orientation is not applied: camera_info describes the pixels as they are.
+    """
+    data = bytes(message.data)
+    name = f'compressed image, format {message.format!r}, {len(data)} bytes'
+    if data[:2] == b'\xff\xd8':
+        size = _jpeg_size(data)
+        complete = b'\xff\xd9' in data[-4096:]
+    elif data[:8] == b'\x89PNG\r\n\x1a\n':
+        size = struct.unpack('>II', data[16:24]) if len(data) >= 24 else None
+        complete = b'IEND' in data[-64:]
+    else:
+        start = data[:4].hex() or 'nothing'
+        raise ImageError(f'{name}: neither JPEG nor PNG, it starts with {start}')
+    if not complete or size is None:
+        raise ImageError(f'{name}: the data is cut short or damaged')
+    if min(size) <= 0 or max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
+        raise ImageError(f'{name}: claims {size[0]} x {size[1]} px')
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f'{name}: {error.err}') from None
+    if image is None:
+        raise ImageError(f'{name}: does not decode')
+    return image
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height from a JPEG's frame header (ITU T.81, B.2.2); None where there is none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], 'big')
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack('>HH', data[at + 5 : at + 9])
+            return width, height
+        at += 2 + length
+    return None

@@ -1,0 +1,156 @@
+"""Skeletons and meshes for RViz and Foxglove, cheap enough to build in the worker.
+
+A TRIANGLE_LIST repeats every vertex about six times as a geometry_msgs/Point, and making those
+objects costs more than everything else a frame needs. So each hand keeps one Point a vertex and
+lists of references to them; a frame only rewrites the numbers in place. A message of this module
+is therefore valid until the next call: publish it first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from hiu_ros.hand.skeleton import BONES, KEYPOINT_COUNT
+from hiu_ros.perception.result import Hand, Hands
+from hiu_ros.ros.messages import colour, placed
+
+#: One namespace a kind, so that each can be switched off in the viewer.
+NAMESPACES = ('mesh', 'bones', 'joints', 'names')
+
+
+class HandNumbers:
+    """Small integers for hand ids, stable while a hand is in view and never given twice."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._numbers: dict[str, int] = {}
+
+    def update(self, hands: Hands) -> tuple[dict[str, int], dict[str, int]]:
+        """Id -> number of the hands in view, and of those that left since the last call."""
+        for hand in hands:
+            if hand.id not in self._numbers:
+                self._numbers[hand.id] = self._next
+                self._next += 1
+        present = {hand.id for hand in hands}
+        left = {id_: number for id_, number in self._numbers.items() if id_ not in present}
+        for id_ in left:
+            del self._numbers[id_]
+        return dict(self._numbers), left
+
+
+def assumed_translation(hand: Hand, width: int, height: int) -> np.ndarray:
+    """A place (3,) to draw a hand of unknown distance at, m: as if by a lens of f = longer side.
+
+    The t that minimises |(X + t) - ray (Z + t_z)| over the keypoints, linear in t. For the eye
+    only: messages with numbers keep saying that the distance is unknown.
+    """
+    focal = float(max(width, height))
+    rays = (hand.keypoints_px - np.array([(width - 1) / 2, (height - 1) / 2])) / focal
+    x = hand.keypoints_m.astype(np.float64)
+    a = np.zeros((2 * KEYPOINT_COUNT, 3))
+    a[0::2, 0] = a[1::2, 1] = 1
+    a[:, 2] = -rays.ravel()
+    b = (rays * x[:, 2:] - x[:, :2]).ravel()
+    solution = np.linalg.lstsq(a, b, rcond=None)[0]
+    return solution if solution[2] > 0 else np.array([0.0, 0.0, 0.5])
+
+
+@dataclass
+class _Parts:
+    """The markers of one hand and the Points that they share."""
+
+    vertices: list[Point]
+    keypoints: list[Point]
+    markers: list[Marker]
+
+
+class HandMarkers:
+    """Builds the `markers` topic of one camera.
+
+    `triangles` (F, 3) are the right hand's; `lifetime` s after which a viewer forgets a marker
+    that is no longer sent; `alpha` of the mesh, where 0 leaves the mesh away.
+    """
+
+    def __init__(self, triangles: np.ndarray, lifetime: float = 0.5, alpha: float = 0.6) -> None:
+        self._triangles = np.asarray(triangles)
+        self.lifetime = lifetime
+        self.alpha = alpha
+        self._hands: dict[str, _Parts] = {}
+
+    def build(
+        self, hands: Hands, header: Header, numbers: dict[str, int], left: dict[str, int]
+    ) -> MarkerArray:
+        """All markers of a frame; `numbers` and `left` as HandNumbers gives them.
+
+        Hands that left get DELETE; a frame with nothing to show or delete is one DELETEALL, so
+        that the array is never empty and a viewer that missed a DELETE catches up.
+        """
+        result = []
+        for id_, number in left.items():
+            self._hands.pop(id_, None)
+            result += [
+                Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns in NAMESPACES
+            ]
+        for hand in hands:
+            parts = self._hands.get(hand.id)
+            if parts is None or len(parts.vertices) != len(hand.vertices_m):
+                parts = self._hands[hand.id] = self._parts(hand, numbers[hand.id])
+            self._refresh(parts, hand, hands, header)
+            result += parts.markers if self.alpha > 0 else parts.markers[1:]
+        return MarkerArray(markers=result) if result else self.clear(header)
+
+    def clear(self, header: Header) -> MarkerArray:
+        """One DELETEALL, and every hand is forgotten."""
+        self._hands.clear()
+        return MarkerArray(markers=[Marker(header=header, ns='mesh', action=Marker.DELETEALL)])
+
+    def _parts(self, hand: Hand, number: int) -> _Parts:
+        vertices = [Point() for _ in hand.vertices_m]
+        keypoints = [Point() for _ in range(KEYPOINT_COUNT)]
+        triangles = self._triangles[:, ::-1] if hand.side == 'left' else self._triangles
+        red, green, blue = colour(number)
+
+        def marker(ns: str, kind: int, scale: tuple[float, float, float], tint: float) -> Marker:
+            shade = ColorRGBA(
+                r=red + (1 - red) * tint, g=green + (1 - green) * tint,
+                b=blue + (1 - blue) * tint, a=1.0,
+            )
+            result = Marker(ns=ns, id=number, type=kind, action=Marker.ADD, color=shade)
+            result.scale.x, result.scale.y, result.scale.z = scale
+            result.pose.orientation.w = 1.0
+            return result
+
+        mesh = marker('mesh', Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), 0.35)
+        mesh.points = [vertices[v] for v in triangles.ravel().tolist()]
+        bones = marker('bones', Marker.LINE_LIST, (0.004, 0.0, 0.0), 0.0)
+        bones.points = [keypoints[k] for bone in BONES for k in bone]
+        joints = marker('joints', Marker.SPHERE_LIST, (0.009, 0.009, 0.009), 0.6)
+        joints.points = keypoints
+        name = marker('names', Marker.TEXT_VIEW_FACING, (0.0, 0.0, 0.025), 0.6)
+        return _Parts(vertices, keypoints, [mesh, bones, joints, name])
+
+    def _refresh(self, parts: _Parts, hand: Hand, hands: Hands, header: Header) -> None:
+        known = hand.translation_m is not None
+        shift = 0.0 if known else assumed_translation(hand, hands.width, hands.height)
+        _write(parts.vertices, placed(hand, hand.vertices_m) + shift)
+        keypoints = placed(hand, hand.keypoints_m) + shift
+        _write(parts.keypoints, keypoints)
+        seconds = int(self.lifetime)
+        lifetime = Duration(sec=seconds, nanosec=int((self.lifetime - seconds) * 1e9))
+        for marker in parts.markers:
+            marker.header = header
+            marker.lifetime = lifetime
+        mesh, _, _, name = parts.markers
+        mesh.color.a = float(self.alpha)
+        name.text = hand.id if known else f'{hand.id} (distance assumed)'
+        x, y, z = (float(value) for value in keypoints[0])
+        name.pose.position.x, name.pose.position.y, name.pose.position.z = x, y + 0.03, z
+
+
+def _write(points: list[Point], positions: np.ndarray) -> None:
+    for point, (x, y, z) in zip(points, positions.tolist()):
+        point.x, point.y, point.z = x, y, z
