@@ -1,0 +1,91 @@
+"""Checkpoints: safetensors with the configuration beside the tensors; nothing is unpickled."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from hiu_ros.network.config import ConfigError, HIUConfig
+from hiu_ros.network.hiu import HIU
+
+FORMAT = 'hiu_ros/1'
+
+
+class CheckpointError(RuntimeError):
+    """A weights file is missing, damaged, or made for another network."""
+
+
+def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: dict | None = None,
+          half: bool = False) -> None:
+    """Write `module` atomically; `kind` ('hiu' or 'finder') and `config` go into the header."""
+    path = Path(path)
+    tensors = {}
+    for name, tensor in module.state_dict().items():
+        tensor = tensor.detach().cpu()
+        if half and tensor.is_floating_point() and not name.endswith('running_var'):
+            tensor = tensor.half()
+        tensors[name] = tensor.contiguous().clone()
+    header = {'format': FORMAT, 'kind': kind, 'config': json.dumps(config),
+              'notes': json.dumps(notes or {})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    save_file(tensors, part, metadata=header)
+    os.replace(part, path)
+
+
+def open_checkpoint(path: Path | str, kind: str) -> tuple[dict, dict, dict]:
+    """Tensors (on the CPU, float32), configuration and notes of a file written by `write`."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f'weights file {path} does not exist; give the path of a '
+                              f'.safetensors file written by `hiu train`')
+    try:
+        with safe_open(path, framework='pt', device='cpu') as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f'weights file {path} is not a whole safetensors file ({error}); copy it again'
+        ) from error
+    if header.get('format') != FORMAT or header.get('kind') != kind:
+        raise CheckpointError(
+            f"weights file {path} holds {header.get('kind')!r} in format "
+            f"{header.get('format')!r}, expected {kind!r} in format {FORMAT!r}"
+        )
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    return tensors, json.loads(header['config']), json.loads(header['notes'])
+
+
+def fill(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path | str) -> None:
+    """Load strictly: missing, surplus and misshapen tensors are one error that names them."""
+    want = module.state_dict()
+    faults = [f'missing {k}' for k in want if k not in tensors]
+    faults += [f'surplus {k}' for k in tensors if k not in want]
+    faults += [
+        f'{k} is {tuple(tensors[k].shape)}, expected {tuple(v.shape)}'
+        for k, v in want.items() if k in tensors and tensors[k].shape != v.shape
+    ]
+    if faults:
+        shown = '; '.join(faults[:4]) + (f' and {len(faults) - 4} more' if len(faults) > 4 else '')
+        raise CheckpointError(f'weights file {path} does not fit its configuration: {shown}')
+    module.load_state_dict(tensors)
+
+
+def save(path: Path | str, model: HIU, notes: dict | None = None, half: bool = False) -> None:
+    """Write a HIU network (not fused)."""
+    write(path, model, 'hiu', model.config.to_dict(), notes, half)
+
+
+def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:
+    """Read a HIU network, in evaluation mode, on `device` whatever it was saved on."""
+    tensors, config, _ = open_checkpoint(path, 'hiu')
+    try:
+        model = HIU(HIUConfig.from_dict(config))
+    except ConfigError as error:
+        raise CheckpointError(f'weights file {path}: {error}') from error
+    fill(model, tensors, path)
+    return model.to(device).eval()

@@ -1,0 +1,98 @@
+"""The HIU network: cascaded multi-task stages over one stem, with one shared regressor."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hiu_ros.hand.skeleton import BONES, KEYPOINT_COUNT
+from hiu_ros.network.attention import TaskAttention
+from hiu_ros.network.blocks import RepConv
+from hiu_ros.network.config import HIUConfig
+from hiu_ros.network.decoder import Decoder
+from hiu_ros.network.encoder import Encoder, Stem
+from hiu_ros.network.readout import CropReading, read
+from hiu_ros.network.regressor import Regressor
+
+
+class StageOutput(NamedTuple):
+    """All predictions of one stage; right hands, virtual crop camera. m = n / 4."""
+
+    heatmaps: Tensor  #: (B, 21, m, m)
+    pof: Tensor  #: (B, 60, m, m), 3 channels a bone in the order of skeleton.BONES
+    mask: Tensor  #: (B, 1, m, m) logit
+    rotations: Tensor  #: (B, 16, 3, 3)
+    shape: Tensor  #: (B, 10)
+    camera: Tensor  #: (B, 3) s, tx, ty
+    presence: Tensor  #: (B,) logit
+    side: Tensor  #: (B,) logit, above 0: shown is a right hand
+
+
+class Stage(nn.Module):
+    """Encoder, three decoders and the task attention of one stage, with their own weights."""
+
+    def __init__(self, cin: int, config: HIUConfig):
+        super().__init__()
+        self.encoder = Encoder(cin, config)
+        self.heatmap_decoder = Decoder(KEYPOINT_COUNT, config)
+        self.pof_decoder = Decoder(3 * len(BONES), config)
+        self.mask_decoder = Decoder(1, config)
+        self.attention = TaskAttention(3, config)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        levels = self.encoder(x)
+        heatmap_feature, heatmaps = self.heatmap_decoder(levels)
+        pof_feature, pof = self.pof_decoder(levels)
+        mask_feature, mask = self.mask_decoder(levels)
+        fused = self.attention([heatmap_feature, pof_feature, mask_feature])
+        return fused, heatmaps, pof, mask
+
+
+class HIU(nn.Module):
+    """Hand image understanding network (HIU-DMTL, ICCV 2021).
+
+    Input (B, 3, n, n), BGR in -1..1, a crop around one hand shown as a right hand. Output: one
+    `StageOutput` a stage, the last being the answer.
+    """
+
+    def __init__(self, config: HIUConfig):
+        super().__init__()
+        self.config = config
+        self.stem = Stem(config)
+        base, width = config.stem_channels[1], config.decoder_channels
+        self.stages = nn.ModuleList(
+            Stage(base if k == 0 else base + width, config) for k in range(config.stages)
+        )
+        self.regressor = Regressor(base + width, config)
+
+    def forward(self, images: Tensor, last_only: bool = False) -> list[StageOutput]:
+        """`last_only` skips the regressor of all but the last stage and returns that stage."""
+        size = self.config.input_size
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
+            raise ValueError(
+                f'HIU got images of shape {tuple(images.shape)}, expected (B, 3, {size}, {size})'
+            )
+        base = self.stem(images)
+        outputs, x = [], base
+        for k, stage in enumerate(self.stages):
+            fused, heatmaps, pof, mask = stage(x)
+            x = torch.cat([base, fused], 1)
+            if last_only and k + 1 < len(self.stages):
+                continue
+            outputs.append(
+                StageOutput(heatmaps, pof, mask, *self.regressor(x, heatmaps, pof))
+            )
+        return outputs
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor) -> CropReading:
+        """The last stage's answer in crop pixels."""
+        output = self(images, last_only=True)[-1]
+        return read(output, self.config.input_size, self.config.heatmap_readout)
+
+    def fuse(self) -> 'HIU':
+        """Fold re-parameterisable convolutions for inference; in place, returns self."""
+        for module in self.modules():
+            if isinstance(module, RepConv):
+                module.fuse()
+        return self

@@ -1,0 +1,68 @@
+"""From the maps and parameters of a stage to numbers in crop pixels."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class CropReading(NamedTuple):
+    """What the network says of a batch of crops; right hands, virtual crop camera."""
+
+    keypoints_px: Tensor  #: (B, 21, 2) crop px, pixel centres at integers
+    keypoint_scores: Tensor  #: (B, 21) 0..1
+    mask: Tensor  #: (B, n, n) probability
+    rotations: Tensor  #: (B, 16, 3, 3)
+    shape: Tensor  #: (B, 10)
+    camera: Tensor  #: (B, 3) s, tx, ty in crop units
+    presence: Tensor  #: (B,) probability that there is a hand
+    side: Tensor  #: (B,) probability that it is, as shown, a right hand
+
+
+def joint_positions(heatmaps: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Read the joints off their heat maps.
+
+    heatmaps: (B, J, h, w), for 'softargmax' logits, for 'centre_of_mass' maps of height 0..1
+    (paper, equation 1: clamped and normalised). Returns positions (B, J, 2) in map pixels
+    (x, y), certainty (B, J) in 0..1, and the normalised maps (B, J, h, w).
+    """
+    batch, joints, height, width = heatmaps.shape
+    flat = heatmaps.flatten(2)
+    if kind == 'softargmax':
+        weights = flat.softmax(2)
+    else:
+        clamped = flat.clamp(0, 1)
+        weights = clamped / (clamped.sum(2, keepdim=True) + 1e-6)
+    maps = weights.view(batch, joints, height, width)
+    xs = torch.arange(width, device=flat.device, dtype=flat.dtype)
+    ys = torch.arange(height, device=flat.device, dtype=flat.dtype)
+    x = (maps.sum(2) * xs).sum(2)
+    y = (maps.sum(3) * ys).sum(2)
+    if kind == 'softargmax':
+        # Mass within a few cells of the answer: one narrow peak gives 1, a spread or split one less.
+        near = F.max_pool2d(F.avg_pool2d(maps, 5, 1, 2, divisor_override=1), height)
+        certainty = near.flatten(1).clamp(0, 1)
+    else:
+        certainty = flat.amax(2).clamp(0, 1)
+    return torch.stack([x, y], 2), certainty, maps
+
+
+def read(output, resolution: int, heatmap_readout: str) -> CropReading:
+    """A `StageOutput` in crop pixels; `resolution` is the side n of the crop."""
+    heatmaps = output.heatmaps.float()
+    where, certainty, _ = joint_positions(heatmaps, heatmap_readout)
+    step = resolution / heatmaps.shape[-1]
+    mask = F.interpolate(
+        output.mask.float(), (resolution, resolution), mode='bilinear', align_corners=False
+    )
+    return CropReading(
+        keypoints_px=(where + 0.5) * step - 0.5,
+        keypoint_scores=certainty,
+        mask=mask[:, 0].sigmoid(),
+        rotations=output.rotations,
+        shape=output.shape,
+        camera=output.camera,
+        presence=output.presence.sigmoid(),
+        side=output.side.sigmoid(),
+    )
