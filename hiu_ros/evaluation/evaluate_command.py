@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-PHOTO_SIDES = ('photos', 'renders')
+DATASETS = ('photos', 'renders')
 
 
 def add_evaluate(subparsers) -> None:
@@ -13,7 +13,7 @@ def add_evaluate(subparsers) -> None:
         'evaluate', help='score weights on a data set',
         description='Score a weights file, and print its figures.',
     )
-    parser.add_argument('--dataset', required=True, choices=PHOTO_SIDES)
+    parser.add_argument('--dataset', required=True, choices=DATASETS)
     parser.add_argument('--weights', type=Path, required=True, help='.safetensors file')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
@@ -26,6 +26,8 @@ def add_evaluate(subparsers) -> None:
     photos.add_argument('--unseen', help='comma separated sets that the training left out',
                         default=None)
     photos.add_argument('--cache', type=Path, help='photo cache: gives masks and trust')
+    photos.add_argument('--masks', action='store_true',
+                        help='without a cache: make the masks to compare with now (slow)')
     photos.add_argument('--min-trust', type=float, default=0.0, help='needs --cache')
     renders = parser.add_argument_group('--dataset renders')
     renders.add_argument('--bank', type=Path, help='folder of a render bank')
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _photos(arguments: argparse.Namespace, predict) -> list[dict]:
     from hiu_ros.data.photos import PhotoFolder
     from hiu_ros.evaluation import photos
-    from hiu_ros.evaluation.photo_truth import PhotoCacheTruth
+    from hiu_ros.evaluation.photo_truth import PhotoCacheTruth, grabcut
     from hiu_ros.evaluation.tables import table
 
     if arguments.photos is None:
@@ -64,7 +66,7 @@ def _photos(arguments: argparse.Namespace, predict) -> list[dict]:
         raise SystemExit('hiu evaluate --min-trust needs --cache DIR, a photo cache')
     scores = photos.evaluate(
         folder, chosen, predict,
-        truth_mask=truth.mask if truth else None,
+        truth_mask=truth.mask if truth else grabcut if arguments.masks else None,
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,
     )

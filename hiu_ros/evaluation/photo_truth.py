@@ -4,9 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from hiu_ros.data.photo_cache import CROP_PIXELS, read_labels
+from hiu_ros.data.photo_cache import CROP_PIXELS, CROP_SCALE, read_labels
+from hiu_ros.data.photo_masks import hand_mask
 from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.geometry.crop import Crop
+
+
+def grabcut(photo: Photo, number: int, image: np.ndarray) -> tuple[Crop, np.ndarray] | None:
+    """Make the mask of a photo's hand now (a tenth of a second); None where it is no good."""
+    points = [hand.keypoints_px for hand in photo.hands]
+    others = tuple(points[:number] + points[number + 1:])
+    made = hand_mask(image, points[number], others)
+    if not made.ok:
+        return None
+    crop = Crop.around_keypoints(points[number], CROP_SCALE, CROP_PIXELS)
+    return crop, crop.extract(made.mask, nearest=True)
 
 
 class PhotoCacheTruth:
@@ -16,7 +28,7 @@ class PhotoCacheTruth:
         """Raises FileNotFoundError where the cache is missing."""
         self.labels = read_labels(cache)
         self.masks = np.load(Path(cache) / 'mask.npy', mmap_mode='r')
-        files = self.labels['files'][self.labels['file']]
+        files = self.labels['files'][self.labels['photo']]
         self._rows = {
             (str(file), int(hand)): row
             for row, (file, hand) in enumerate(zip(files, self.labels['hand']))
