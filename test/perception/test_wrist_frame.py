@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from hiu_ros.hand.model import HandModel, load_template
+from hiu_ros.perception.wrist_frame import wrist_rotation
+
+
+def posed(side, turn, bend=0.0):
+    template = load_template('fast')
+    model = HandModel(template if side == 'right' else template.mirrored())
+    pose = np.zeros((16, 3))
+    pose[1:13, 2] = bend if side == 'right' else -bend
+    rotations = Rotation.from_rotvec(pose).as_matrix()
+    rotations[0] = turn
+    return model(torch.tensor(rotations[None], dtype=torch.float32), torch.zeros(1, 10))
+
+
+@pytest.mark.parametrize('side, forward', [('right', -1.0), ('left', 1.0)])
+def test_axes_of_the_rest_pose(side, forward):
+    """Rest: fingers along -x (right) or +x (left), palm towards -y, thumb towards +z."""
+    frame = wrist_rotation(posed(side, np.eye(3)).keypoints[0].numpy(), side)
+    assert frame[:, 0] @ [forward, 0, 0] > 0.98
+    assert frame[:, 2] @ [0, 1, 0] > 0.9
+    thumb = frame[:, 1] @ [0, 0, 1]
+    assert thumb > 0.9 if side == 'right' else thumb < -0.9
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_frame_is_right_handed_and_turns_with_the_hand(side):
+    turn = Rotation.random(random_state=3).as_matrix()
+    rest = wrist_rotation(posed(side, np.eye(3)).keypoints[0].numpy(), side)
+    frame = wrist_rotation(posed(side, turn, bend=0.4).keypoints[0].numpy(), side)
+    assert np.linalg.det(frame) == pytest.approx(1.0)
+    assert np.allclose(frame @ frame.T, np.eye(3), atol=1e-9)
+    assert np.allclose(frame, turn @ rest, atol=1e-5)
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_fingers_bend_away_from_the_back_of_the_hand(side):
+    turn = Rotation.random(random_state=8).as_matrix()
+    flat, bent = (posed(side, turn, bend).keypoints[0].numpy() for bend in (0.0, 0.5))
+    back = wrist_rotation(flat, side)[:, 2]
+    assert (((bent - flat)[[8, 12, 16, 20]] @ back) < -0.03).all()
+
+
+def test_both_hands_are_mirror_images():
+    mirror = np.diag([-1.0, 1, 1])
+    right = posed('right', Rotation.random(random_state=5).as_matrix()).keypoints[0].numpy()
+    a = wrist_rotation(right, 'right')
+    b = wrist_rotation(right @ mirror, 'left')
+    assert np.allclose(b[:, 0], mirror @ a[:, 0]) and np.allclose(b[:, 2], mirror @ a[:, 2])
+    assert np.allclose(b[:, 1], -(mirror @ a[:, 1]))
+
+
+def test_joints_on_one_line_have_no_frame_and_unknown_sides_are_refused():
+    line = np.outer(np.arange(21), [0.01, 0, 0])
+    assert np.isnan(wrist_rotation(line, 'right')).any()
+    with pytest.raises(ValueError, match='Right'):
+        wrist_rotation(line, 'Right')
