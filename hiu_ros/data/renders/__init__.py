@@ -1,0 +1,1 @@
+"""Rendered hands with exact labels: poses, skins, scenes, the render bank and videos."""
