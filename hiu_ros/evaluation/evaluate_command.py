@@ -53,7 +53,7 @@ def _photos(arguments: argparse.Namespace, predict) -> list[dict]:
     from hiu_ros.evaluation.tables import table
 
     if arguments.photos is None:
-        raise SystemExit('hiu evaluate --dataset photos needs --photos DIR')
+        raise ValueError('--dataset photos needs --photos DIR')
     folder = PhotoFolder(arguments.photos)
     chosen = folder.select(
         None if arguments.split == 'all' else arguments.split,
@@ -63,7 +63,7 @@ def _photos(arguments: argparse.Namespace, predict) -> list[dict]:
         chosen = chosen[::max(1, len(chosen) // arguments.count)]
     truth = PhotoCacheTruth(arguments.cache) if arguments.cache else None
     if arguments.min_trust > 0 and truth is None:
-        raise SystemExit('hiu evaluate --min-trust needs --cache DIR, a photo cache')
+        raise ValueError('--min-trust needs --cache DIR, a photo cache')
     scores = photos.evaluate(
         folder, chosen, predict,
         truth_mask=truth.mask if truth else grabcut if arguments.masks else None,
@@ -82,7 +82,7 @@ def _renders(arguments: argparse.Namespace, predict) -> list[dict]:
     from hiu_ros.evaluation.tables import table
 
     if arguments.bank is None:
-        raise SystemExit('hiu evaluate --dataset renders needs --bank DIR')
+        raise ValueError('--dataset renders needs --bank DIR')
     bank = RenderBank(arguments.bank)
     row = {'set': arguments.bank.name,
            **renders.evaluate(bank, predict, arguments.count, arguments.batch)}

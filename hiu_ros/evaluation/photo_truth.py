@@ -35,11 +35,11 @@ class PhotoCacheTruth:
         }
 
     def row(self, photo: Photo, number: int) -> int:
-        """Row of a photo's hand. Raises KeyError where the cache was made of other photos."""
+        """Row of a photo's hand. Raises ValueError where the cache was made of other photos."""
         try:
             return self._rows[photo.file, number]
         except KeyError:
-            raise KeyError(
+            raise ValueError(
                 f'hand {number} of {photo.file} is not in the photo cache; build it again'
             ) from None
 

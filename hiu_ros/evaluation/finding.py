@@ -1,0 +1,159 @@
+"""How well hands are found in whole photographs, and how often where there is none."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from tqdm import tqdm
+
+from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.evaluation import metrics
+from hiu_ros.evaluation.photos import UNSEEN_SETS, HandScore, joint_box, score_hand, summarise
+from hiu_ros.perception.result import Hand, Hands
+
+#: All hands of an image that has nothing to do with the one before.
+Find = Callable[[np.ndarray], Hands]
+#: Boxes of a predicted and a labelled hand that overlap by this much are of one hand.
+LEAST_OVERLAP = 0.3
+#: Hand-free regions keep this many hand sizes away from every labelled hand.
+MARGIN = 0.5
+LEAST_REGION = 64
+REGION_TRIALS = 40
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """What was found in one photo that has labelled hands."""
+
+    set: str
+    file: str
+    labelled: int
+    found: tuple[HandScore, ...]  #: of the labelled hands that were found
+    surplus: int  #: predicted hands that match no label; the labels themselves miss some hands
+
+
+@dataclass(frozen=True)
+class RegionScore:
+    """What was found in a region without a labelled hand."""
+
+    set: str
+    file: str
+    false_hands: int
+
+
+def match(photo: Photo, hands: Sequence[Hand]) -> list[tuple[int, int]]:
+    """Pairs (labelled hand, predicted hand) that overlap most in total, each used once."""
+    if not photo.hands or not hands:
+        return []
+    overlap = np.array([
+        [metrics.box_iou(joint_box(label.keypoints_px), joint_box(hand.keypoints_px))
+         for hand in hands] for label in photo.hands
+    ])
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return [(r, c) for r, c in zip(rows, columns) if overlap[r, c] >= LEAST_OVERLAP]
+
+
+def score_image(photo: Photo, hands: Sequence[Hand]) -> ImageScore:
+    """Compare all hands found in a photo with its labels."""
+    pairs = match(photo, hands)
+    found = tuple(score_hand(photo, label, hands[index]) for label, index in pairs)
+    return ImageScore(photo.set, photo.file, len(photo.hands), found, len(hands) - len(pairs))
+
+
+def hand_free_region(photo: Photo) -> tuple[int, int, int, int] | None:
+    """A square [x, y, w, h] of a photo well away from every labelled hand; None if it has none.
+
+    Always the same one for a photo. Photos without any labelled hand are left out, because in
+    those the labels may have missed one.
+    """
+    if not photo.hands:
+        return None
+    boxes = np.array([joint_box(hand.keypoints_px) for hand in photo.hands])
+    margin = MARGIN * boxes[:, 2:].max(1, keepdims=True)
+    low, high = boxes[:, :2] - margin, boxes[:, :2] + boxes[:, 2:] + margin
+    rng = np.random.default_rng(crc32(photo.file.encode()))
+    best = None
+    for _ in range(REGION_TRIALS):
+        largest = min(photo.width, photo.height)
+        if largest < LEAST_REGION:
+            return None
+        size = int(rng.integers(LEAST_REGION, largest + 1))
+        x = int(rng.integers(photo.width - size + 1))
+        y = int(rng.integers(photo.height - size + 1))
+        apart = (high <= [x, y]).any(1) | (low >= [x + size, y + size]).any(1)
+        if apart.all() and (best is None or size > best[2]):
+            best = (x, y, size, size)
+    return best
+
+
+def evaluate(
+    folder: PhotoFolder, photos: Sequence[Photo], find: Find, quiet: bool = False
+) -> tuple[list[ImageScore], list[RegionScore]]:
+    """Run `find` on every photo that has labelled hands, and on its hand-free region."""
+    images, regions = [], []
+    for photo in tqdm(photos, 'whole photos', mininterval=2, disable=quiet):
+        if not photo.hands:
+            continue
+        image = folder.read_image(photo)
+        images.append(score_image(photo, find(image).hands))
+        region = hand_free_region(photo)
+        if region is not None:
+            x, y, width, height = region
+            part = np.ascontiguousarray(image[y:y + height, x:x + width])
+            regions.append(RegionScore(photo.set, photo.file, len(find(part))))
+    return images, regions
+
+
+def summary_rows(
+    images: Sequence[ImageScore],
+    regions: Sequence[RegionScore],
+    unseen: Iterable[str] = UNSEEN_SETS,
+) -> list[dict[str, object]]:
+    """One row a set, then all images of the unseen sets, of the seen ones, and of both."""
+    unseen = set(unseen)
+    names = list(dict.fromkeys(score.set for score in images))
+    groups = [(name, {name}) for name in names]
+    groups += [('UNSEEN (all images)', unseen), ('seen (all images)', set(names) - unseen),
+               ('all images', set(names))]
+    return list(_rows(groups, images, regions))
+
+
+def _rows(groups, images, regions) -> Iterator[dict[str, object]]:
+    for name, sets in groups:
+        ours = [score for score in images if score.set in sets]
+        if not ours:
+            continue
+        empty = [region for region in regions if region.set in sets]
+        labelled = sum(score.labelled for score in ours)
+        scores = [score for image in ours for score in image.found]
+        yield {
+            'set': name,
+            'images': len(ours),
+            'image_found': sum(bool(score.found) for score in ours) / len(ours),
+            'labelled': labelled,
+            'hand_found': len(scores) / labelled,
+            'surplus': sum(score.surplus for score in ours) / len(ours),
+            'regions': len(empty),
+            'false': (sum(region.false_hands > 0 for region in empty) / len(empty)
+                      if empty else float('nan')),
+            **summarise(scores),
+        }
+
+
+COLUMNS = {
+    'set': ('set', ''),
+    'images': ('images', 'd'),
+    'image_found': ('found', '.3f'),
+    'labelled': ('hands', 'd'),
+    'hand_found': ('found', '.3f'),
+    'surplus': ('surplus/image', '.3f'),
+    'regions': ('empty', 'd'),
+    'false': ('false', '.3f'),
+    'palm_median': ('2D/palm med', '.3f'),
+    'palm_mean': ('mean', '.3f'),
+    'crop_error': ('px of 256', '.2f'),
+    'crop_pck': ('PCK@10', '.3f'),
+    'side': ('side', '.3f'),
+}

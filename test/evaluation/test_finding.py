@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
+from hiu_ros.evaluation import finding
+from hiu_ros.perception.result import Hand, Hands
+
+SIZE = 200
+
+
+def label(x, y, size=40, side='right'):
+    rng = np.random.default_rng(int(x + 1000 * y))
+    return LabelledHand(side, 1.0, rng.uniform(0, size, (21, 2)) + [x, y],
+                        rng.normal(size=(21, 3)))
+
+
+def photo(*hands, name='a.png', set='home'):
+    return Photo(set, name, SIZE, SIZE, 'val', '', hands)
+
+
+def hand(points, name='0', side='right'):
+    low, high = points.min(0), points.max(0)
+    return Hand(name, side, 0.9, 0.8, np.array([*low, *(high - low)]), points, np.ones(21),
+                np.ones(21, bool), np.zeros((21, 3)), np.zeros((4, 3)), np.zeros(48),
+                np.zeros(10), np.eye(3), np.zeros((SIZE, SIZE), np.uint8))
+
+
+def test_hands_are_matched_once_by_overlap():
+    shot = photo(label(10, 10), label(120, 20))
+    second, first = (hand(h.keypoints_px + 2, str(i)) for i, h in enumerate(shot.hands[::-1]))
+    copy = hand(shot.hands[0].keypoints_px + 8, 'copy')
+    far = hand(shot.hands[0].keypoints_px + [100, 100], 'far')
+    score = finding.score_image(shot, [copy, far, second, first])
+    assert finding.match(shot, [copy, far, second, first]) == [(0, 3), (1, 2)]
+    assert len(score.found) == 2 and score.surplus == 2
+
+
+def test_a_hand_elsewhere_is_not_found():
+    shot = photo(label(10, 10))
+    score = finding.score_image(shot, [hand(shot.hands[0].keypoints_px + [35, 35])])
+    assert score.found == () and score.surplus == 1
+    assert finding.score_image(shot, []).found == ()
+
+
+@pytest.mark.parametrize('x', [0, 80, 150])
+def test_hand_free_regions_are_away_from_the_hand_and_the_same_each_time(x):
+    shot = photo(label(x, 20), name=f'{x}.png')
+    left, top, width, height = finding.hand_free_region(shot)
+    assert (left, top, width, height) == finding.hand_free_region(shot)
+    assert 0 <= left <= SIZE - width and 0 <= top <= SIZE - height and width >= 64
+    points = shot.hands[0].keypoints_px
+    reach = np.ptp(points, axis=0).max() * 0.5
+    low, high = points.min(0) - reach, points.max(0) + reach
+    assert (high <= [left, top]).any() or (low >= [left + width, top + height]).any()
+
+
+def test_there_is_no_region_without_room_or_without_a_label():
+    assert finding.hand_free_region(photo(label(60, 60, size=100))) is None
+    assert finding.hand_free_region(photo()) is None
+
+
+def test_shares_over_sets(tmp_path):
+    shots = [photo(label(10, 10), label(140, 10), name='0.png'), photo(name='1.png'),
+             photo(label(10, 10), name='2.png', set='phone_above')]
+    for shot in shots:
+        cv2.imwrite(str(tmp_path / shot.file), np.zeros((SIZE, SIZE, 3), np.uint8))
+    (tmp_path / 'labels.jsonl').write_text('')
+    seen = []
+
+    def find(image):
+        seen.append(image.shape)
+        if image.shape[0] < SIZE:
+            return Hands(image.shape[1], image.shape[0], (hand(np.eye(21, 2)),))
+        found = () if len(seen) > 2 else (hand(shots[0].hands[0].keypoints_px),)
+        return Hands(SIZE, SIZE, found)
+
+    rows = {row['set']: row for row in finding.summary_rows(
+        *finding.evaluate(PhotoFolder(tmp_path), shots, find, quiet=True))}
+    assert rows['home']['images'] == 1 and rows['home']['image_found'] == 1
+    assert rows['home']['hand_found'] == 0.5 and rows['home']['palm_mean'] < 1e-6
+    assert rows['UNSEEN (all images)']['image_found'] == 0
+    assert rows['all images']['hand_found'] == 1 / 3
+    assert rows['all images']['false'] == 1 and rows['all images']['regions'] == 2
