@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy
 
-#: Directory of a manylinux Python, up to the part that tells the interpreter's and NumPy's headers apart.
+#: Where a manylinux image keeps its Pythons.
 _BUILDER = r'/opt/python/cp3\d+-cp3\d+t?'
 _PYTHON_HEADERS = re.compile(_BUILDER + r'/include/python3\.\d+t?')
 _NUMPY_HEADERS = re.compile(
@@ -29,7 +29,9 @@ def fix(prefix: Path) -> int:
         after = _NUMPY_HEADERS.sub(lambda _: numpy.get_include(), before)
         after = _PYTHON_HEADERS.sub(lambda _: sysconfig.get_path('include'), after)
         if after != before:
-            path.write_text(after, encoding='utf-8')
+            complete = path.with_suffix('.new')
+            complete.write_text(after, encoding='utf-8')
+            complete.replace(path)
             changed += 1
     return changed
 

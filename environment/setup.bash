@@ -1,6 +1,14 @@
 # Source this for an interactive shell: the virtual environment, then the built package.
 # A ROS distribution, where there is one, is sourced before.
 _hiu_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-[ -f "$_hiu_root/.venv/bin/activate" ] && . "$_hiu_root/.venv/bin/activate"
-[ -f "$_hiu_root/install/local_setup.bash" ] && . "$_hiu_root/install/local_setup.bash"
+if [ -f "$_hiu_root/.venv/bin/activate" ]; then
+    . "$_hiu_root/.venv/bin/activate"
+    # The wheels put the resources of ROS into the environment itself.
+    if [ -z "${ROS_DISTRO:-}" ] && [[ ":${AMENT_PREFIX_PATH:-}:" != *":$VIRTUAL_ENV:"* ]]; then
+        export AMENT_PREFIX_PATH="$VIRTUAL_ENV${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}"
+    fi
+fi
+if [ -f "$_hiu_root/install/local_setup.bash" ]; then
+    . "$_hiu_root/install/local_setup.bash"
+fi
 unset _hiu_root

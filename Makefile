@@ -1,0 +1,62 @@
+# make demo    hands in a clip, through a real ROS 2 graph; results under out/
+#              SOURCE=  a video file, a camera number, a folder of images or a bag
+# make test    build, lint and all tests; ARGS= are passed to pytest
+# make eval    scores on the labelled validation photos
+# make env     the virtual environment; PYTHON= TORCH= TORCH_INDEX= choose what goes in
+# make build   messages and package into build/ and install/
+# make lint | clean (build results) | distclean (the virtual environment, too)
+#
+# With a ROS distribution sourced (ROS_DISTRO is set) its rclpy and messages are used; otherwise
+# ROS 2 comes as wheels from pip.
+#
+# The build copies hiu_ros/ beside the generated hiu_ros.msg in install/. Commands and tests below
+# run in this directory and import the modules of the work tree, with hiu_ros.msg from install/
+# (hiu_ros/__init__.py joins the two); a test checks that the installed copy is the same.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: env build demo test lint eval clean distclean
+
+VENV := .venv
+FLAVOUR := $(or $(ROS_DISTRO),wheels)
+ENV_READY := $(VENV)/.ready-$(FLAVOUR)
+BUILD_READY := build/.ready-$(FLAVOUR)
+IN_ENV := source environment/setup.bash &&
+
+export PYTHON TORCH TORCH_INDEX SOURCE
+
+SOURCES := $(shell find hiu_ros msg srv launch config scripts -type f \
+	-not -name '*.pyc' -not -name '.*') CMakeLists.txt package.xml LICENSE
+
+env: $(ENV_READY)
+build: $(BUILD_READY)
+
+# The stamps are written last: what was interrupted has none and is taken up again.
+$(ENV_READY): requirements.txt $(wildcard environment/*.txt environment/*.py) environment/prepare.bash
+	@rm -f $(VENV)/.ready-*
+	@bash environment/prepare.bash $(VENV)
+	@touch $@
+
+$(BUILD_READY): $(ENV_READY) environment/build.bash $(SOURCES)
+	@rm -f build/.ready-*
+	@bash environment/build.bash $(VENV)
+	@touch $@
+
+demo: build
+	@$(IN_ENV) python -m hiu_ros.ros.demo $(if $(SOURCE),--source "$$SOURCE") $(ARGS)
+
+test: lint build
+	@$(IN_ENV) python -m pytest $(ARGS)
+
+lint: env
+	@$(IN_ENV) ruff check .
+
+eval: build
+	@$(IN_ENV) python -m hiu_ros.cli evaluate-photos $(ARGS)
+
+clean:
+	rm -rf build install log
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,58 @@
+"""`hiu`: the command line of everything that needs no ROS. Here the subcommands are collected."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from hiu_ros import __version__
+
+#: Subcommand -> module that defines it. The module has a function `add_<subcommand>(subparsers)`
+#: (underscores for dashes) that adds a parser and sets its default `run`: a function that takes
+#: the parsed arguments and returns an exit status. Such a module imports what is slow in `run`.
+COMMANDS: Final[Mapping[str, str]] = {
+    'evaluate': 'hiu_ros.evaluation.evaluate_command',
+}
+
+
+def make_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser of `hiu` with the given subcommands; only their modules are imported."""
+    parser = argparse.ArgumentParser(
+        prog='hiu', description='Hand image understanding: keypoints, masks and meshes of hands.',
+    )
+    parser.add_argument('--version', action='version', version=f'hiu {__version__}')
+    subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    for command in commands:
+        module = importlib.import_module(COMMANDS[command])
+        getattr(module, f'add_{command.replace("-", "_")}')(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `hiu`; returns the exit status.
+
+    An OSError, ValueError or RuntimeError of a subcommand becomes one line on stderr and status 1;
+    with HIU_TRACEBACK set in the environment the traceback is shown instead.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = arguments[0] if arguments else ''
+    parser = make_parser((command,) if command in COMMANDS else tuple(COMMANDS))
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except BrokenPipeError:  # what we print into, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, ValueError, RuntimeError) as error:
+        if os.environ.get('HIU_TRACEBACK'):
+            raise
+        print(f'hiu {options.command}: {error}', file=sys.stderr)
+        return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
