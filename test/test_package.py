@@ -27,7 +27,7 @@ PIP = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
 #: Without a rosdep key on every platform: named in README.md.
 PIP_ONLY = {'safetensors', 'torch'}
 #: Used by commands and options for developers only, which say so where they are missing.
-DEVELOPMENT = {'anny', 'tensorboard'}
+DEVELOPMENT = {'anny', 'fast_simplification', 'tensorboard'}
 
 
 @pytest.fixture(scope='module')
