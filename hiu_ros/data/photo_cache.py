@@ -8,29 +8,37 @@ on where it stopped; what is there already can be used meanwhile.
     labels.npz  keypoints (N, 21, 2) crop pixels, keypoints_m (N, 21, 3) metres, camera axes,
                 side (N,) 0 left 1 right, side_score, set (index into sets), split (0 train,
                 1 val), photo (index into files), hand (index within the photo), crop_centre
-                (N, 2) and crop_size (N,) image pixels; mask_ok, trust 0..1; and of the fitted
-                RIGHT hand (left hands: of the mirrored crop) pose (N, 16, 3), shape (N, 10),
-                camera (N, 3), residual_px relative to the hand's size, fit_ok
+                (N, 2) and crop_size (N,) image pixels; mask_ok, mask_fault; trust (image joints)
+                and trust_3d, 0..1, trust_reason, depth_fault; and of the fitted RIGHT hand (left
+                hands: of the mirrored crop) pose (N, 16, 3), shape (N, 10), camera (N, 3),
+                residual_px in palm lengths, bend_error, strain, fit_ok
     statistics.json  what was kept and dropped, and why, per set
 """
 
 import argparse
 import fcntl
+import json
 import os
+from collections import Counter
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from hiu_ros.data.photo_fits import HandFits, fit_hands, mirror_labels
 from hiu_ros.data.photo_masks import hand_mask, mask_fault
+from hiu_ros.data.photo_trust import depth_faults, judge
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoFolder
 from hiu_ros.geometry.crop import Crop
+from hiu_ros.hand.model import HandModel, load_template
 
 CROP_PIXELS = 192
 CROP_SCALE = 2.2
-STAGES = ('crops', 'trust', 'fits', 'masks')
+STAGES = ('crops', 'fits', 'masks')
 CHECKPOINT = 1000
 
 
@@ -79,6 +87,7 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
         'files': np.array([photo.file for photo in photos]),
         'mask_ok': np.zeros(count, bool),
         'trust': np.ones(count, np.float32),
+        'trust_3d': np.ones(count, np.float32),
         'pose': np.zeros((count, 16, 3), np.float32),
         'shape': np.zeros((count, 10), np.float32),
         'camera': np.zeros((count, 3), np.float32),
@@ -131,6 +140,49 @@ def judge_masks(cache: Path) -> None:
                   mask_fault=np.array(faults))
 
 
+def build_fits(cache: Path) -> None:
+    """Fit the hand model to every label, then weigh labels and fits."""
+    labels = read_labels(cache)
+    left = labels['side'] == 0
+    faults = depth_faults(labels['keypoints'], labels['keypoints_m'], ~left)
+    keypoints, keypoints_m = mirror_labels(
+        labels['keypoints'], labels['keypoints_m'], left, CROP_PIXELS)
+    fits = fit_hands(HandModel(load_template('fast')), keypoints, keypoints_m, CROP_PIXELS,
+                     use_depth=faults == '')
+    update_labels(cache, depth_fault=faults, **asdict(fits))
+    judge_labels(cache)
+
+
+def judge_labels(cache: Path) -> None:
+    """Set trust, trust_3d, trust_reason and fit_ok from the fits."""
+    labels = read_labels(cache)
+    fits = HandFits(**{field.name: labels[field.name] for field in fields(HandFits)})
+    update_labels(cache, **judge(
+        labels['depth_fault'], fits, labels['crop_size'] / CROP_SCALE))
+
+
+def statistics(cache: Path) -> dict[str, dict]:
+    """What each step kept and dropped, per set and in all."""
+    labels = read_labels(cache)
+    answer = {}
+    for index, name in enumerate([*labels['sets'], 'all']):
+        rows = (labels['set'] == index) | (name == 'all')
+        faults = {kind: Counter(str(value) for value in labels[kind][rows] if value)
+                  for kind in ('mask_fault', 'trust_reason', 'depth_fault') if kind in labels}
+        residual = labels['residual_px'][rows]
+        answer[str(name)] = {
+            'hands': int(rows.sum()),
+            'mask_kept': int(labels['mask_ok'][rows].sum()),
+            'fit_kept': int(labels['fit_ok'][rows].sum()),
+            'trusted_2d': int((labels['trust'][rows] > 0.5).sum()),
+            'trusted_3d': int((labels['trust_3d'][rows] > 0.5).sum()),
+            'fit_residual_percentiles_50_90_99': [
+                round(float(value), 4) for value in np.percentile(residual, [50, 90, 99])],
+            **{kind: dict(sorted(count.items())) for kind, count in faults.items()},
+        }
+    return answer
+
+
 def main() -> None:
     """Build a cache from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -140,15 +192,21 @@ def main() -> None:
     parser.add_argument('--again', action='store_true', help='redo the stages given')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     photos = PhotoFolder(arguments.photos)
     cache = arguments.cache
     if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
         build_crops(photos, cache)
+    if 'fits' in arguments.stages and (
+            arguments.again or 'depth_fault' not in read_labels(cache)):
+        build_fits(cache)
     if 'masks' in arguments.stages:
         if arguments.again:
             quality = open_memmap(cache / 'mask_quality.npy', 'r+')
             quality[:] = np.nan
         build_masks(photos, cache)
+    judge_labels(cache)
+    (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
 
 
 if __name__ == '__main__':
