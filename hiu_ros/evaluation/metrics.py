@@ -47,8 +47,11 @@ def fit_similarity(truth: np.ndarray, prediction: np.ndarray) -> Similarity:
 
 
 def align(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Predicted points (N, P, 3) after `fit_similarity` to the true ones."""
-    return fit_similarity(truth, prediction).apply(np.asarray(prediction, np.float64))
+    """Predicted points (N, P, 3), or of one sample (P, 3), after `fit_similarity` to the truth."""
+    truth, prediction = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)
+    if truth.ndim == 2:
+        return align(truth[None], prediction[None])[0]
+    return fit_similarity(truth, prediction).apply(prediction)
 
 
 def align_scale_translation(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
 from hiu_ros.evaluation import metrics
 from hiu_ros.evaluation.predictor import Predict
 from hiu_ros.geometry.crop import Crop
+from hiu_ros.perception.masks import full_mask
 from hiu_ros.perception.result import Hand
 
 #: Sets that no training of this project reads.
@@ -62,7 +63,8 @@ def score_hand(
     iou = float('nan')
     if truth_mask is not None:
         crop, mask = truth_mask
-        iou = metrics.mask_iou(mask, crop.extract(full_mask(hand, photo), nearest=True))
+        frame = full_mask(hand.mask, hand.mask_origin, photo.width, photo.height)
+        iou = metrics.mask_iou(mask, crop.extract(frame, nearest=True))
     return HandScore(
         photo.set, photo.file, number, label.side,
         palm_error=float(errors.mean() / max(palm, 1e-6)),
@@ -74,14 +76,6 @@ def score_hand(
         score=hand.score,
     )
 
-
-def full_mask(hand: Hand, photo: Photo) -> np.ndarray:
-    """Lay the mask of a hand into the frame of its photo: (height, width) uint8."""
-    frame = np.zeros((photo.height, photo.width), np.uint8)
-    x, y = hand.mask_origin
-    height, width = hand.mask.shape
-    frame[y:y + height, x:x + width] = hand.mask
-    return frame
 
 
 def evaluate(

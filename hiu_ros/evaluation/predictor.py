@@ -10,29 +10,29 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.network import checkpoint
-from hiu_ros.network.hiu import HIU
+from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
+from hiu_ros.perception.masks import mask_region
 from hiu_ros.perception.result import Hand
 
 #: One hand for each (image, box [x, y, w, h]); every evaluation takes such a function.
 Predict = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[Hand]]
-_FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 CROP_SCALE = 1.5
 
 
 class CropPredictor:
-    """Runs a HIU network on the square around each given box; no finder, no camera.
+    """The bare network on the square around each given box: one look, no finder, no camera.
 
-    A crop is shown as it is first; where the network says that it shows a left hand, it is shown
-    mirrored and that answer, mirrored back, counts. 3D is in the axes of the crop's own camera.
+    3D is in the axes of the crop's own camera and straight from the regressor, without the
+    pipeline's fit to the joints seen.
     """
 
     def __init__(
-        self, model: HIU, device: str | torch.device = 'cpu', crop_scale: float = CROP_SCALE
+        self, network: Network, device: str | torch.device = 'cpu', crop_scale: float = CROP_SCALE
     ) -> None:
-        self.model = model.to(device).eval()
-        self.device = torch.device(device)
-        self.hand = HandModel(load_template('fast')).to(device)
+        self.estimator = HandEstimator(network, device, crop_scale)
         self.crop_scale = crop_scale
+        template = load_template('fast')
+        self.hands = {'right': HandModel(template), 'left': HandModel(template.mirrored())}
 
     @classmethod
     def from_file(cls, weights: str | Path, device: str | torch.device = 'cpu') -> 'CropPredictor':
@@ -43,66 +43,38 @@ class CropPredictor:
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
     ) -> list[Hand]:
         """Hands of the boxes [x, y, w, h], box i in image i (uint8 BGR), as one batch."""
-        size = self.model.config.input_size
-        crops = [Crop.around_box(box, self.crop_scale, size) for box in boxes]
-        pixels = np.stack([crop.extract(image) for crop, image in zip(crops, images)])
-        reading = self._read(pixels)
-        sides = reading['side'].copy()
-        left = np.flatnonzero(sides < 0.5)
-        if len(left):
-            mirrored = self._read(np.ascontiguousarray(pixels[left, :, ::-1]))
-            for name, values in mirrored.items():
-                if name != 'side':
-                    reading[name][left] = _mirror(name, values, size)
+        resolution = self.estimator.resolution
+        readings = self.estimator.look([
+            Region(image, Crop.around_box(box, self.crop_scale, resolution))
+            for image, box in zip(images, boxes)
+        ])
         return [
-            self._hand(f'{index}', {name: values[index] for name, values in reading.items()},
-                       float(sides[index]), crop, image)
-            for index, (crop, image) in enumerate(zip(crops, images))
+            self._hand(str(index), reading, image)
+            for index, (reading, image) in enumerate(zip(readings, images))
         ]
 
     @torch.inference_mode()
-    def _read(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        reading = self.model.predict(batch)
-        geometry = self.hand(reading.rotations.float(), reading.shape.float())
-        found = {
-            'keypoints_px': reading.keypoints_px, 'keypoint_scores': reading.keypoint_scores,
-            'mask': reading.mask, 'pose': matrix_to_axis_angle(reading.rotations),
-            'shape': reading.shape, 'presence': reading.presence, 'side': reading.side,
-            'keypoints_m': geometry.keypoints, 'vertices_m': geometry.vertices,
-        }
-        return {name: value.float().cpu().numpy() for name, value in found.items()}
-
-    def _hand(self, name: str, read: dict, right: float, crop: Crop, image: np.ndarray) -> Hand:
-        height, width = image.shape[:2]
-        points = crop.to_image(read['keypoints_px'])
-        low, high = points.min(0), points.max(0)
-        rotation = axis_angle_to_matrix(torch.from_numpy(read['pose'][0])).numpy()
+    def _hand(self, name: str, reading: Reading, image: np.ndarray) -> Hand:
+        rotations = torch.from_numpy(reading.rotations).float()[None]
+        shape = torch.from_numpy(reading.shape).float()[None]
+        geometry = self.hands[reading.side](rotations, shape)
+        pose = matrix_to_axis_angle(rotations[0])
+        low, high = reading.keypoints_px.min(0), reading.keypoints_px.max(0)
+        mask, origin = mask_region(reading.mask, reading.crop, image.shape[1], image.shape[0])
         return Hand(
             id=name,
-            side='right' if right >= 0.5 else 'left',
-            side_score=max(right, 1 - right),
-            score=float(read['presence']),
+            side=reading.side,
+            side_score=float(1 / (1 + np.exp(-abs(reading.right)))),
+            score=reading.presence,
             box=np.array([*low, *(high - low)]),
-            keypoints_px=points,
-            keypoint_scores=read['keypoint_scores'],
-            keypoints_valid=np.ones(len(points), bool),
-            keypoints_m=read['keypoints_m'],
-            vertices_m=read['vertices_m'],
-            pose=read['pose'].reshape(-1),
-            shape=read['shape'],
-            wrist_rotation=rotation,
-            mask=((crop.paste(read['mask'], height, width) > 0.5) * 255).astype(np.uint8),
+            keypoints_px=reading.keypoints_px,
+            keypoint_scores=reading.keypoint_scores,
+            keypoints_valid=np.ones(len(reading.keypoints_px), bool),
+            keypoints_m=geometry.keypoints[0].numpy(),
+            vertices_m=geometry.vertices[0].numpy(),
+            pose=pose.numpy().reshape(-1),
+            shape=reading.shape,
+            wrist_rotation=axis_angle_to_matrix(pose[0]).numpy(),
+            mask=mask,
+            mask_origin=origin,
         )
-
-
-def _mirror(name: str, values: np.ndarray, size: int) -> np.ndarray:
-    if name == 'keypoints_px':
-        return np.stack([size - 1 - values[..., 0], values[..., 1]], -1)
-    if name == 'mask':
-        return values[..., ::-1]
-    if name in ('keypoints_m', 'vertices_m'):
-        return values * _FLIP
-    if name == 'pose':
-        return values * -_FLIP
-    return values

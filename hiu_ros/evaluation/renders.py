@@ -13,6 +13,7 @@ from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, PCK_PIXELS, joint
 from hiu_ros.evaluation.predictor import Predict
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
+from hiu_ros.perception.masks import full_mask
 from hiu_ros.perception.result import Hand
 
 
@@ -111,10 +112,8 @@ def _batch_scores(
 
 
 def _iou(mask: np.ndarray, hand: Hand) -> float:
-    frame = np.zeros(mask.shape, np.uint8)
-    x, y = hand.mask_origin
-    frame[y:y + hand.mask.shape[0], x:x + hand.mask.shape[1]] = hand.mask
-    return metrics.mask_iou(mask, frame)
+    height, width = mask.shape
+    return metrics.mask_iou(mask, full_mask(hand.mask, hand.mask_origin, width, height))
 
 
 COLUMNS = {

@@ -77,6 +77,12 @@ def test_scale_and_translation_alignment_takes_points_0_and_4(points):
     assert np.allclose(zero, points[:, :1])
 
 
+def test_one_sample_is_aligned_as_in_a_batch(points):
+    prediction = moved(points + np.random.default_rng(3).normal(size=points.shape) * 0.01)
+    expected = metrics.align(points, prediction)[2]
+    assert np.allclose(metrics.align(points[2], prediction[2]), expected)
+
+
 def test_root_alignment_moves_only(points):
     assert np.allclose(metrics.align_root(points, points + [1, 2, 3], 9), points)
     scaled = metrics.align_root(points, points * 2, 9)
