@@ -6,6 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+#: Variance (x and y) of a sharp heat map, and the surplus at which certainty falls to 1 / e;
+#: fractions of the squared side of the map.
+TARGET_VARIANCE = 2 * 0.04**2
+SPREAD_SCALE = 0.01
+
 
 class CropReading(NamedTuple):
     """What the network says of a batch of crops; right hands, virtual crop camera."""
@@ -40,9 +45,10 @@ def joint_positions(heatmaps: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor
     x = (maps.sum(2) * xs).sum(2)
     y = (maps.sum(3) * ys).sum(2)
     if kind == 'softargmax':
-        # Mass within a few cells of the answer: one narrow peak gives 1, a spread or split one less.
-        near = F.max_pool2d(F.avg_pool2d(maps, 5, 1, 2, divisor_override=1), height)
-        certainty = near.flatten(1).clamp(0, 1)
+        # 1 for one peak as narrow as the training target, towards 0 for a spread or split map.
+        spread = ((maps.sum(2) * xs.square()).sum(2) - x.square()) / width**2
+        spread = spread + ((maps.sum(3) * ys.square()).sum(2) - y.square()) / height**2
+        certainty = torch.exp(-(spread - TARGET_VARIANCE).clamp_min(0) / SPREAD_SCALE)
     else:
         certainty = flat.amax(2).clamp(0, 1)
     return torch.stack([x, y], 2), certainty, maps

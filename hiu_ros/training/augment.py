@@ -1,0 +1,112 @@
+"""What cameras, hands and things do to a picture of a hand: random, from a generator."""
+
+import cv2
+import numpy as np
+
+Rng = np.random.Generator
+
+
+def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """Light, white balance, blur, noise, low resolution, compression, greyscale; (n, n, 3)."""
+    picture = image.astype(np.float32)
+    if rng.random() < 0.9:
+        picture = _light(picture, rng)
+    if rng.random() < 0.08:
+        picture = np.repeat(picture @ np.float32([[0.114], [0.587], [0.299]]), 3, axis=2)
+    if rng.random() < 0.35:
+        picture = _blur(picture, rng)
+    if rng.random() < 0.3:
+        picture = _coarse(picture, rng)
+    if rng.random() < 0.5:
+        sigma = rng.uniform(1.0, 12.0)
+        noise = rng.standard_normal(picture.shape[:2] + (3 if rng.random() < 0.5 else 1,),
+                                    dtype=np.float32)
+        picture = picture + sigma * noise
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(15, 90))
+        code = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        picture = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return picture
+
+
+def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    gain = np.exp(rng.normal(-0.05, 0.2)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
+    if rng.random() < 0.08:
+        gain *= rng.uniform(0.2, 0.6)
+    mean = picture.mean((0, 1))
+    contrast = np.exp(rng.normal(0, 0.2))
+    picture = (mean + (picture - mean) * contrast) * gain + rng.normal(0, 8)
+    grey = picture.mean(2, keepdims=True)
+    picture = grey + (picture - grey) * np.exp(rng.normal(0, 0.3))
+    if rng.random() < 0.4:
+        unit = np.clip(picture, 0, 255) / 255
+        picture = 255 * unit ** np.float32(np.exp(rng.normal(0, 0.3)))
+    if rng.random() < 0.15:
+        n = picture.shape[0]
+        line = np.linspace(-1, 1, n, dtype=np.float32)
+        angle = rng.uniform(0, 2 * np.pi)
+        ramp = np.cos(angle) * line[:, None] + np.sin(angle) * line[None]
+        picture = picture * (1 + rng.uniform(0.1, 0.5) * ramp)[..., None]
+    return picture.astype(np.float32)
+
+
+def _blur(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    if rng.random() < 0.6:
+        return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8))
+    length = int(rng.integers(3, 12))
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1
+    turn = cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, rng.uniform(0, 180), 1)
+    kernel = cv2.warpAffine(kernel, turn, (length, length))
+    return cv2.filter2D(picture, -1, kernel / max(kernel.sum(), 1e-6))
+
+
+def _coarse(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    n = picture.shape[0]
+    small = max(20, int(n * rng.uniform(0.25, 0.8)))
+    way = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
+    back = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC
+    return cv2.resize(cv2.resize(picture, (small, small), interpolation=way), (n, n),
+                      interpolation=back)
+
+
+def occluder_shape(n: int, rng: Rng, keypoints: np.ndarray) -> np.ndarray:
+    """A random blob, bar or half plane over a part of the hand; (n, n) float 0..1.
+
+    keypoints: (21, 2) crop px, to know where the hand is.
+    """
+    shape = np.zeros((n, n), np.uint8)
+    aim = keypoints[rng.integers(len(keypoints))] + rng.normal(0, 0.08 * n, 2)
+    kind = rng.random()
+    if kind < 0.45:
+        count = int(rng.integers(4, 9))
+        angles = np.sort(rng.uniform(0, 2 * np.pi, count))
+        radii = rng.uniform(0.06, 0.2, count) * n
+        ring = aim + np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
+        cv2.fillPoly(shape, [np.round(ring).astype(np.int32)], 255)
+    elif kind < 0.75:
+        axis = rng.normal(size=2)
+        axis /= np.linalg.norm(axis) + 1e-6
+        ends = aim + np.outer([-1, 1], axis) * n
+        cv2.line(shape, ends[0].astype(int).tolist(), ends[1].astype(int).tolist(), 255,
+                 int(rng.uniform(0.03, 0.16) * n) + 1)
+    else:
+        size = rng.uniform(0.08, 0.22, 2) * n
+        cv2.ellipse(shape, (aim.tolist(), (2 * size).tolist(), rng.uniform(0, 180)), 255, -1)
+    return cv2.GaussianBlur(shape, (0, 0), rng.uniform(0.4, 1.2)).astype(np.float32) / 255
+
+
+def random_patch(patches: np.ndarray, n: int, rng: Rng) -> np.ndarray:
+    """A background (n, n, 3) uint8: a random part of a random patch, mirrored and turned."""
+    if len(patches) == 0 or rng.random() < 0.08:
+        base = rng.uniform(0, 255, (int(rng.integers(1, 6)),) * 2 + (3,)).astype(np.float32)
+        return cv2.resize(base, (n, n), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(
+            np.uint8)
+    patch = patches[rng.integers(len(patches))]
+    side = int(patch.shape[0] * rng.uniform(0.4, 1.0))
+    y, x = rng.integers(0, patch.shape[0] - side + 1, 2)
+    patch = cv2.resize(patch[y:y + side, x:x + side], (n, n), interpolation=cv2.INTER_LINEAR)
+    if rng.random() < 0.5:
+        patch = patch[:, ::-1]
+    return np.ascontiguousarray(np.rot90(patch, int(rng.choice([0, 0, 0, 1, 2, 3]))))

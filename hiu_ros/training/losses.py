@@ -1,0 +1,222 @@
+"""The losses of one batch, term by term; what has no label counts for nothing.
+
+Terms and default weights are those of the paper's training code (spec section 3); terms after
+`silhouette` are declared extensions. Every term is a mean over valid items, weighted per sample.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hiu_ros.hand.model import HandModel
+from hiu_ros.hand.skeleton import BONES
+from hiu_ros.network.hiu import StageOutput
+from hiu_ros.network.readout import joint_positions
+from hiu_ros.training.batch import Batch
+from hiu_ros.training.targets import (
+    HEATMAP_SIGMA,
+    bone_directions,
+    heatmap_targets,
+    pof_targets,
+    to_map,
+)
+
+#: 2D weights: wrist, finger bases, two middle joints, tips.
+JOINT_WEIGHTS = (2.5,) + (1.7, 1.0, 1.0, 1.7) * 5
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term; 0 switches a term off."""
+
+    heatmap: float = 200.0
+    pof: float = 100.0
+    mask: float = 5.0
+    keypoints_2d: float = 20.0  #: reprojected hand joints against 2D labels, crop units 0..1
+    bones_3d: float = 10.0  #: 1 - cosine of bone vectors
+    shape_prior: float = 10.0
+    pose_prior: float = 10.0
+    heatmap_2d: float = 0.0  #: extension: soft-argmax against 2D labels, crop units 0..1
+    keypoints_3d: float = 0.0  #: extension: L1 of joints relative to the wrist, metres
+    vertices: float = 0.0  #: extension: L1 of vertices relative to the wrist, metres
+    rotations: float = 0.0  #: extension: squared difference of joint rotation matrices
+    shape: float = 0.0  #: extension: squared difference of shape coefficients
+    pof_bones: float = 0.0  #: extension: the mesh's bones against the predicted field
+    mask_boundary: float = 0.0  #: extension: cross entropy again, only near the outline
+    presence: float = 0.0  #: extension
+    side: float = 0.0  #: extension
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """sum(w v) / (sum w + 1e-6); weights broadcast to values."""
+    weights = weights.expand_as(values)
+    return (values * weights).sum() / (weights.sum() + 1e-6)
+
+
+class HandLoss:
+    """Total loss of all stages and its terms.
+
+    `sigmas`: heat map sigma per stage as a fraction of the map's side; `stage_weights`: weight
+    per stage (normalised to mean 1). Call with the stages' outputs and a `Batch`.
+    """
+
+    def __init__(
+        self,
+        model: HandModel,
+        weights: LossWeights,
+        heatmap_readout: str,
+        sigmas: tuple[float, ...] = (HEATMAP_SIGMA,),
+        stage_weights: tuple[float, ...] = (1.0,),
+        pof_variant: str = 'image',
+    ):
+        self.model = model
+        self.weights = weights
+        self.readout = heatmap_readout
+        self.sigmas = sigmas
+        self.stage_weights = stage_weights
+        self.pof_variant = pof_variant
+        self.joint_weights = torch.tensor(JOINT_WEIGHTS) / sum(JOINT_WEIGHTS) * len(JOINT_WEIGHTS)
+
+    def __call__(
+        self, outputs: list[StageOutput], batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted sum over terms, mean over stages; and the last stage's terms, unweighted."""
+        stages = len(outputs)
+        shares = [self.stage_weights[min(k, len(self.stage_weights) - 1)] for k in range(stages)]
+        total, terms = 0.0, {}
+        size, crop = outputs[0].pof.shape[-1], batch.images.shape[-1]
+        keypoints = to_map(batch.keypoints, crop, size)
+        fields = pof_targets(keypoints, batch.keypoints_m, size, self.pof_variant)
+        for k, output in enumerate(outputs):
+            sigma = self.sigmas[min(k, len(self.sigmas) - 1)]
+            terms = {**self.map_terms(output, batch, keypoints, sigma, fields),
+                     **self.hand_terms(output, batch)}
+            stage = sum(getattr(self.weights, name) * term for name, term in terms.items())
+            total = total + stage * shares[k] / sum(shares)
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    def map_terms(
+        self, output: StageOutput, batch: Batch, keypoints: Tensor, sigma: float,
+        fields: tuple[Tensor, Tensor],
+    ) -> dict[str, Tensor]:
+        """Heat maps, part orientation fields and mask; keypoints in map pixels."""
+        size = output.heatmaps.shape[-1]
+        heatmaps = output.heatmaps.float()
+        target = heatmap_targets(keypoints, size, sigma * size)
+        terms = {}
+        if self.readout == 'softargmax':
+            share = target / target.sum((2, 3), keepdim=True).clamp_min(1e-6)
+            surprise = -(share * heatmaps.flatten(2).log_softmax(2).view_as(heatmaps))
+            terms['heatmap'] = weighted_mean(surprise.sum((2, 3)), batch.keypoint_weights)
+        else:
+            square = (heatmaps - target).square().mean((2, 3))
+            terms['heatmap'] = weighted_mean(square, batch.keypoint_weights)
+        if self.weights.heatmap_2d:
+            where, _, _ = joint_positions(heatmaps, self.readout)
+            distance = (where - keypoints).norm(dim=-1) / size
+            terms['heatmap_2d'] = weighted_mean(distance, batch.keypoint_weights)
+        terms['pof'] = self.pof_term(output.pof.float(), *fields, batch)
+        # Compared where the finer of prediction and label is: labels carry half the crop's side.
+        logits = F.interpolate(output.mask.float(), batch.masks.shape[-2:], mode='bilinear',
+                               align_corners=False)[:, 0]
+        entropy = F.binary_cross_entropy_with_logits(logits, batch.masks, reduction='none')
+        terms['mask'] = weighted_mean(entropy.mean((1, 2)), batch.mask_weights)
+        if self.weights.mask_boundary:
+            thick = F.max_pool2d(batch.masks[:, None], 7, 1, 3)[:, 0]
+            thin = -F.max_pool2d(-batch.masks[:, None], 7, 1, 3)[:, 0]
+            band = (thick - thin) * batch.mask_weights[:, None, None]
+            terms['mask_boundary'] = weighted_mean(entropy, band)
+        return terms
+
+    def pof_term(self, pof: Tensor, fields: Tensor, inside: Tensor, batch: Batch) -> Tensor:
+        """Squared error; u, v need both ends in 2D, z (or all of a 3D field) both in 3D."""
+        pof = pof.unflatten(1, fields.shape[1:3])
+        children_parents = _bone_ends(batch.keypoint_weights)
+        flat = children_parents[:, :, None].expand(-1, -1, 3).clone()
+        deep = batch.weights_3d[:, None] * (children_parents > 0)
+        flat[:, :, 2] = deep
+        if self.pof_variant == 'space':
+            flat = deep[:, :, None].expand(-1, -1, 3)
+        # Bones are thin: weigh inside and outside alike, else the field fades to zero.
+        error = (pof - fields).square()
+        inside = inside[:, :, None]
+        near = (error * inside).sum((3, 4)) / inside.sum((3, 4)).clamp_min(1.0)
+        return weighted_mean(error.mean((3, 4)) + 0.1 * near, flat)
+
+    def hand_terms(self, output: StageOutput, batch: Batch) -> dict[str, Tensor]:
+        """Everything that goes through the parametric hand, and the verdicts."""
+        w = self.weights
+        terms = {}
+        if w.vertices:
+            geometry = self.model(output.rotations, output.shape)
+            joints = geometry.keypoints
+        else:
+            joints = self.model.keypoints(output.rotations, output.shape)
+        projected = output.camera[:, None, :1] * joints[..., :2] + output.camera[:, None, 1:]
+        crop = batch.images.shape[-1]
+        wanted = (batch.keypoints + 0.5) / crop
+        distance = ((projected + 1) / 2 - wanted).norm(dim=-1)
+        # A perspective 2D label never fits a wrong-side crop's right hand: canonical ones only.
+        joint_weights = self.joint_weights.to(distance.device)
+        weights_2d = batch.keypoint_weights * joint_weights * batch.canonical[:, None]
+        terms['keypoints_2d'] = weighted_mean(distance.clamp_max(1.0), weights_2d)
+        known_3d = batch.weights_3d * batch.canonical
+        cosine = (bone_directions(joints) * bone_directions(batch.keypoints_m)).sum(-1)
+        terms['bones_3d'] = weighted_mean(1 - cosine, known_3d[:, None])
+        if w.keypoints_3d:
+            relative = batch.keypoints_m - batch.keypoints_m[:, :1]
+            ours = joints - joints[:, :1]
+            # The size of a hand cannot be seen in a crop: compare at the label's size.
+            ratio = (palm_length(relative) / palm_length(ours))[:, None, None]
+            error = (ours * ratio - relative).abs().sum(-1)
+            terms['keypoints_3d'] = weighted_mean(error, known_3d[:, None])
+            if w.vertices and batch.vertices is not None:
+                error = (geometry.vertices * ratio - batch.vertices).abs().sum(-1).mean(1)
+                terms['vertices'] = weighted_mean(error, batch.parameter_weights)
+        known = batch.parameter_weights * batch.canonical
+        if w.rotations:
+            error = (output.rotations - batch.rotations).square().sum((2, 3))
+            terms['rotations'] = weighted_mean(error, known[:, None])
+        if w.shape:
+            error = (output.shape - batch.shapes).square()
+            terms['shape'] = weighted_mean(error, batch.shape_weights[:, None])
+        terms['shape_prior'] = output.shape.square().mean()
+        bend = (output.rotations[:, 1:].diagonal(dim1=2, dim2=3).sum(-1) - 3).square()
+        terms['pose_prior'] = weighted_mean(bend, batch.presence[:, None]) / 16
+        if w.pof_bones:
+            terms['pof_bones'] = self.pof_bones_term(output, joints, batch)
+        if w.presence:
+            terms['presence'] = F.binary_cross_entropy_with_logits(
+                output.presence, batch.presence
+            )
+        if w.side:
+            entropy = F.binary_cross_entropy_with_logits(
+                output.side, batch.sides, reduction='none'
+            )
+            terms['side'] = weighted_mean(entropy, batch.side_weights)
+        return terms
+
+    def pof_bones_term(self, output: StageOutput, joints: Tensor, batch: Batch) -> Tensor:
+        """The mesh's bone directions against the field read under the heat maps."""
+        _, _, maps = joint_positions(output.heatmaps.float(), self.readout)
+        under = _bone_ends(maps, torch.add) / 2
+        fields = output.pof.float().unflatten(1, (under.shape[1], 3))
+        read = (fields * under[:, :, None]).sum((3, 4)).detach()
+        bones = bone_directions(joints)
+        if self.pof_variant == 'image':
+            return weighted_mean((bones[..., 2] - read[..., 2]).square(),
+                                 (batch.presence * batch.canonical)[:, None])
+        return weighted_mean((bones - read).square().sum(-1),
+                             (batch.presence * batch.canonical)[:, None])
+
+
+def palm_length(keypoints_m: Tensor) -> Tensor:
+    """Wrist to middle finger base, (B, 21, 3) to (B,); at least 1 mm."""
+    return (keypoints_m[:, 9] - keypoints_m[:, 0]).norm(dim=-1).clamp_min(1e-3)
+
+
+def _bone_ends(values: Tensor, combine=torch.minimum) -> Tensor:
+    """Combine a per-joint tensor (B, 21, ...) over both ends of each bone: (B, 20, ...)."""
+    return combine(values[:, [c for c, _ in BONES]], values[:, [p for _, p in BONES]])

@@ -1,0 +1,137 @@
+"""Training settings: one typed tree read from YAML, with `key.sub=value` changes."""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hiu_ros.network.config import HIUConfig, preset
+from hiu_ros.training.losses import LossWeights
+from hiu_ros.training.mix import MixOptions
+
+CONFIGURATIONS = Path(__file__).parent / 'configurations'
+
+
+class SettingsError(ValueError):
+    """A training configuration names something unknown or holds an illegal value."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the loop measures while it trains."""
+
+    photos: str = ''  #: photo cache; its `val` hands
+    renders: str = ''  #: a render bank of its own
+    hands: int = 256  #: at most this many of each
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a training. Directories are relative to where the command runs."""
+
+    network: str = 'hiu_lite'  #: preset
+    network_changes: dict = field(default_factory=dict)
+    run: str = 'runs/lite'  #: checkpoints and logs
+    data: MixOptions = MixOptions()
+    validation: Validation = Validation()
+    loss: LossWeights = LossWeights()
+    sigmas: tuple[float, ...] = (16 / 368,)  #: heat map sigma per stage, of the map's side
+    stage_weights: tuple[float, ...] = (1.0,)
+    pof_variant: str = 'image'
+    batch: int = 24  #: per process
+    steps: int = 20000
+    rate: float = 1e-3
+    schedule: str = 'poly'  #: 'poly' (power 0.9) or 'cosine'
+    warmup: int = 0  #: steps
+    optimiser: str = 'adam'  #: 'adam' or 'adamw'
+    weight_decay: float = 1e-5
+    clip: float = 10.0  #: gradient norm
+    ema: float = 0.999  #: decay of the averaged weights; 0: off
+    precision: str = 'float32'  #: or 'bfloat16' (autocast)
+    seed: int = 2020
+    workers: int = 0  #: loader processes per training process
+    threads: int = 0  #: torch threads per process; 0: torch's choice
+    log_every: int = 50
+    validate_every: int = 1000
+    save_every: int = 500
+
+    def network_config(self) -> HIUConfig:
+        """The network's own configuration."""
+        return preset(self.network, **self.network_changes)
+
+    def __post_init__(self) -> None:
+        for name, choices in (('schedule', ('poly', 'cosine')), ('optimiser', ('adam', 'adamw')),
+                              ('precision', ('float32', 'bfloat16')),
+                              ('pof_variant', ('image', 'space'))):
+            if getattr(self, name) not in choices:
+                raise SettingsError(f'{name} is {getattr(self, name)!r}, expected one of '
+                                    f'{choices}')
+        for name in ('batch', 'steps', 'log_every', 'validate_every', 'save_every'):
+            if getattr(self, name) < 1:
+                raise SettingsError(f'{name} is {getattr(self, name)}, expected at least 1')
+
+
+def build(kind: type, values: dict[str, Any], where: str = '') -> Any:
+    """A (nested) dataclass from plain values; lists become tuples, unknown keys are errors."""
+    known = {f.name: f for f in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SettingsError(f'unknown {where or "setting"} {unknown}; known are {sorted(known)}')
+    default = kind()
+    ready = {}
+    for name, value in values.items():
+        present = getattr(default, name)
+        if is_dataclass(present):
+            value = build(type(present), value or {}, name)
+        elif isinstance(present, tuple):
+            if not isinstance(value, (list, tuple)):
+                raise SettingsError(f'{where}.{name} is {value!r}, expected a list')
+            value = tuple(value)
+        elif isinstance(present, float) and isinstance(value, (int, float, str)):
+            value = _number(value, f'{where}.{name}')
+        elif not isinstance(value, type(present)) or (
+                isinstance(value, bool) and not isinstance(present, bool)):
+            raise SettingsError(f'{name} is {value!r}, expected {type(present).__name__}')
+        ready[name] = value
+    return replace(default, **ready)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise SettingsError(f'{name} is {value!r}, expected a number') from error
+
+
+def read_settings(source: str, changes: list[str] | tuple[str, ...] = ()) -> Settings:
+    """Settings from a YAML file or the name of a shipped one, with `key=value` changes."""
+    path = Path(source)
+    if not path.suffix:
+        path = CONFIGURATIONS / f'{source}.yaml'
+    if not path.is_file():
+        shipped = sorted(p.stem for p in CONFIGURATIONS.glob('*.yaml'))
+        raise SettingsError(f'no training configuration {source!r}; shipped are {shipped}')
+    values = yaml.safe_load(path.read_text()) or {}
+    for change in changes:
+        key, equals, text = change.partition('=')
+        if not equals:
+            raise SettingsError(f'{change!r} is no change, expected key=value or key.sub=value')
+        *parents, last = key.split('.')
+        level = values
+        for parent in parents:
+            level = level.setdefault(parent, {})
+        level[last] = yaml.safe_load(text)
+    return build(Settings, values)
+
+
+def as_yaml(settings: Settings) -> str:
+    """Settings as YAML that `read_settings` reads back."""
+    plain = yaml.safe_load(yaml.safe_dump(_plain(asdict(settings))))
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
