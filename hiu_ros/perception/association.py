@@ -1,0 +1,89 @@
+"""Which reading of this frame is which hand of the last one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hiu_ros.perception.estimator import Reading
+
+#: Mean distance of joints, in hand sizes, at which their similarity has fallen to 1 / e.
+_NEAR = 0.3
+#: Readings whose joints are nearer than this (hand sizes) are one hand, whatever their side.
+_SAME = 0.18
+#: The same for readings of one side.
+_SAME_SIDE = 0.32
+#: Shares of joints, overlap, side and of being asked for in the similarity of 0 to 1.
+_JOINTS, _OVERLAP, _SIDE, _OWN = 0.5, 0.2, 0.2, 0.1
+#: A hand in one frame is at most so many times larger than in the last.
+_GROWTH = 2.2
+
+
+def joint_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean distance of joints (21, 2), in sizes of the larger hand."""
+    size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1.0)
+    return float(np.linalg.norm(a - b, axis=1).mean() / size)
+
+
+def joint_box(points: np.ndarray) -> np.ndarray:
+    """[x, y, w, h] around joints (21, 2)."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.array([*low, *(high - low)])
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes [x, y, w, h]."""
+    low = np.maximum(a[:2], b[:2])
+    high = np.minimum(a[:2] + a[2:], b[:2] + b[2:])
+    inner = float(np.prod(np.clip(high - low, 0.0, None)))
+    union = float(a[2] * a[3] + b[2] * b[3]) - inner
+    return inner / union if union > 0 else 0.0
+
+
+def without_duplicates(readings: Sequence[Reading]) -> list[int]:
+    """Indices of readings, best first, of which no two are of one hand."""
+    order = sorted(range(len(readings)), key=lambda k: (-readings[k].quality, k))
+    kept: list[int] = []
+    for k in order:
+        if not any(_one_hand(readings[k], readings[other]) for other in kept):
+            kept.append(k)
+    return kept
+
+
+def _one_hand(a: Reading, b: Reading) -> bool:
+    distance = joint_distance(a.keypoints_px, b.keypoints_px)
+    return distance < (_SAME_SIDE if a.right * b.right > 0 else _SAME)
+
+
+def assign(
+    expected: Sequence[np.ndarray], sides: Sequence[float], patience: Sequence[float],
+    readings: Sequence[Reading], askers: Sequence[int | None],
+) -> list[tuple[int, int]]:
+    """Pairs (hand, reading) of the best assignment; a hand or reading may stay alone.
+
+    expected: joints (21, 2) px that each followed hand should have now. sides: log odds that it is
+    a right hand. patience: how far, in hand sizes, it may be from there. askers: the followed
+    hand whose region gave the reading, None for a new region.
+    """
+    if not expected or not readings:
+        return []
+    cost = np.full((len(expected), len(readings)), 1e3)
+    for i, points in enumerate(expected):
+        size = float(np.ptp(points, axis=0).max())
+        box = joint_box(points)
+        for j, reading in enumerate(readings):
+            ratio = reading.size / max(size, 1e-6)
+            centre = np.linalg.norm(reading.keypoints_px.mean(0) - points.mean(0))
+            if centre > patience[i] * max(size, reading.size) or not (
+                1 / _GROWTH < ratio < _GROWTH
+            ):
+                continue
+            distance = joint_distance(points, reading.keypoints_px)
+            agree = 1 / (1 + np.exp(-np.clip(sides[i] * np.tanh(reading.right), -30, 30)))
+            cost[i, j] = 1.0 - (
+                _JOINTS * np.exp(-(distance / _NEAR) ** 2)
+                + _OVERLAP * overlap(box, joint_box(reading.keypoints_px))
+                + _SIDE * agree + _OWN * (askers[j] == i)
+            )
+    rows, columns = linear_sum_assignment(cost)
+    return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < 1e2]

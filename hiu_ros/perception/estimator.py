@@ -1,0 +1,183 @@
+"""Regions of images through the hand network, as one batch, and back into their images.
+
+This is the one place where left hands are mirrored: the network is shown right hands only, so a
+region of a left hand is cut out mirrored. Its crop carries image points back; rotations and the
+side are mirrored back here, right after the read-out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from hiu_ros.geometry.crop import Crop
+from hiu_ros.network.readout import CropReading
+
+_MIRROR = np.diag([-1.0, 1.0, 1.0])
+#: Log odds of the side below which a region is looked at both ways again.
+_SURE_SIDE = 2.0
+
+
+class Network(Protocol):
+    """What the estimator needs of `network.hiu.HIU`."""
+
+    config: object
+
+    def predict(self, images: torch.Tensor) -> CropReading:
+        """Read a batch of crops (B, 3, n, n), BGR in -1..1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A square of an image in which one hand is looked for.
+
+    side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
+    more looks follow, each around the joints that the one before found.
+    """
+
+    image: np.ndarray
+    crop: Crop
+    side: str | None = None
+    passes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What the network says of one region, in pixels of the image and as the hand really is.
+
+    rotations: (16, 3, 3), MANO order, of a hand of `side`; row 0 in the virtual camera of the crop
+    (see `geometry.placement.crop_to_camera`). mask: (n, n) probability in pixels of the crop.
+    right: log odds that the hand in the image is a right one. other: the same region read as a
+    hand of the other side, where both were tried.
+    """
+
+    crop: Crop
+    side: str
+    keypoints_px: np.ndarray  #: (21, 2) image pixels
+    keypoint_scores: np.ndarray  #: (21,) 0..1
+    mask: np.ndarray
+    rotations: np.ndarray
+    shape: np.ndarray  #: (10,)
+    presence: float  #: 0..1
+    right: float
+    other: 'Reading | None' = field(default=None, repr=False)
+
+    @property
+    def quality(self) -> float:
+        """0..1, how much a hand this is and how sharply its joints are seen."""
+        return float(self.presence * self.keypoint_scores.mean())
+
+    @property
+    def size(self) -> float:
+        """Larger side of the joints' box, pixels."""
+        return float(np.ptp(self.keypoints_px, axis=0).max())
+
+    def as_side(self, side: str) -> 'Reading':
+        """This region read as a hand of a side, where that was tried; else as it is."""
+        if side != self.side and self.other is not None and self.other.side == side:
+            return self.other
+        return self
+
+
+class HandEstimator:
+    """The hand network over regions of any number of images."""
+
+    def __init__(
+        self, network: Network, device: str | torch.device = 'cpu', crop_scale: float = 1.5,
+        half: bool = False, largest_batch: int = 64,
+    ) -> None:
+        self._network, self._device = network, torch.device(device)
+        self._half = half and self._device.type == 'cuda'
+        self._crop_scale, self._largest_batch = crop_scale, largest_batch
+        self.resolution = int(network.config.input_size)
+
+    def crop_around(self, keypoints: np.ndarray, margin: float = 1.0) -> Crop:
+        """The crop around keypoints (21, 2) px as the network was trained to see hands."""
+        points = np.asarray(keypoints, dtype=np.float64)
+        low, high = points.min(axis=0), points.max(axis=0)
+        side = max(float((high - low).max()), 4.0)
+        return Crop(tuple((low + high) / 2), self._crop_scale * margin * side,
+                    resolution=self.resolution)
+
+    def look(self, regions: Sequence[Region]) -> list[Reading]:
+        """A reading for each region; all of a pass go through the network together."""
+        readings: list[Reading | None] = [None] * len(regions)
+        evidence = np.zeros(len(regions))
+        for turn in range(1 + max((region.passes for region in regions), default=-1)):
+            asked: list[tuple[int, Crop, str]] = []
+            for index, region in enumerate(regions):
+                if turn > region.passes:
+                    continue
+                crop, side = region.crop, region.side
+                if turn:
+                    crop = self._closer(region.crop, readings[index])
+                    if side is None and abs(evidence[index]) >= _SURE_SIDE:
+                        side = readings[index].side
+                sides = ('right', 'left') if side is None else (side,)
+                asked += [(index, crop, name) for name in sides]
+            found: dict[int, list[Reading]] = {}
+            looked = self._read([(regions[i].image, crop, side) for i, crop, side in asked])
+            for (index, _, _), reading in zip(asked, looked):
+                found.setdefault(index, []).append(reading)
+            for index, both in found.items():
+                now = float(np.mean([reading.right for reading in both]))
+                evidence[index] = (turn * evidence[index] + now) / (turn + 1)
+                readings[index] = _chosen(both, evidence[index])
+        return readings
+
+    def _closer(self, first: Crop, reading: Reading) -> Crop:
+        """The crop for the next look; joints gone astray cannot blow it up or away."""
+        points, scores = reading.keypoints_px, reading.keypoint_scores
+        sharp = scores >= 0.3 * np.median(scores)
+        crop = self.crop_around(points[sharp] if sharp.sum() > 4 else points)
+        size = float(np.clip(crop.size, 0.2 * first.size, 1.6 * first.size))
+        offset = np.array(crop.centre) - first.centre
+        offset = np.clip(offset, -0.5 * first.size, 0.5 * first.size)
+        return replace(crop, centre=tuple(first.centre + offset), size=size)
+
+    def _read(self, asked: Sequence[tuple[np.ndarray, Crop, str]]) -> list[Reading]:
+        readings: list[Reading] = []
+        for start in range(0, len(asked), self._largest_batch):
+            part = asked[start:start + self._largest_batch]
+            crops = [replace(crop, mirrored=side == 'left') for _, crop, side in part]
+            pixels = np.stack([crop.extract(image) for crop, (image, _, _) in zip(crops, part)])
+            values = self._run(pixels)
+            readings += [
+                _reading(crop, side, {name: value[k] for name, value in values.items()})
+                for k, (crop, (_, _, side)) in enumerate(zip(crops, part))
+            ]
+        return readings
+
+    @torch.inference_mode()
+    def _run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
+        batch = batch.float().div_(127.5).sub_(1.0)
+        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+            reading = self._network.predict(batch)
+        return {name: value.float().cpu().numpy() for name, value in reading._asdict().items()}
+
+
+def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
+    """One row of the read-out, carried into the image and mirrored back."""
+    shown_right = float(np.clip(values['side'], 1e-6, 1 - 1e-6))
+    right = float(np.log(shown_right / (1 - shown_right)))
+    rotations = values['rotations'].astype(np.float64)
+    if side == 'left':
+        rotations, right = _MIRROR @ rotations @ _MIRROR, -right
+    return Reading(
+        crop=crop, side=side, keypoints_px=crop.to_image(values['keypoints_px']),
+        keypoint_scores=np.clip(values['keypoint_scores'], 0.0, 1.0), mask=values['mask'],
+        rotations=rotations, shape=values['shape'].astype(np.float64),
+        presence=float(values['presence']), right=right,
+    )
+
+
+def _chosen(both: list[Reading], right: float) -> Reading:
+    """Of one region read as either hand, the one that fits the log odds of the side."""
+    chosen = both[0]
+    if len(both) == 2:
+        chosen, other = both if right > 0 else both[::-1]
+        chosen = replace(chosen, other=replace(other, right=right))
+    return replace(chosen, right=right)

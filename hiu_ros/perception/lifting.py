@@ -1,0 +1,267 @@
+"""From what the network read in the image to a hand in metres.
+
+Shape and size of the hand come from what is known of it over time, its place from the camera, and
+its distance from a depth image where there is one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from hiu_ros.geometry.camera import Camera
+from hiu_ros.geometry.depth_surface import depth_behind_mesh
+from hiu_ros.geometry.placement import crop_to_camera, place
+from hiu_ros.geometry.pose_fit import chain, fit_pose
+from hiu_ros.hand.model import HandModel
+from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
+from hiu_ros.hand.template import HandTemplate
+from hiu_ros.perception.estimator import Reading
+from hiu_ros.perception.masks import mask_region
+from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.result import Hand, ScaleSource
+from hiu_ros.perception.smoothing import HandSmoother
+from hiu_ros.perception.wrist_frame import wrist_rotation
+
+#: Expected error of a seen joint: pixels at least, and as a share of the hand in the image.
+_NOISE_PX, _NOISE_SHARE = 1.0, 0.02
+#: Frames that the shape of a hand is averaged over.
+_SHAPE_FRAMES = 60.0
+#: One depth image tells the length of a hand to about this share.
+_LENGTH_NOISE, _LENGTH_FRAMES = 0.04, 30.0
+
+
+@dataclass
+class HandMemory:
+    """What is known of a followed hand from its frames so far; a hand does not grow."""
+
+    smoother: HandSmoother | None = None
+    shape: np.ndarray = field(default_factory=lambda: np.zeros(10))
+    shape_weight: float = 0.0
+    log_length: float = 0.0  #: of the hand, m, from depth images
+    length_weight: float = 0.0
+
+    def see_shape(self, shape: np.ndarray, weight: float) -> np.ndarray:
+        """Average the shape (10,) over time; returns the average."""
+        self.shape_weight = min(self.shape_weight + weight, _SHAPE_FRAMES)
+        self.shape = self.shape + (shape - self.shape) * (weight / max(self.shape_weight, 1e-9))
+        return self.shape
+
+    def see_length(self, length: float) -> None:
+        """Average the length (m) measured in a depth image."""
+        self.length_weight = min(self.length_weight + 1.0, _LENGTH_FRAMES)
+        self.log_length += (np.log(length) - self.log_length) / self.length_weight
+
+    @property
+    def length(self) -> float | None:
+        """Measured length, m, None before the first measurement."""
+        return float(np.exp(self.log_length)) if self.length_weight else None
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One hand of one frame, named and ready to be placed.
+
+    camera: None where the intrinsics are not known. depth: (H, W) m or None. size: (width,
+    height) of the image.
+    """
+
+    id: str
+    side: str
+    side_score: float
+    reading: Reading
+    memory: HandMemory
+    size: tuple[int, int]
+    stamp: float
+    camera: Camera | None = None
+    depth: np.ndarray | None = None
+
+
+@dataclass(eq=False)
+class _Draft:
+    """The hand on its way: what the steps fill in."""
+
+    shape: np.ndarray
+    length_doubt: float
+    rotations: np.ndarray
+    camera: Camera
+    mask: np.ndarray
+    origin: tuple[int, int]
+    translation: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
+    sigma: float = float('nan')
+    source: ScaleSource = ScaleSource.ASSUMED_SIZE
+
+
+class Lifter:
+    """Makes `Hand`s of sightings, all hands of all cameras at once."""
+
+    def __init__(self, template: HandTemplate, options: PipelineOptions) -> None:
+        self.options = options
+        self._models = {'right': HandModel(template), 'left': HandModel(template.mirrored())}
+
+    @property
+    def faces(self) -> dict[str, np.ndarray]:
+        """(F, 3) triangles of the meshes, by side."""
+        return {side: model.template.faces for side, model in self._models.items()}
+
+    @torch.inference_mode()
+    def lift(self, sightings: Sequence[Sighting]) -> list[Hand]:
+        """Place, measure, smooth and skin the hands; the order is kept."""
+        drafts = [self._start(sighting) for sighting in sightings]
+        self._place(sightings, drafts)
+        for sighting, draft in zip(sightings, drafts):
+            self._measure(sighting, draft)
+        pixels = [self._smooth(s, d) for s, d in zip(sightings, drafts)]
+        return [
+            self._finish(sighting, draft, points)
+            for sighting, draft, points in zip(sightings, drafts, pixels)
+        ]
+
+    def _start(self, sighting: Sighting) -> _Draft:
+        """Shape by what is known of the hand, pose in the axes of the camera, and the mask."""
+        reading, memory, options = sighting.reading, sighting.memory, self.options
+        camera = sighting.camera or Camera.assumed(*sighting.size)
+        shape = memory.see_shape(reading.shape, reading.quality + 1e-3)
+        length, doubt = options.hand_length_m, options.known_length_doubt
+        if memory.length is not None:
+            length = memory.length
+            doubt = max(0.01, _LENGTH_NOISE / np.sqrt(memory.length_weight))
+        elif length is None:
+            length = hand_length(self._template(sighting), shape)
+            doubt = options.length_doubt
+        length = float(np.clip(length, *LENGTH_RANGE))
+        shape = shape_for_length(self._template(sighting), shape, length)
+        rotations = reading.rotations.copy()
+        ray = camera.rays(np.asarray(reading.crop.centre))
+        if not np.isfinite(ray).all():
+            ray = np.array([0.0, 0.0, 1.0])
+        rotations[0] = crop_to_camera(ray, reading.crop.angle) @ rotations[0]
+        mask, origin = mask_region(
+            reading.mask, reading.crop, *sighting.size, options.mask_threshold)
+        return _Draft(shape, doubt, rotations, camera, mask, origin)
+
+    def _place(self, sightings: Sequence[Sighting], drafts: list[_Draft]) -> None:
+        """Put the joints on their pixels, all hands in one system."""
+        if not drafts:
+            return
+        joints, tips = self._rest(sightings, drafts)
+        rotations = np.stack([draft.rotations for draft in drafts])
+        rays = np.stack([
+            d.camera.normalise(s.reading.keypoints_px) for s, d in zip(sightings, drafts)])
+        weights = np.stack([s.reading.keypoint_scores ** 2 + 1e-3 for s in sightings])
+        noise = np.array([
+            max(_NOISE_PX, _NOISE_SHARE * s.reading.size) / d.camera.focal
+            for s, d in zip(sightings, drafts)])
+        points = chain(rotations, joints, tips)[0]
+        placed = place(points, rays, weights, noise)
+        good = np.flatnonzero(placed.valid)
+        translation, variance = placed.translation.copy(), placed.covariance[:, 2, 2].copy()
+        if self.options.fit_pose and len(good):
+            fit = fit_pose(rotations[good], translation[good], joints[good], tips[good],
+                           rays[good], weights[good], noise[good])
+            rotations[good], translation[good] = fit.rotations, fit.translation
+            variance[good] = fit.depth_variance
+        for k, (sighting, draft) in enumerate(zip(sightings, drafts)):
+            draft.rotations, draft.translation = rotations[k], translation[k]
+            draft.sigma = float(np.hypot(
+                np.sqrt(max(variance[k], 0.0)), draft.length_doubt * translation[k, 2]))
+            if sighting.camera is not None and placed.valid[k]:
+                draft.source = ScaleSource.CAMERA_INFO
+
+    def _measure(self, sighting: Sighting, draft: _Draft) -> None:
+        """Move the hand to the distance that the depth image shows, and learn its length."""
+        if sighting.depth is None or draft.source is not ScaleSource.CAMERA_INFO:
+            return
+        faces = self.faces[sighting.side]
+        evidence = None
+        for _ in range(2):
+            vertices = self._skin(sighting, draft)[0] + draft.translation
+            found = depth_behind_mesh(vertices, faces, draft.camera, sighting.depth,
+                                      draft.mask, draft.origin)
+            if found is None:
+                break
+            evidence = found
+            farther = (draft.translation[2] + found.shift) / draft.translation[2]
+            length = float(hand_length(self._template(sighting), draft.shape)) * farther
+            if evidence is found and not LENGTH_RANGE[0] < length < LENGTH_RANGE[1]:
+                return
+            # The same picture, larger and farther: all that the image says stays true.
+            draft.shape = shape_for_length(self._template(sighting), draft.shape, length)
+            draft.translation = draft.translation * farther
+        if evidence is None:
+            return
+        sighting.memory.see_length(float(hand_length(self._template(sighting), draft.shape)))
+        draft.shape = shape_for_length(
+            self._template(sighting), draft.shape,
+            float(np.clip(sighting.memory.length, *LENGTH_RANGE)))
+        draft.sigma, draft.source = evidence.sigma, ScaleSource.DEPTH
+
+    def _smooth(self, sighting: Sighting, draft: _Draft) -> np.ndarray:
+        reading, smoother = sighting.reading, sighting.memory.smoother
+        if smoother is None:
+            return reading.keypoints_px
+        draft.rotations = smoother.pose(draft.rotations, sighting.stamp)
+        if np.isfinite(draft.translation).all():
+            draft.translation = smoother.place(draft.translation, sighting.stamp)
+        return smoother.image_points(reading.keypoints_px, reading.size, sighting.stamp)
+
+    def _finish(self, sighting: Sighting, draft: _Draft, pixels: np.ndarray) -> Hand:
+        vertices, keypoints = self._skin(sighting, draft)
+        scores = sighting.reading.keypoint_scores
+        placed = np.isfinite(draft.translation).all()
+        residual = float('nan')
+        if placed:
+            away = draft.camera.project(keypoints + draft.translation) - pixels
+            distance = np.linalg.norm(away, axis=1)
+            weight = np.where(np.isfinite(distance), scores + 1e-3, 0.0)
+            residual = float((np.nan_to_num(distance) * weight).sum() / max(weight.sum(), 1e-9))
+        metric = placed and sighting.camera is not None
+        pose = Rotation.from_matrix(draft.rotations).as_rotvec()
+        low, high = _box(pixels, draft.mask, draft.origin)
+        return Hand(
+            id=sighting.id, side=sighting.side, side_score=sighting.side_score,
+            score=sighting.reading.presence,
+            box=np.array([*low, *(high - low)]),
+            keypoints_px=pixels, keypoint_scores=scores,
+            keypoints_valid=scores >= self.options.valid_score,
+            keypoints_m=keypoints, vertices_m=vertices,
+            pose=pose.reshape(-1), shape=draft.shape,
+            wrist_rotation=wrist_rotation(keypoints, sighting.side),
+            mask=draft.mask, mask_origin=draft.origin,
+            translation_m=draft.translation if metric else None,
+            scale_source=draft.source if metric else ScaleSource.ASSUMED_SIZE,
+            depth_sigma_m=draft.sigma if metric else float('nan'),
+            residual_px=residual,
+        )
+
+    def _template(self, sighting: Sighting) -> HandTemplate:
+        return self._models[sighting.side].template
+
+    def _rest(self, sightings: Sequence[Sighting], drafts: list[_Draft]):
+        """Joints (B, 16, 3) and tips (B, 5, 3) at rest, by shape."""
+        joints, tips = [], []
+        for sighting, draft in zip(sightings, drafts):
+            template = self._template(sighting)
+            joints.append(template.joints + np.tensordot(draft.shape, template.joint_dirs, 1))
+            tips.append(template.tips + np.tensordot(draft.shape, template.tip_dirs, 1))
+        return np.stack(joints), np.stack(tips)
+
+    def _skin(self, sighting: Sighting, draft: _Draft) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices (V, 3) and keypoints (21, 3), wrist at 0, camera axes."""
+        geometry = self._models[sighting.side](
+            torch.from_numpy(draft.rotations[None]).float(),
+            torch.from_numpy(draft.shape[None]).float())
+        return geometry.vertices[0].numpy().astype(float), geometry.keypoints[0].numpy()
+
+
+def _box(
+    pixels: np.ndarray, mask: np.ndarray, origin: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of the smallest box around joints and mask pixels."""
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    if mask.any():
+        start = np.array(origin) - 0.5
+        low, high = np.minimum(low, start), np.maximum(high, start + mask.shape[::-1])
+    return low, high

@@ -1,0 +1,100 @@
+"""The options of a pipeline, checked at construction."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hiu_ros.hand.size import LENGTH_RANGE
+from hiu_ros.perception.smoothing import Smoothing
+
+WEIGHTS: Final = Path(__file__).parents[1] / 'weights'
+HIU_WEIGHTS: Final = WEIGHTS / 'hiu.safetensors'
+FINDER_WEIGHTS: Final = WEIGHTS / 'finder.safetensors'
+REGIONS: Final = ('finder', 'boxes', 'whole')
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """How hands are followed from frame to frame.
+
+    min_hits: frames a hand is seen in before it is announced. max_misses: frames in a row it may
+    be missed in before it is dropped. keep_score: presence below which a followed hand counts as
+    missed. finder_interval: frames between two searches while some hands are followed; with
+    none, or with one just lost, every frame is searched.
+    """
+
+    min_hits: int = 2
+    max_misses: int = 10
+    keep_score: float = 0.3
+    finder_interval: int = 5
+
+    def __post_init__(self) -> None:
+        _integer(self, 'min_hits', 1)
+        _integer(self, 'max_misses', 0)
+        _integer(self, 'finder_interval', 1)
+        _unit(self, 'keep_score')
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """What a `Pipeline` does; see each field. Raises ValueError naming the field at fault."""
+
+    weights: Path | str | None = None  #: of the hand network; None: the shipped ones
+    finder_weights: Path | str | None = None  #: of the finder; None: the shipped ones
+    device: str = 'auto'  #: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1', ...
+    half: bool = False  #: half precision on a GPU
+    #: Where hands are looked for: 'finder', 'boxes' (those given with the frame only) or 'whole'
+    #: (the whole image is one region). Boxes given with a frame always replace the search.
+    regions: str = 'finder'
+    max_hands: int = 4
+    min_score: float = 0.5  #: presence from which a region counts as a hand
+    #: None: every image is taken on its own, and ids count within the image.
+    tracking: TrackingOptions | None = field(default_factory=TrackingOptions)
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    mirrored_input: bool = False  #: images are mirrored (selfie cameras)
+    #: Wrist joint to middle finger tip along the bones, m; None: as the network sees it.
+    hand_length_m: float | None = None
+    #: Standard deviation of hand length: of the known one, and of an unknown one, as a share.
+    known_length_doubt: float = 0.015
+    length_doubt: float = 0.07
+    detail: str = 'fast'  #: mesh of the results, see `hand.template.load_template`
+    crop_scale: float = 1.5  #: side of a crop / larger side of the joints' box
+    box_scale: float = 1.4  #: side of the first crop / larger side of a box that was given
+    refine_passes: int = 1  #: more looks at a new region, around the joints found before
+    fit_pose: bool = True  #: bring the pose into line with the joints seen
+    mask_threshold: float = 0.5
+    valid_score: float = 0.2  #: keypoints of a lower score are marked not valid
+    small_hands: bool = False  #: the finder also searches overlapping quarters of the image
+
+    def __post_init__(self) -> None:
+        if self.regions not in REGIONS:
+            raise ValueError(f'PipelineOptions.regions is {self.regions!r}, expected one of '
+                             f'{", ".join(REGIONS)}')
+        _integer(self, 'max_hands', 1)
+        _integer(self, 'refine_passes', 0)
+        for name in ('min_score', 'mask_threshold', 'valid_score', 'known_length_doubt',
+                     'length_doubt'):
+            _unit(self, name)
+        for name in ('crop_scale', 'box_scale'):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 1.0 <= value <= 4.0):
+                raise ValueError(f'PipelineOptions.{name} is {value}, expected 1 to 4')
+        length = self.hand_length_m
+        low, high = LENGTH_RANGE
+        if length is not None and not (math.isfinite(length) and low <= length <= high):
+            raise ValueError(f'PipelineOptions.hand_length_m is {length}, expected {low} to '
+                             f'{high} m or None')
+
+
+def _integer(options: object, name: str, least: int) -> None:
+    value = getattr(options, name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f'{type(options).__name__}.{name} is {value!r}, expected an integer of '
+                         f'{least} or more')
+
+
+def _unit(options: object, name: str) -> None:
+    value = getattr(options, name)
+    if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+        raise ValueError(f'{type(options).__name__}.{name} is {value!r}, expected 0 to 1')

@@ -1,0 +1,266 @@
+"""Images in, hands out: finder, network, placement and tracking, for one camera or many."""
+
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from hiu_ros.geometry.camera import Camera
+from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.depth_surface import metres
+from hiu_ros.hand.template import HandTemplate, load_template
+from hiu_ros.network import checkpoint
+from hiu_ros.perception.association import without_duplicates
+from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
+from hiu_ros.perception.finder import Detection, Finder
+from hiu_ros.perception.frame import Frame, check_frame
+from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
+from hiu_ros.perception.mirrored import mirrored_back, mirrored_frame
+from hiu_ros.perception.options import HIU_WEIGHTS, PipelineOptions
+from hiu_ros.perception.result import Hand, Hands
+from hiu_ros.perception.smoothing import HandSmoother
+from hiu_ros.perception.tracker import Tracker
+
+#: From here the finder's side is taken, below it both are tried.
+_TRUSTED_SIDE = 0.9
+#: The crop of a hand that was missed grows by so much a frame, up to so much.
+_SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
+
+
+@dataclass(eq=False)
+class _Turn:
+    """A frame on its way through the pipeline."""
+
+    frame: Frame
+    tracker: Tracker | None
+    stamp: float
+    regions: list[Region] = field(default_factory=list)
+    askers: list[int | None] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+
+
+class Pipeline:
+    """Finds, follows and places hands. One copy of the weights, any number of cameras.
+
+    Followed hands are kept by `Frame.key`. Not safe to be called by two threads at once.
+    """
+
+    def __init__(
+        self, options: PipelineOptions | None = None, network: Network | None = None,
+        finder: Finder | None = None, template: HandTemplate | None = None,
+    ) -> None:
+        """Load what is not given; raises CheckpointError where weights are missing or damaged."""
+        self.options = options or PipelineOptions()
+        self.device = choose_device(self.options.device)
+        if network is None:
+            network = checkpoint.load(self.options.weights or HIU_WEIGHTS, self.device).fuse()
+        self._finder = finder
+        if finder is None and self.options.regions == 'finder':
+            self._finder = _load_finder(self.options, self.device)
+        self._estimator = HandEstimator(
+            network, self.device, self.options.crop_scale, self.options.half)
+        self._lifter = Lifter(template or load_template(self.options.detail), self.options)
+        self._trackers: dict[Hashable, Tracker] = {}
+        self.seconds: dict[str, float] = {}  #: of the steps of the last call
+
+    @property
+    def faces(self) -> dict[str, np.ndarray]:
+        """(F, 3) triangles of the meshes, by side, counter-clockwise seen from outside."""
+        return self._lifter.faces
+
+    def reconfigure(self, options: PipelineOptions) -> None:
+        """Change options between frames; followed hands stay. What was loaded cannot change."""
+        for name in ('weights', 'finder_weights', 'device', 'half', 'detail', 'crop_scale'):
+            if getattr(options, name) != getattr(self.options, name):
+                raise ValueError(f'PipelineOptions.{name} cannot change in a running pipeline')
+        if options.regions == 'finder' and self._finder is None:
+            self._finder = _load_finder(options, self.device)
+        if options.smoothing != self.options.smoothing:
+            for tracker in self._trackers.values():
+                for track in tracker.tracks:
+                    track.memory.smoother = _smoother(options)
+        self.options = self._lifter.options = options
+        for key, tracker in list(self._trackers.items()):
+            if options.tracking is None:
+                del self._trackers[key]
+            else:
+                tracker.options, tracker.max_hands = options.tracking, options.max_hands
+                tracker.min_score = options.min_score
+
+    def reset(self) -> None:
+        """Forget the followed hands of all cameras; their names are not used again."""
+        for tracker in self._trackers.values():
+            tracker.reset()
+
+    def warm_up(self, height: int = 480, width: int = 640) -> None:
+        """Run everything once, so that the first image does not pay for it."""
+        image = np.zeros((height, width, 3), np.uint8)
+        region = Region(image, Crop((width / 2, height / 2), height / 2,
+                                    resolution=self._estimator.resolution))
+        self._estimator.look([region])
+        if self._finder is not None:
+            self._finder.find(image)
+
+    def process(
+        self, image: np.ndarray, camera: Camera | None = None, stamp: float | None = None,
+        depth: np.ndarray | None = None, boxes: Sequence[Sequence[float]] | None = None,
+        key: Hashable = None,
+    ) -> Hands:
+        """Hands of one image; arguments as in `Frame`."""
+        return self.process_many([Frame(image, camera, stamp, depth, boxes, key)])[0]
+
+    def process_many(self, frames: Sequence[Frame]) -> list[Hands]:
+        """Hands of each frame; the crops of all go through the network together.
+
+        Frames of one camera (key) must come in order, one a call, unless tracking is off. Raises
+        ValueError (CameraError for intrinsics) before anything is changed.
+        """
+        for frame in frames:
+            check_frame(frame)
+        keys = [frame.key for frame in frames]
+        if self.options.tracking is not None and len(set(keys)) != len(keys):
+            raise ValueError(f'frames of one call must be of different cameras, got keys {keys}')
+        start = time.perf_counter()
+        turns = [self._begin(frame) for frame in frames]
+        found = time.perf_counter()
+        readings = self._estimator.look([region for turn in turns for region in turn.regions])
+        looked = time.perf_counter()
+        for turn in turns:
+            turn.readings = readings[:len(turn.regions)]
+            readings = readings[len(turn.regions):]
+        results = self._end(turns)
+        self.seconds = {'find': found - start, 'look': looked - found,
+                        'place': time.perf_counter() - looked}
+        return results
+
+    def _begin(self, frame: Frame) -> _Turn:
+        """Where to look in a frame: at followed hands, and at found ones that are none of them."""
+        options = self.options
+        if options.mirrored_input:
+            frame = mirrored_frame(frame)
+        if options.tracking is None:
+            turn = _Turn(frame, None, frame.stamp or 0.0)
+            for detection in self._detections(frame):
+                turn.regions.append(self._region(frame.image, detection))
+                turn.askers.append(None)
+            return turn
+        tracker = self._trackers.get(frame.key)
+        if tracker is None:
+            tracker = self._trackers[frame.key] = Tracker(
+                options.tracking, options.max_hands, options.min_score,
+                lambda: HandMemory(_smoother(self.options)))
+        turn = _Turn(frame, tracker, tracker.begin(frame.stamp))
+        for index, (track, points) in enumerate(zip(tracker.tracks, tracker.expected())):
+            margin = min(1.0 + _SEARCH_GROWTH * track.misses, _SEARCH_MOST)
+            crop = self._estimator.crop_around(points, margin)
+            if _in_view(crop, frame.image):
+                turn.regions.append(Region(frame.image, crop, track.side_to_try))
+                turn.askers.append(index)
+        if frame.boxes is not None or tracker.wants_search():
+            detections = self._detections(frame)
+            for k in tracker.unexplained([detection.box for detection in detections]):
+                turn.regions.append(self._region(frame.image, detections[k]))
+                turn.askers.append(None)
+        return turn
+
+    def _detections(self, frame: Frame) -> list[Detection]:
+        if frame.boxes is not None:
+            return [Detection(np.asarray(box, dtype=np.float64)) for box in frame.boxes]
+        height, width = frame.image.shape[:2]
+        if self.options.regions == 'whole':
+            scale = self.options.box_scale
+            # The crop then holds the whole image and no more.
+            size = np.array([width, height]) / scale
+            middle = np.array([width - 1, height - 1]) / 2
+            return [Detection(np.array([*(middle - size / 2), *size]))]
+        if self.options.regions == 'boxes' or self._finder is None:
+            return []
+        return list(self._finder.find(frame.image))[:self.options.max_hands * 2]
+
+    def _region(self, image: np.ndarray, detection: Detection) -> Region:
+        crop = Crop.around_box(detection.box, self.options.box_scale, self._estimator.resolution)
+        side = detection.side if detection.side_score >= _TRUSTED_SIDE else None
+        return Region(image, crop, side, self.options.refine_passes)
+
+    def _end(self, turns: Sequence[_Turn]) -> list[Hands]:
+        """Name the hands, and place those of all frames together."""
+        sightings: list[Sighting] = []
+        owners: list[int] = []
+        for k, turn in enumerate(turns):
+            new = self._single(turn) if turn.tracker is None else self._followed(turn)
+            sightings += new
+            owners += [k] * len(new)
+        hands: list[list[Hand]] = [[] for _ in turns]
+        for k, hand in zip(owners, self._lifter.lift(sightings)):
+            hands[k].append(hand)
+        results = []
+        for turn, those in zip(turns, hands):
+            height, width = turn.frame.image.shape[:2]
+            if self.options.mirrored_input:
+                those = [mirrored_back(hand, width) for hand in those]
+            results.append(Hands(width, height, tuple(those)))
+        return results
+
+    def _followed(self, turn: _Turn) -> list[Sighting]:
+        return [
+            self._sighting(turn, track.name, track.side, track.side_score, reading, track.memory)
+            for track, reading in turn.tracker.update(turn.readings, turn.askers)
+        ]
+
+    def _single(self, turn: _Turn) -> list[Sighting]:
+        """Hands of an image on its own. Each box that was given has one, whatever is in it."""
+        readings = turn.readings
+        if turn.frame.boxes is None:
+            readings = [r for r in readings if r.presence >= self.options.min_score]
+            kept = without_duplicates(readings)[:self.options.max_hands]
+            readings = [readings[k] for k in kept]
+        count = {'left': 0, 'right': 0}
+        sightings = []
+        for reading in readings:
+            side = reading.side
+            count[side] += 1
+            right = 1 / (1 + np.exp(-reading.right))
+            score = float(right if side == 'right' else 1 - right)
+            sightings.append(self._sighting(
+                turn, f'{side}_{count[side]}', side, score, reading, HandMemory()))
+        return sightings
+
+    def _sighting(self, turn: _Turn, name: str, side: str, side_score: float, reading: Reading,
+                  memory: HandMemory) -> Sighting:
+        frame = turn.frame
+        height, width = frame.image.shape[:2]
+        return Sighting(
+            id=name, side=side, side_score=side_score, reading=reading, memory=memory,
+            size=(width, height), stamp=turn.stamp, camera=frame.camera,
+            depth=None if frame.depth is None else metres(frame.depth))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; 'auto' is a GPU if there is one. RuntimeError if it is not there."""
+    if name == 'auto':
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    device = torch.device(name)
+    if device.type == 'cuda':
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise RuntimeError(f'device {name} is not there: PyTorch sees {count} GPUs; '
+                               "'auto' takes the CPU where there is none")
+    return device
+
+
+def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
+    raise NotImplementedError
+
+
+def _smoother(options: PipelineOptions) -> HandSmoother | None:
+    return HandSmoother(options.smoothing) if options.smoothing.any else None
+
+
+def _in_view(crop: Crop, image: np.ndarray) -> bool:
+    """Whether a quarter of a crop's area at least lies in the image."""
+    size = np.array(image.shape[1::-1])
+    low = np.maximum(np.array(crop.centre) - crop.size / 2, 0)
+    high = np.minimum(np.array(crop.centre) + crop.size / 2, size)
+    return float(np.prod(np.clip(high - low, 0, None))) > 0.25 * crop.size ** 2
