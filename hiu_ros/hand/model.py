@@ -1,6 +1,18 @@
 """A torch layer that shapes and poses a hand: batched, differentiable, any vertex count.
 
-Axes at the rest pose of the right hand (MANO's): fingers along -x, palm towards -y, thumb +z.
+Axes at the rest pose of the right hand (MANO's): fingers along -x, palm towards -y, thumb +z. All
+joints share them, so that for an axis-angle pose of the right hand
+
+- a positive rotation about z bends index, middle, ring and pinky towards the palm;
+- a positive rotation about y moves a finger towards the thumb: it spreads the index finger, and a
+  negative one spreads ring and pinky;
+- x is the twist of the four fingers;
+- the thumb bends towards the palm about (0.57, -0.81, 0.12) at its second and third joint and,
+  with its whole ray, swings across the palm about -y and +x at the first; +y there opens it
+  sideways and -z brings it nearer to the plane of the palm.
+
+Of the wrist's `forearm` rotation, +z raises the forearm behind the hand (the hand is flexed) and
++y turns it to the side of the pinky. The left hand is the mirror image: theta * (1, -1, -1).
 """
 
 from collections.abc import Sequence
