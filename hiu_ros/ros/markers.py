@@ -14,6 +14,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from hiu_ros.geometry.camera import Camera
 from hiu_ros.hand.skeleton import BONES, KEYPOINT_COUNT
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.ros.messages import colour, placed
@@ -43,13 +44,12 @@ class HandNumbers:
 
 
 def assumed_translation(hand: Hand, width: int, height: int) -> np.ndarray:
-    """A place (3,) to draw a hand of unknown distance at, m: as if by a lens of f = longer side.
+    """A place (3,) to draw a hand of unknown distance at, m: as seen by `Camera.assumed`.
 
     The t that minimises |(X + t) - ray (Z + t_z)| over the keypoints, linear in t. For the eye
     only: messages with numbers keep saying that the distance is unknown.
     """
-    focal = float(max(width, height))
-    rays = (hand.keypoints_px - np.array([(width - 1) / 2, (height - 1) / 2])) / focal
+    rays = Camera.assumed(width, height).normalise(hand.keypoints_px)
     x = hand.keypoints_m.astype(np.float64)
     a = np.zeros((2 * KEYPOINT_COUNT, 3))
     a[0::2, 0] = a[1::2, 1] = 1

@@ -1,0 +1,198 @@
+"""How the node does: counts and times of the last seconds, judged against thresholds, at 1 Hz.
+
+`FrameLog` collects, from any thread; `judge` turns its summary into a level and words; only
+`to_message` knows the message type. Levels and names follow REP 107.
+"""
+
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+#: Times of the last so many frames make the medians and percentiles.
+HISTORY = 300
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One camera, or the sum of all, since the summary before; times in seconds."""
+
+    period: float
+    received: int = 0
+    published: int = 0
+    dropped: int = 0
+    faults: int = 0
+    ages: tuple[float, ...] = ()
+    inference: tuple[float, ...] = ()
+    hands: int = 0
+    silence: float = math.inf
+    last_fault: str = ''
+
+
+@dataclass(frozen=True)
+class State:
+    """What the node knows besides counts."""
+
+    lifecycle: str = 'active'
+    paused: bool = False
+    sleeping: bool = False  #: lazy, and nobody listens
+    device: str = ''
+    memory_bytes: int = 0  #: of the accelerator, 0 on a CPU
+    camera_info: str = 'none'  #: 'used', 'none' or why it is not used
+    dead: str = ''  #: why no frame can be processed any more
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class FrameLog:
+    """Counts and times of one camera; every method may be called from any thread."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _since: float = 0.0
+    _counts: dict[str, int] = field(default_factory=dict)
+    _ages: deque = field(default_factory=lambda: deque(maxlen=HISTORY))
+    _inference: deque = field(default_factory=lambda: deque(maxlen=HISTORY))
+    _last_image: float | None = None
+    _started: float | None = None
+    _hands: int = 0
+    _fault: str = ''
+
+    def start(self, now: float) -> None:
+        """The camera is listened to from now on."""
+        with self._lock:
+            self._started, self._last_image = now, None
+            self._since = now
+
+    def image(self, now: float, dropped: bool) -> None:
+        """An image came; `dropped` where an older one had to give way to it."""
+        with self._lock:
+            self._last_image = now
+            self._add('received')
+            if dropped:
+                self._add('dropped')
+
+    def result(self, age: float, inference: float, hands: int) -> None:
+        """A frame's results were published: age of its stamp by then, and the network's time."""
+        with self._lock:
+            self._add('published')
+            self._ages.append(age)
+            self._inference.append(inference)
+            self._hands = hands
+
+    def fault(self, text: str) -> None:
+        """A frame could not be used."""
+        with self._lock:
+            self._add('faults')
+            self._fault = text
+
+    def _add(self, name: str) -> None:
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def summary(self, now: float) -> Summary:
+        """Everything since the last summary; starts the next period.
+
+        Times are of the frames of this period, too; where there was none, of the last ones.
+        """
+        with self._lock:
+            counts, self._counts = self._counts, {}
+            recent = min(counts.get('published', 0), HISTORY) or HISTORY
+            since, self._since = self._since, now
+            heard = self._last_image if self._last_image is not None else self._started
+            return Summary(
+                period=max(now - since, 1e-6), hands=self._hands, last_fault=self._fault,
+                ages=tuple(self._ages)[-recent:], inference=tuple(self._inference)[-recent:],
+                silence=now - heard if heard is not None else math.inf, **counts,
+            )
+
+
+def judge(summary: Summary, state: State, options: object) -> tuple[int, str]:
+    """Level and words. `options` holds the thresholds named warn_* and error_* in PARAMETERS.
+
+    The worst finding counts; its words come first.
+    """
+    findings: list[tuple[int, str]] = []
+    if state.dead:
+        findings.append((ERROR, state.dead))
+    if state.lifecycle != 'active' or state.paused or state.sleeping:
+        why = state.lifecycle if state.lifecycle != 'active' else (
+            'paused' if state.paused else 'nobody listens, the image topic is not subscribed')
+        findings.append((OK, why))
+    else:
+        findings += _frame_findings(summary, options)
+    findings += [(WARN, text) for text in state.warnings]
+    if not findings:
+        return OK, f'{summary.published / summary.period:.1f} frames/s'
+    findings.sort(key=lambda finding: -_rank(finding[0]))
+    return findings[0][0], '; '.join(text for _, text in findings)
+
+
+def _rank(level: bytes | int) -> int:
+    return level[0] if isinstance(level, bytes) else level
+
+
+def _frame_findings(summary: Summary, options: object) -> list[tuple[int, str]]:
+    found = []
+    if summary.silence >= options.error_silence:
+        found.append((ERROR, f'no image for {summary.silence:.0f} s'))
+    elif summary.silence >= options.warn_silence:
+        found.append((WARN, f'no image for {summary.silence:.0f} s'))
+    if summary.faults:
+        level = WARN if summary.published else ERROR
+        found.append((level, f'{summary.faults} unusable images, the last: {summary.last_fault}'))
+    if summary.published:
+        age = float(np.percentile(summary.ages, 95))
+        if age >= options.error_age:
+            found.append((ERROR, f'results are {age:.2f} s old'))
+        elif age >= options.warn_age:
+            found.append((WARN, f'results are {age:.2f} s old'))
+        elif np.median(summary.ages) < -0.05:
+            ahead = -float(np.median(summary.ages))
+            found.append((WARN, f'stamps are {ahead:.2f} s in the future'))
+    share = summary.dropped / summary.received if summary.received else 0.0
+    if summary.received >= 5 and share > options.warn_drops:
+        found.append((WARN, f'{share:.0%} of the images come too fast to be used'))
+    return found
+
+
+def values(summary: Summary, state: State) -> dict[str, str]:
+    """The key-value pairs of the status."""
+
+    def times(samples: tuple[float, ...], percent: float) -> str:
+        return f'{1000 * np.percentile(samples, percent):.1f}' if samples else 'nan'
+
+    return {
+        'state': state.lifecycle,
+        'rate in [Hz]': f'{summary.received / summary.period:.2f}',
+        'rate out [Hz]': f'{summary.published / summary.period:.2f}',
+        'dropped': str(summary.dropped),
+        'unusable': str(summary.faults),
+        'age at publish, median [ms]': times(summary.ages, 50),
+        'age at publish, p95 [ms]': times(summary.ages, 95),
+        'inference, median [ms]': times(summary.inference, 50),
+        'inference, p95 [ms]': times(summary.inference, 95),
+        'hands followed': str(summary.hands),
+        'camera_info': state.camera_info,
+        'device': state.device,
+        'device memory [MiB]': f'{state.memory_bytes / 2**20:.0f}',
+        'last error': state.dead or summary.last_fault or 'none',
+    }
+
+
+def to_message(
+    stamp: object, name: str, reports: dict[str, tuple[Summary, State]], options: object
+) -> DiagnosticArray:
+    """One status a camera, named `<node>: <camera>`; `stamp` is builtin_interfaces/Time."""
+    message = DiagnosticArray()
+    message.header.stamp = stamp
+    for camera, (summary, state) in reports.items():
+        level, text = judge(summary, state, options)
+        pairs = [KeyValue(key=key, value=value) for key, value in values(summary, state).items()]
+        message.status.append(DiagnosticStatus(
+            level=level, name=f'{name}: {camera or "hands"}', message=text, hardware_id=name,
+            values=pairs,
+        ))
+    return message

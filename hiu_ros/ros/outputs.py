@@ -1,0 +1,147 @@
+"""One camera's output: publishers, and messages that are built only where somebody listens."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from rclpy.duration import Duration
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from hiu_ros.perception.result import Hands
+from hiu_ros.ros import controllers, messages, topics
+from hiu_ros.ros.engine import Engine
+from hiu_ros.ros.markers import HandMarkers, HandNumbers
+from hiu_ros.ros.parameters import NodeOptions
+from hiu_ros.ros.transforms import TransformSender
+
+#: How long a farewell waits for its readers, s.
+FAREWELL = 0.3
+
+
+class Limit:
+    """Lets something happen at most at a rate, counted in wall time."""
+
+    def __init__(self) -> None:
+        self._last = -np.inf
+
+    def __call__(self, rate: float) -> bool:
+        """True where it may happen now; a rate of 0 always lets it."""
+        now = time.monotonic()
+        # A little early is better than a whole frame late.
+        if rate > 0 and now - self._last < 0.9 / rate:
+            return False
+        self._last = now
+        return True
+
+
+class Outputs:
+    """Publishers of one camera.
+
+    `built` counts the messages built for each topic; a topic without a reader never counts.
+    """
+
+    def __init__(
+        self, node: Node, camera: str, engine: Engine, transforms: TransformSender
+    ) -> None:
+        self.built: Counter[str] = Counter()
+        self._node = node
+        self._engine = engine
+        self._transforms = transforms
+        self._publishers = {
+            topic: topics.publisher(node, camera, topic) for topic in topics.OUTPUTS
+        }
+        self._markers = HandMarkers(engine.triangles)
+        self._numbers = HandNumbers()
+        self._chosen = controllers.Chosen()
+        self._marker_limit, self._annotated_limit = Limit(), Limit()
+        self._left: dict[str, int] = {}
+        self._header: Header | None = None
+        self._told = False
+        self._publishers['topology'].publish(messages.topology(
+            engine.model, engine.vertex_count, engine.triangles
+        ))
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody reads a topic."""
+        return self._publishers[topic].get_subscription_count() > 0
+
+    def observed(self, options: NodeOptions) -> bool:
+        """Whether anybody reads anything that comes with a frame."""
+        topics_read = any(
+            self.wanted(topic) for topic in topics.OUTPUTS if topic not in topics.LATCHED
+        )
+        return topics_read or (options.tf and self._transforms.wanted())
+
+    def publish(
+        self, hands: Hands, header: Header, image: np.ndarray, options: NodeOptions
+    ) -> None:
+        """Publish everything that somebody reads, every message with this very header."""
+        self._header = header
+        self._send('hands', lambda: messages.keypoints(hands, header))
+        if self.wanted('hand_joint_states') or any(self.wanted(f'wrist_pose/{side}')
+                                                   for side in ('left', 'right')):
+            chosen = self._chosen(hands)
+            self._send('hand_joint_states', lambda: controllers.joint_states(chosen, header))
+            for side, hand in chosen.items():
+                if hand.translation_m is not None:
+                    self._send(
+                        f'wrist_pose/{side}',
+                        lambda hand=hand: controllers.wrist_pose(hand, header),
+                    )
+                elif not self._told and self.wanted(f'wrist_pose/{side}'):
+                    self._told = True
+                    self._node.get_logger().info(
+                        'wrist_pose and TF need the distance of a hand: publish camera_info'
+                    )
+        if options.tf and self._transforms.wanted():
+            self._transforms.send(
+                controllers.transforms(hands, header, options.frame_prefix, options.tf_joints)
+            )
+            self.built['tf'] += 1
+        self._send('masks', lambda: messages.masks(hands, header))
+        self._send('labels', lambda: messages.labels(hands, header))
+        self._send('meshes', lambda: messages.meshes(hands, header, self._engine.model))
+        numbers, left = self._numbers.update(hands)
+        self._left.update(left)
+        self._send('points', lambda: messages.points(hands, header, numbers))
+        if self.wanted('markers') and self._marker_limit(options.marker_rate):
+            self._markers.lifetime = options.marker_lifetime
+            self._markers.alpha = options.mesh_alpha
+            gone, self._left = self._left, {}
+            self._send('markers', lambda: self._markers.build(hands, header, numbers, gone))
+        if self.wanted('annotated') and self._annotated_limit(options.annotated_rate):
+            self._send('annotated', lambda: messages.image(
+                header, self._engine.draw(image, hands), 'bgr8'
+            ))
+
+    def _send(self, topic: str, build: Callable) -> None:
+        if self.wanted(topic):
+            self._publishers[topic].publish(build())
+            self.built[topic] += 1
+
+    def close(self) -> None:
+        """Tell readers that there is nothing any more, and drop the publishers.
+
+        Empty arrays carry the header of the last image; without any image there is nothing to
+        take back.
+        """
+        if self._header is not None:
+            nothing = Hands(0, 0)
+            self._send('hands', lambda: messages.keypoints(nothing, self._header))
+            self._send('masks', lambda: messages.masks(nothing, self._header))
+            self._send('meshes', lambda: messages.meshes(
+                nothing, self._header, self._engine.model
+            ))
+            self._send('points', lambda: messages.points(nothing, self._header, {}))
+            self._send('hand_joint_states', lambda: controllers.joint_states({}, self._header))
+            self._send('markers', lambda: self._markers.clear(self._header))
+            until = time.monotonic() + FAREWELL
+            for topic in ('hands', 'masks', 'meshes', 'points', 'hand_joint_states', 'markers'):
+                left = max(0.0, until - time.monotonic())
+                if self.wanted(topic) and left:
+                    self._publishers[topic].wait_for_all_acked(Duration(seconds=left))
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        self._publishers = {}

@@ -1,0 +1,104 @@
+"""The life of the node's process: start, spin, and an orderly end at SIGINT and SIGTERM.
+
+Python runs signal handlers between bytecodes of the main thread, which here mostly waits inside
+the middleware. So a pipe (signal.set_wakeup_fd) wakes a small thread, and that one wakes the
+executor; the node then closes its topics, while they still work, and the process ends with 0.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from hiu_ros.ros.parameters import ParameterError
+
+#: An end that takes longer is cut short, s.
+PATIENCE = 2.5
+
+
+class _Stopped(BaseException):
+    """A signal came while the node was still starting."""
+
+
+class Stop:
+    """Turns SIGINT and SIGTERM into a future; before `spinning` is set, into _Stopped."""
+
+    def __init__(self) -> None:
+        self.future = Future()
+        self.asked = False
+        self.spinning = False
+        if threading.current_thread() is not threading.main_thread():
+            return
+        receive, send = os.pipe()
+        os.set_blocking(send, False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        signal.set_wakeup_fd(send, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=(receive,), daemon=True).start()
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        first, self.asked = not self.asked, True
+        if first and not self.spinning:
+            raise _Stopped
+
+    def _watch(self, receive: int) -> None:
+        if os.read(receive, 1):
+            self.asked_by_thread()
+
+    def asked_by_thread(self) -> None:
+        """End the spinning, and the process where that takes too long."""
+        if not self.future.done():
+            self.future.set_result(None)
+        timer = threading.Timer(PATIENCE, lambda: os._exit(0))
+        timer.daemon = True
+        timer.start()
+
+
+def run(make_node: Callable[[], LifecycleNode], arguments: list[str] | None = None) -> int:
+    """Make the node, start it where its `autostart` says so, spin until asked to end.
+
+    0: ended as asked. 1: could not start; one line in the log says why.
+    """
+    stop = Stop()
+    node, code = None, 0
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        executor = SingleThreadedExecutor()
+        node = make_node()
+        executor.add_node(node)
+        if node.options.autostart:
+            started = (
+                node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+                and node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+            )
+            code = 0 if started else 1
+        if code == 0:
+            stop.spinning = True
+            executor.spin_until_future_complete(stop.future)
+    except (_Stopped, ExternalShutdownException):
+        pass
+    except ParameterError as error:
+        rclpy.logging.get_logger('hiu_node').fatal(f'cannot start: {error}')
+        code = 1
+    except Exception:
+        # A signal that hits an import shows up as that import's error.
+        if not stop.asked:
+            raise
+    stop.spinning = True
+    if node is not None and rclpy.ok():
+        node.end()
+    if rclpy.ok():
+        rclpy.shutdown()
+    if stop.asked:
+        # All is closed; a kernel that the worker left behind must not crash the interpreter's end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

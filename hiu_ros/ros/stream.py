@@ -1,0 +1,204 @@
+"""One camera's input: subscriptions, the newest camera_info and depth, and frames made of them.
+
+Callbacks only store. Unpacking, decoding and matching happen in `frame`, which the worker calls.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
+
+from hiu_ros.geometry.camera import Camera, CameraError
+from hiu_ros.ros import images, topics
+from hiu_ros.ros.diagnostics import FrameLog
+from hiu_ros.ros.parameters import NodeOptions
+from hiu_ros.ros.slot import Slots
+
+#: Depth images kept to find the one that belongs to a colour image.
+DEPTH_HISTORY = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What perception gets of one image."""
+
+    header: Header
+    image: np.ndarray  #: (h, w, 3) uint8 BGR
+    seconds: float  #: stamp, or time of arrival where the stamp is zero
+    camera: Camera | None = None
+    depth: np.ndarray | None = None  #: (h, w) float32 m, NaN unknown
+    boxes: np.ndarray | None = None  #: (n, 4) x, y, w, h px; None: let the finder look
+    time_went_back: bool = False
+
+
+def seconds(stamp: object) -> float:
+    """A builtin_interfaces/Time in seconds."""
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def camera_of(info: CameraInfo, rectified: bool) -> Camera:
+    """The camera of a camera_info; CameraError where it is none."""
+    roi = info.roi
+    return Camera.from_info(
+        info.width, info.height, info.k, info.d, info.distortion_model, info.p, rectified,
+        (info.binning_x, info.binning_y), (roi.x_offset, roi.y_offset, roi.width, roi.height),
+    )
+
+
+class Stream:
+    """The inputs of one camera."""
+
+    def __init__(self, node: Node, name: str, options: NodeOptions, slots: Slots) -> None:
+        self.name = name
+        self.log = FrameLog()
+        self._node = node
+        self._options = options
+        self._slots = slots
+        self._image_subscription = None
+        self._others = []
+        self._camera: Camera | None = None
+        self._camera_fault = ''
+        self._info_size: tuple | None = None
+        self._warned: set[str] = set()
+        self._depths: deque[Image] = deque(maxlen=DEPTH_HISTORY)
+        self._region: RegionOfInterest | None = None
+        self._last_seconds: float | None = None
+
+    def open(self) -> None:
+        """Subscribe to camera_info, depth and regions; the image waits for `listen`."""
+        self._others = [
+            topics.subscription(self._node, self.name, topics.CAMERA_INFO, self._on_info),
+            topics.subscription(self._node, self.name, topics.REGIONS, self._on_region),
+        ]
+        if self._options.use_depth:
+            self._others.append(
+                topics.subscription(self._node, self.name, topics.DEPTH, self._depths.append)
+            )
+
+    @property
+    def listening(self) -> bool:
+        """Whether the image topic is subscribed."""
+        return self._image_subscription is not None
+
+    def listen(self, on: bool) -> None:
+        """Subscribe to the image topic, or drop that subscription."""
+        if on and not self.listening:
+            self.log.start(time.monotonic())
+            self._image_subscription = topics.subscription(
+                self._node, self.name, topics.IMAGE, self._on_image, self._options.compressed
+            )
+        elif not on and self.listening:
+            self._node.destroy_subscription(self._image_subscription)
+            self._image_subscription = None
+            self._last_seconds = None
+
+    def close(self) -> None:
+        """Drop every subscription."""
+        self.listen(False)
+        for subscription in self._others:
+            self._node.destroy_subscription(subscription)
+        self._others = []
+        self._depths.clear()
+
+    @property
+    def camera_state(self) -> str:
+        """For diagnostics: whether camera_info is used, and why not."""
+        return self._camera_fault or ('used' if self._camera else 'none')
+
+    def _on_image(self, data: bytes) -> None:
+        now = time.monotonic()
+        self.log.image(now, self._slots.put(self.name, (data, now)))
+
+    def _on_region(self, region: RegionOfInterest) -> None:
+        self._region = region
+
+    def _on_info(self, info: CameraInfo) -> None:
+        try:
+            self._camera, self._camera_fault = camera_of(info, self._options.rectified), ''
+        except CameraError as error:
+            self._camera, self._camera_fault = None, str(error)
+            self._warn_once(f'camera_info is ignored: {error}')
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            if len(self._warned) > 100:
+                self._warned.clear()
+            self._warned.add(text)
+            self._node.get_logger().warning(f'{self.name}: {text}' if self.name else text)
+
+    def frame(self, item: tuple[bytes, float], options: NodeOptions) -> Frame:
+        """The frame of what `_on_image` stored; images.ImageError where it cannot be used."""
+        data, arrived = item
+        if options.compressed:
+            message = deserialize_message(data, CompressedImage)
+            image = images.decode_compressed(message)
+        else:
+            message = deserialize_message(data, Image)
+            image = images.decode(message)
+        stamp = seconds(message.header.stamp)
+        now = stamp if stamp > 0 else arrived
+        last, self._last_seconds = self._last_seconds, now
+        return Frame(
+            header=message.header, image=image, seconds=now,
+            camera=self._camera_for(image), boxes=self._boxes(image, options),
+            depth=self._depth_for(message.header, image, options) if options.use_depth else None,
+            time_went_back=last is not None and now < last,
+        )
+
+    def _camera_for(self, image: np.ndarray) -> Camera | None:
+        camera = self._camera
+        if camera is None:
+            return None
+        try:
+            camera.check_image(*image.shape[:2])
+        except CameraError as error:
+            self._camera_fault = str(error)
+            self._warn_once(f'camera_info is ignored: {error}')
+            return None
+        self._camera_fault = ''
+        return camera
+
+    def _depth_for(
+        self, header: Header, image: np.ndarray, options: NodeOptions
+    ) -> np.ndarray | None:
+        """The depth image nearest in time, within the tolerance and of the same pixels."""
+        stamp = seconds(header.stamp)
+        candidates = list(self._depths)
+        if not candidates:
+            return None
+        nearest = min(candidates, key=lambda depth: abs(seconds(depth.header.stamp) - stamp))
+        if abs(seconds(nearest.header.stamp) - stamp) > options.depth_tolerance:
+            return None
+        try:
+            if (nearest.height, nearest.width) != image.shape[:2]:
+                raise images.ImageError(
+                    f'it is {nearest.width} x {nearest.height}, the image '
+                    f'{image.shape[1]} x {image.shape[0]}: use depth aligned to colour'
+                )
+            if nearest.header.frame_id != header.frame_id:
+                raise images.ImageError(
+                    f'it is in frame {nearest.header.frame_id!r}, the image in '
+                    f'{header.frame_id!r}: use depth aligned to colour'
+                )
+            return images.decode_depth(nearest)
+        except images.ImageError as error:
+            self._warn_once(f'depth is ignored: {error}')
+            return None
+
+    def _boxes(self, image: np.ndarray, options: NodeOptions) -> np.ndarray | None:
+        height, width = image.shape[:2]
+        if options.regions == 'whole':
+            return np.array([[0, 0, width, height]], np.float32)
+        if options.regions == 'topic':
+            region = self._region
+            if region is None or not (region.width and region.height):
+                return np.zeros((0, 4), np.float32)
+            return np.array(
+                [[region.x_offset, region.y_offset, region.width, region.height]], np.float32
+            )
+        return None

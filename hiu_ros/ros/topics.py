@@ -1,0 +1,122 @@
+"""The topics of the node: names, types and quality of service, in one place.
+
+Names are relative; with named cameras they stand below the camera's name. Every publisher and
+subscription takes `qos_overrides` parameters, and says what to do where a peer's quality of
+service does not fit.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import (
+    CameraInfo,
+    CompressedImage,
+    Image,
+    JointState,
+    PointCloud2,
+    RegionOfInterest,
+)
+from visualization_msgs.msg import MarkerArray
+
+from hiu_ros.msg import HandKeypointsArray, HandMaskArray, HandMeshArray, HandTopology
+
+IMAGE, CAMERA_INFO, DEPTH, REGIONS = 'image', 'camera_info', 'depth', 'regions'
+INPUTS: Final = {IMAGE: Image, CAMERA_INFO: CameraInfo, DEPTH: Image, REGIONS: RegionOfInterest}
+
+#: Output topic -> message type.
+OUTPUTS: Final = {
+    'hands': HandKeypointsArray,
+    'masks': HandMaskArray,
+    'labels': Image,
+    'meshes': HandMeshArray,
+    'topology': HandTopology,
+    'markers': MarkerArray,
+    'annotated': Image,
+    'points': PointCloud2,
+    'hand_joint_states': JointState,
+    'wrist_pose/left': PoseStamped,
+    'wrist_pose/right': PoseStamped,
+}
+#: Published once and kept for who comes later.
+LATCHED: Final = ('topology',)
+
+_OVERRIDES = QoSOverridingOptions((
+    QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+))
+
+
+def below(camera: str, topic: str) -> str:
+    """The relative name of a topic of a camera; the camera without a name adds nothing."""
+    return f'{camera}/{topic}' if camera else topic
+
+
+def publisher(node: Node, camera: str, topic: str) -> Publisher:
+    """A publisher of OUTPUTS: reliable, depth 10, or latched with depth 1."""
+    latched = topic in LATCHED
+    qos = QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=1 if latched else 10,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+    name = below(camera, topic)
+    resolved = node.resolve_topic_name(name)
+
+    def incompatible(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        node.get_logger().warning(
+            f'a subscriber of {resolved} asks for a {policy} that this topic does not offer and '
+            f'gets nothing: let it ask for less, or set the parameter '
+            f'qos_overrides.{resolved}.publisher.{policy.lower()}'
+        )
+
+    return node.create_publisher(
+        OUTPUTS[topic], name, qos, qos_overriding_options=_OVERRIDES,
+        event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
+    )
+
+
+def subscription(
+    node: Node, camera: str, topic: str, callback: Callable, compressed: bool = False
+) -> Subscription:
+    """A subscription of INPUTS: best effort, so that it hears every publisher; depth 1.
+
+    Images come serialised (`raw`): those that a newer one replaces are then never unpacked.
+    With `compressed` the image topic's own name, remapped or not, gets `/compressed` behind it.
+    """
+    qos = QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+    name = below(camera, topic)
+    kind = INPUTS[topic]
+    if topic == IMAGE and compressed:
+        name, kind = node.resolve_topic_name(name) + '/compressed', CompressedImage
+    resolved = node.resolve_topic_name(name)
+
+    def incompatible(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        node.get_logger().warning(
+            f'a publisher of {resolved} offers a {policy} that does not fit, nothing is received '
+            f'from it: set the parameter qos_overrides.{resolved}.subscription.{policy.lower()} '
+            'to what it offers'
+        )
+
+    return node.create_subscription(
+        kind, name, callback, qos, raw=topic == IMAGE, qos_overriding_options=_OVERRIDES,
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+    )
