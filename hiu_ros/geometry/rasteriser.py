@@ -59,8 +59,8 @@ class Fragments:
             corners = corners + (self.image * attributes.shape[1])[:, None]
         else:
             flat = attributes
-        picked = flat.index_select(0, corners.reshape(-1)).view(*corners.shape, -1)
-        return (picked * self.barycentric[..., None]).sum(1)
+        return torch.nn.functional.embedding_bag(
+            corners, flat, per_sample_weights=self.barycentric.to(flat.dtype), mode='sum')
 
     def scatter(self, values: torch.Tensor, background: float = 0.0) -> torch.Tensor:
         """(B, H, W, C) or (B, H, W) image of values given per fragment, (P, C) or (P,)."""
@@ -175,12 +175,11 @@ def _barycentric(vertices, faces, pixel, image, face, height, width):
     py = py.float()
     index = faces[face] + (image * vertices.shape[1])[:, None]
     corner = vertices.reshape(-1, 3).index_select(0, index.reshape(-1)).view(-1, 3, 3)
-    dx, dy = corner[..., 0] - px[:, None], corner[..., 1] - py[:, None]
-    cross = dx.roll(-1, 1) * dy.roll(-2, 1) - dy.roll(-1, 1) * dx.roll(-2, 1)
-    total = cross.sum(1, keepdim=True)
-    flat = (cross / total).clamp_(0, 1)
-    weights = flat / corner[..., 2]
-    return weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
+    x, y, z = corner.unbind(-1)
+    (x0, x1, x2), (y0, y1, y2) = (x - px[:, None]).unbind(1), (y - py[:, None]).unbind(1)
+    cross = torch.stack([x1 * y2 - y1 * x2, x2 * y0 - y2 * x0, x0 * y1 - y0 * x1], 1)
+    weights = (cross / cross.sum(1, keepdim=True)).clamp_(0, 1).div_(z)
+    return weights.div_(weights.sum(1, keepdim=True).clamp_min_(1e-12))
 
 
 def rasterise(vertices: torch.Tensor, faces: torch.Tensor, height: int, width: int,

@@ -74,7 +74,7 @@ GESTURES: dict[str, np.ndarray] = {
     'middle': _pose(TIGHT, OPEN, TIGHT, TIGHT, THUMB_OVER),
     'pinky_up': _pose(TIGHT, TIGHT, TIGHT, OPEN, THUMB_OVER),
     'ring_up': _pose((85, 95, 50, 0), (70, 85, 50, 0), (8, 8, 4, 0), (45, 60, 30, 0),
-                     THUMB_PALM),
+                     (18, 18, 22, 32, 34)),
     'claw': _pose((-8, 62, 40, 6), (-8, 62, 40, 0), (-8, 62, 40, -5), (-8, 60, 40, -10),
                   (-6, 14, 6, 20, 35)),
     'tabletop': _pose(BENT, thumb=THUMB_REST),

@@ -24,7 +24,7 @@ from hiu_ros.hand.model import HandModel
 PALM_TO_CAMERA = np.array([[0., 0., 1.], [1., 0., 0.], [0., 1., 0.]])
 #: Overlap (m) that is let pass.
 TOLERANCE = 0.0005
-#: Poses tried at once for one accepted pose.
+#: Poses tried for one accepted pose.
 CANDIDATES = 8
 
 #: Capsules as pairs of keypoints, with the finger (0 thumb .. 4 pinky, 5 palm) and the radius (m).
@@ -34,7 +34,7 @@ _CAPSULES = (
        for f in range(1, 5) for k, r in enumerate((0.0085, 0.0078, 0.0070))]
     + [(0, 4 * f + 1, 5, 0.0110) for f in range(1, 5)]
 )
-_STEPS = np.linspace(0.1, 0.95, 5)
+_STEPS = np.linspace(0.1, 0.95, 4)
 #: Flesh yields: axes may approach to this part of the sum of the radii, finger to finger and
 #: finger to palm.
 _YIELD = 0.62
@@ -58,7 +58,9 @@ def penetration(keypoints: np.ndarray) -> np.ndarray:
     keypoints: (N, 21, 3) metres. Zero or less is fine.
     """
     centres, owner, radius = capsule_points(keypoints)
-    gap = np.linalg.norm(centres[:, :, None] - centres[:, None], axis=-1)
+    square = (centres * centres).sum(-1)
+    gap = square[:, :, None] + square[:, None] - 2 * centres @ centres.transpose(0, 2, 1)
+    gap = np.sqrt(np.maximum(gap, 0))
     segment = np.repeat(np.arange(len(_CAPSULES)), len(_STEPS))
     proximal = np.isin(segment, [2, 5, 8, 11])
     palm = owner == 5
@@ -86,15 +88,17 @@ class PoseSampler:
         kind = rng.choice(['gesture', 'blend', 'synergy', 'free'], p=[0.36, 0.30, 0.22, 0.12])
         draw = {'gesture': self._gesture, 'blend': self._blend, 'synergy': self._synergy,
                 'free': self._free}[kind]
-        candidates = np.stack([draw(rng) for _ in range(CANDIDATES)])
+        best, least = None, np.inf
+        for _ in range(CANDIDATES):
+            angles = clamp(draw(rng))
+            depth = float(penetration(self.keypoints(angles))[0])
+            if depth <= TOLERANCE:
+                return angles, str(kind)
+            if depth < least:
+                best, least = angles, depth
+        # The last resort: halfway back to a pose that is known to be good.
         calm = self.table[rng.integers(len(self.table))]
-        # The last resorts: halfway to a pose that is known to be good, and that pose itself.
-        candidates = np.concatenate([candidates, (candidates[:1] + calm) / 2, calm[None]])
-        candidates = clamp(candidates)
-        depth = penetration(self.keypoints(candidates))
-        good = np.flatnonzero(depth <= TOLERANCE)
-        chosen = good[0] if len(good) else int(depth.argmin())
-        return candidates[chosen], str(kind)
+        return clamp((best + calm) / 2) if least > 0.003 else best, str(kind)
 
     def keypoints(self, angles: np.ndarray) -> np.ndarray:
         """Keypoints (N, 21, 3) of the mean shape, metres, wrist at the origin."""
