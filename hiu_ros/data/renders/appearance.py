@@ -40,6 +40,7 @@ class SkinLibrary:
                  leave_out: list[str] | None = None) -> None:
         """Read the pictures; FileNotFoundError where the directory holds none that match."""
         self.names: list[str] = []
+        self.brightness: list[float] = []
         hands, forearms = [], []
         paths = sorted(Path(directory).glob('*_hand*.png')) if directory is not None else []
         for path in paths:
@@ -58,6 +59,7 @@ class SkinLibrary:
                 f'no skin picture NAME_hand*.png in {directory} (only={only}, '
                 f'leave_out={leave_out})')
         if self.names:
+            self.brightness = [float(np.median(hand)) for hand in hands]
             self.texels = torch.from_numpy(np.concatenate([
                 np.stack(hands).reshape(-1, 3), np.stack(forearms).reshape(-1, 3)]))
 
@@ -171,10 +173,13 @@ def _tint(rng: np.random.Generator, strength: float) -> np.ndarray:
     return np.array([1 + warm, 1 + rng.normal(0, 0.3 * strength), 1 - warm])
 
 
-def sample_light(rng: np.random.Generator) -> Light:
-    """Draw light from a flat overcast sky to one hard lamp in the dark."""
+def sample_light(rng: np.random.Generator, brightness: float = 0.3) -> Light:
+    """Draw light from a flat overcast sky to one hard lamp in the dark.
+
+    brightness: linear, of the skin; cameras expose for what they see, if not all the way.
+    """
     hard = rng.beta(1.4, 1.4)
-    exposure = float(np.exp(rng.normal(-0.05, 0.28)))
+    exposure = float(np.exp(rng.normal(-0.10, 0.25)) * np.clip(0.32 / brightness, 0.6, 5) ** 0.5)
     ambient = exposure * (1.0 - 0.72 * hard) * np.clip(_tint(rng, 0.10), 0.6, 1.5)
     harmonics = np.zeros((9, 3))
     harmonics[0] = ambient
@@ -186,7 +191,7 @@ def sample_light(rng: np.random.Generator) -> Light:
         _unit(np.array([rng.normal(0, 0.9), -abs(rng.normal(0.6, 0.6)) + 0.15,
                         rng.normal(-0.65, 0.75)])),
         _unit(rng.normal(0, 1, 3) + np.array([0, 0, -0.4]))])
-    key = exposure * hard * rng.uniform(0.9, 1.5) * np.clip(_tint(rng, 0.10), 0.6, 1.5)
+    key = exposure * hard * rng.uniform(0.8, 1.3) * np.clip(_tint(rng, 0.10), 0.6, 1.5)
     fill = exposure * rng.choice([0, 1]) * rng.uniform(0, 0.45) * np.clip(
         _tint(rng, 0.2), 0.5, 1.6)
     return Light(harmonics, direction, np.stack([key, fill]), float(rng.uniform(0.55, 1.0)),

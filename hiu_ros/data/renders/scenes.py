@@ -1,5 +1,6 @@
 """One tile: everything that is drawn at random before rendering starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,10 +85,10 @@ class ScenePlan:
 class SceneSampler:
     """Draws scene plans; one generator gives one plan, whatever was drawn before."""
 
-    def __init__(self, model: HandModel, pictures: int = 0, second: float = 0.12,
-                 held: float = 0.26, front: float = 0.10) -> None:
-        """Take the hand model, the number of skin pictures and the shares of disturbances."""
-        self.model, self.pictures = model, pictures
+    def __init__(self, model: HandModel, brightness: Sequence[float] = (), second: float = 0.12,
+                 held: float = 0.26, front: float = 0.08) -> None:
+        """Take the hand model, the skin pictures' brightness and the shares of disturbances."""
+        self.model, self.brightness = model, brightness
         self.poses = PoseSampler(model)
         self.second, self.held, self.front = second, held, front
         zero = torch.zeros(1, 10)
@@ -120,7 +121,7 @@ class SceneSampler:
             forearm = sample_wrist(rng)
             towards_camera = (turn @ forearm)[2, 0]
             # An arm that reaches out from the lens hides the hand it belongs to.
-            if towards_camera > -0.55 or attempt == 11 or rng.random() < 0.1:
+            if towards_camera > -0.45 or attempt == 11 or rng.random() < 0.04:
                 break
         rotations[0] = turn
         return HandPlan(rotations, self.sample_shape(rng), forearm), f'{kind}/{view}'
@@ -141,10 +142,12 @@ class SceneSampler:
             front = front_thing(target + [0, 0, distance], rng)
         if chance[2] < self.second:
             second, offset = self._second(rng, keypoints)
+        skin = sample_skin(rng, len(self.brightness))
+        bright = skin.tone.mean() if skin.picture < 0 else self.brightness[skin.picture]
         return ScenePlan(
             hand, second, offset, distance, float(rng.uniform(0.50, 0.70)),
-            np.clip(rng.normal(0, 0.035, 2), -0.09, 0.09), sample_skin(rng, self.pictures),
-            sample_light(rng), self._dress(rng), held, front, kind)
+            np.clip(rng.normal(0, 0.035, 2), -0.09, 0.09), skin, sample_light(rng, bright),
+            self._dress(rng), held, front, kind)
 
     def _keypoints(self, hand: HandPlan) -> np.ndarray:
         rotations = torch.from_numpy(hand.rotations[None]).float()

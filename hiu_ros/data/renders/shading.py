@@ -167,7 +167,10 @@ def colour_fragments(found: Fragments, values: dict[str, torch.Tensor], plans: l
     mirror = gloss * facing ** shine * values['lamp']
     colour = albedo * values['light'] + mirror[:, None] * lamp[image]
     hand = bare & (owner == MAIN) & (rest[:, 0] <= HAND_END)
-    return colour.clamp_(0, 1).sqrt_(), hand
+    # Film's shoulder: what is too bright fades to white instead of being cut.
+    over = (colour - 0.65).clamp_min_(0)
+    colour = colour.clamp_(max=0.65) + 0.35 * (1 - torch.exp(-over / 0.35))
+    return colour.sqrt_(), hand
 
 
 def _skin(face, image, values, plans, stage, library):

@@ -89,8 +89,8 @@ def held_thing(keypoints: np.ndarray, rng: np.random.Generator) -> Thing:
         side = side / np.linalg.norm(side)
     kind = str(rng.choice(['slab', 'slab', 'ball', 'box', 'cup']))
     if kind == 'slab':
-        half = np.array([rng.uniform(0.030, 0.042), rng.uniform(0.003, 0.006),
-                         rng.uniform(0.06, 0.085)])
+        half = np.array([rng.uniform(0.024, 0.038), rng.uniform(0.003, 0.006),
+                         rng.uniform(0.045, 0.080)])
         z = along / np.linalg.norm(along) + across * rng.normal(0, 0.3)
         z /= np.linalg.norm(z)
         x = np.cross(side, z)

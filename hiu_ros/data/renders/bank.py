@@ -1,0 +1,196 @@
+"""The render bank: a directory of rendered tiles with all labels, for training and tests.
+
+`bgra.npy` (N, S, S, 4) uint8, blue green red and straight alpha of everything rendered;
+`mask.npy` (N, S, S) uint8, the visible hand alone; `labels.npz`: keypoints_px (N, 21, 2) tile
+pixels, keypoints_m (N, 21, 3) camera axes in metres, K (N, 3, 3), pose (N, 16, 3) axis-angle with
+the global rotation in row 0, shape (N, 10), visibility (N, 21) bool, seed (N,) tile numbers.
+All hands are right hands. While a bank is being written `labels.npz` holds the tiles done so far,
+so that its length says how many rows of the pictures are ready.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hiu_ros.data.renders.appearance import SkinLibrary
+from hiu_ros.data.renders.renderer import Renderer, Tiles
+from hiu_ros.data.renders.scenes import SceneSampler
+from hiu_ros.data.renders.stage import Stage
+
+#: Tiles rendered together. A tile's group never changes, so neither does its picture.
+GROUP = 8
+#: Groups between two writes of the labels.
+_SAVE_EVERY = 100
+
+_LABELS = {'keypoints_px': ((21, 2), np.float32), 'keypoints_m': ((21, 3), np.float32),
+           'K': ((3, 3), np.float32), 'pose': ((16, 3), np.float32), 'shape': ((10,), np.float32),
+           'visibility': ((21,), np.bool_), 'seed': ((), np.int64)}
+
+
+@dataclass(frozen=True)
+class BankOptions:
+    """What a bank's tiles depend on. `skins`: directory of skin pictures, None: procedural."""
+
+    seed: int
+    size: int = 160
+    skins: str | None = None
+    only: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+class BankMaker:
+    """Renders groups of tiles; group g holds the tiles g * GROUP and on."""
+
+    def __init__(self, options: BankOptions) -> None:
+        """Load model and skins. FileNotFoundError where the skins are missing."""
+        self.options = options
+        library = SkinLibrary(options.skins, list(options.only), list(options.leave_out))
+        stage = Stage()
+        self.sampler = SceneSampler(stage.model, library.brightness)
+        self.renderer = Renderer(stage, library)
+
+    def group(self, number: int) -> Tiles:
+        """Render the tiles of one group."""
+        first = number * GROUP
+        plans = [self.sampler.sample(np.random.default_rng([self.options.seed, index]))
+                 for index in range(first, first + GROUP)]
+        with torch.no_grad():
+            return self.renderer.tiles(plans, self.options.size)
+
+
+_maker: BankMaker | None = None
+
+
+def _start(options: BankOptions) -> None:
+    global _maker
+    torch.set_num_threads(1)
+    _maker = BankMaker(options)
+
+
+def _render(number: int) -> tuple[int, Tiles]:
+    return number, _maker.group(number)
+
+
+def _groups(options: BankOptions, numbers: range, workers: int
+            ) -> Iterator[tuple[int, Tiles]]:
+    if workers <= 1:
+        _start(options)
+        yield from map(_render, numbers)
+        return
+    context = multiprocessing.get_context('spawn')
+    with context.Pool(workers, _start, (options,)) as pool:
+        yield from pool.imap(_render, numbers)
+
+
+def _replace(path: Path, write) -> None:
+    """Write a file beside and move it into place, so that a reader never sees half of it."""
+    part = path.with_name(f'part.{path.name}')
+    write(part)
+    os.replace(part, path)
+
+
+class _Bank:
+    """The files of a bank, opened to be filled or filled further."""
+
+    def __init__(self, out: Path, count: int, options: BankOptions) -> None:
+        self.out, self.count = out, count
+        facts = {'count': count, **asdict(options)}
+        facts.pop('skins')
+        facts = json.loads(json.dumps(facts))
+        about = out / 'bank.json'
+        out.mkdir(parents=True, exist_ok=True)
+        if about.is_file():
+            old = json.loads(about.read_text())
+            if old != facts:
+                raise ValueError(
+                    f'{out} holds another bank ({old}), wanted {facts}; choose another '
+                    'directory or remove it')
+        pictures = {'bgra': (options.size, options.size, 4), 'mask': (options.size,) * 2}
+        self.pictures = {}
+        for name, shape in pictures.items():
+            path = out / f'{name}.npy'
+            mode = 'r+' if about.is_file() and path.is_file() else 'w+'
+            self.pictures[name] = np.lib.format.open_memmap(
+                path, mode=mode, dtype=np.uint8, shape=None if mode == 'r+' else (count, *shape))
+        self.labels = {name: np.zeros((count, *shape), dtype)
+                       for name, (shape, dtype) in _LABELS.items()}
+        self.done = 0
+        if about.is_file() and (out / 'labels.npz').is_file():
+            with np.load(out / 'labels.npz') as old:
+                self.done = len(old['seed'])
+                for name in _LABELS:
+                    self.labels[name][:self.done] = old[name]
+        _replace(about, lambda path: path.write_text(json.dumps(facts, indent=1) + '\n'))
+
+    def put(self, number: int, tiles: Tiles, seed: int) -> int:
+        first = number * GROUP
+        stop = min(first + GROUP, self.count)
+        rows, some = slice(first, stop), slice(0, stop - first)
+        self.pictures['bgra'][rows] = tiles.bgra[some]
+        self.pictures['mask'][rows] = tiles.mask[some]
+        for name, values in (
+                ('keypoints_px', tiles.keypoints_px), ('keypoints_m', tiles.keypoints_m),
+                ('K', tiles.camera), ('pose', tiles.pose), ('shape', tiles.shape),
+                ('visibility', tiles.visibility)):
+            self.labels[name][rows] = values[some]
+        self.labels['seed'][rows] = np.arange(first, stop)
+        gained = stop - self.done
+        self.done = stop
+        return gained
+
+    def save(self) -> None:
+        for picture in self.pictures.values():
+            picture.flush()
+        rows = {name: values[:self.done] for name, values in self.labels.items()}
+        _replace(self.out / 'labels.npz', lambda path: np.savez(path, **rows))
+
+
+def write_bank(out: str | Path, count: int, options: BankOptions, workers: int = 1,
+               quiet: bool = False) -> None:
+    """Write a bank of `count` tiles, or go on with one that was interrupted.
+
+    ValueError where `out` holds a bank of other options.
+    """
+    bank = _Bank(Path(out), count, options)
+    numbers = range(bank.done // GROUP, -(-count // GROUP))
+    with tqdm(total=count, initial=bank.done, unit='tile', disable=quiet, mininterval=2) as bar:
+        for number, tiles in _groups(options, numbers, workers):
+            bar.update(bank.put(number, tiles, options.seed))
+            if number % _SAVE_EVERY == _SAVE_EVERY - 1:
+                bank.save()
+    bank.save()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of the render bank."""
+    parser = argparse.ArgumentParser(
+        prog='python -m hiu_ros.data.renders.bank',
+        description='Render a bank of hand tiles with labels; an interrupted run goes on.')
+    parser.add_argument('out', help='directory of the bank')
+    parser.add_argument('--count', type=int, default=20000)
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--size', type=int, default=160)
+    parser.add_argument('--skins', help='directory of skin pictures; without: procedural skin')
+    parser.add_argument('--only', nargs='*', default=[], metavar='PATTERN',
+                        help='use only skins whose file stem matches, e.g. "young_*hand3"')
+    parser.add_argument('--leave-out', nargs='*', default=[], metavar='PATTERN')
+    parser.add_argument('--workers', type=int, default=1)
+    options = parser.parse_args(arguments)
+    try:
+        write_bank(options.out, options.count,
+                   BankOptions(options.seed, options.size, options.skins, tuple(options.only),
+                               tuple(options.leave_out)), options.workers)
+    except (FileNotFoundError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+
+
+if __name__ == '__main__':
+    main()
