@@ -162,8 +162,9 @@ class _Array(_StandIn):
         shape = _shape(shape)
         if not isinstance(dtype, _Dtype):
             raise ManoFileError('damaged array type')
+        kind = dtype.dtype()
         data = data.encode('latin1') if isinstance(data, str) else bytes(data)
-        flat = np.frombuffer(data, dtype.dtype())
+        flat = np.frombuffer(data, kind)
         if flat.size != int(np.prod(shape)):
             raise ManoFileError(f'an array of shape {shape} holds {flat.size} values')
         return flat.reshape(shape, order='F' if fortran else 'C').astype(np.float64)

@@ -82,13 +82,12 @@ class HandModel(nn.Module):
         `forearm_weight`.
         """
         turned, joints, keypoints, shift = self._chain(rotations, shape)
-        batch = len(shape)
         rest = self._vertices + shape @ self._shapedirs
         if self._posedirs is not None:
             rest = rest + _pose_features(rotations) @ self._posedirs
-        rest = rest.view(batch, -1, 3)
-        transforms = torch.cat((turned, shift[..., None]), dim=-1).view(batch, JOINT_COUNT, 12)
-        blended = torch.matmul(self._weights, transforms).view(batch, -1, 3, 4)
+        rest = rest.unflatten(1, (-1, 3))
+        transforms = torch.cat((turned, shift[..., None]), dim=-1).flatten(2)
+        blended = torch.matmul(self._weights, transforms).unflatten(2, (3, 4))
         vertices = (blended[..., :3] @ rest[..., None]).squeeze(-1) + blended[..., 3]
         if forearm is not None:
             if self._forearm is None:
@@ -106,8 +105,7 @@ class HandModel(nn.Module):
     def _chain(self, rotations: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Walk from wrist to tips: joint rotations, joints, keypoints, skinning translations."""
         _check(rotations, shape)
-        batch = len(shape)
-        points = (self._points + shape @ self._point_dirs).view(batch, -1, 3)
+        points = (self._points + shape @ self._point_dirs).unflatten(1, (-1, 3))
         rest, rest_tips = points[:, :JOINT_COUNT], points[:, JOINT_COUNT:]
         parent_turn, parent_place = rotations[:, :1], rest[:, :1]
         turns, places = [parent_turn], [parent_place]
@@ -121,7 +119,7 @@ class HandModel(nn.Module):
         joints = torch.cat(places, dim=1)[:, self._unsort]
         if self._tip_posedirs is not None:
             features = _pose_features(rotations)
-            rest_tips = rest_tips + (features @ self._tip_posedirs).view(batch, -1, 3)
+            rest_tips = rest_tips + (features @ self._tip_posedirs).unflatten(1, (-1, 3))
         last = self._tip_joints
         bone = rest_tips - rest[:, last]
         tips = joints[:, last] + (turned[:, last] @ bone[..., None]).squeeze(-1)

@@ -6,7 +6,7 @@ For developers only; nothing else needs it. In an environment of its own:
     python build_assets.py [--out FOLDER]
 
 The first run takes some minutes, because Anny builds its tables. The result is the same every
-time; trained weights depend on it, so a change of the templates means training again.
+time, up to rounding; trained weights depend on it, so a change means training again.
 """
 
 import argparse
