@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from hiu_ros.geometry.crop import Crop
+from hiu_ros.perception.masks import full_mask, mask_region
+
+
+def disc(crop, centre, radius):
+    n = crop.resolution
+    y, x = np.mgrid[:n, :n]
+    points = crop.to_image(np.stack([x, y], axis=-1))
+    away = np.linalg.norm(points - centre, axis=-1)
+    return 1 / (1 + np.exp((away - radius) * crop.pixel_scale))
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+@pytest.mark.parametrize('angle', [0.0, 0.6])
+def test_mask_of_a_crop_lies_on_the_hand_in_the_image(mirrored, angle):
+    crop = Crop((300.0, 200.0), 240.0, angle, mirrored, 96)
+    mask, origin = mask_region(disc(crop, [320, 190], 50), crop, 640, 480)
+    full = full_mask(mask, origin, 640, 480)
+    y, x = np.mgrid[:480, :640]
+    truth = np.hypot(x - 320, y - 190) < 50
+    both, either = (full > 0) & truth, (full > 0) | truth
+    assert both.sum() / either.sum() > 0.97
+    assert mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any()
+    assert set(np.unique(full)) == {0, 255}
+
+
+def test_region_is_cut_at_the_border_of_the_image():
+    crop = Crop((10.0, 470.0), 200.0, resolution=64)
+    mask, origin = mask_region(disc(crop, [10, 470], 60), crop, 640, 480)
+    assert origin[0] == 0 and origin[1] + mask.shape[0] == 480
+    assert full_mask(mask, origin, 640, 480)[470, 10] == 255
+
+
+def test_no_hand_and_a_hand_outside_give_one_dark_pixel_in_the_image():
+    for crop, probability in (
+        (Crop((320.0, 200.0), 100.0, resolution=32), np.zeros((32, 32))),
+        (Crop((-500.0, 200.0), 100.0, resolution=32), np.ones((32, 32))),
+    ):
+        mask, (x, y) = mask_region(probability, crop, 640, 480)
+        assert mask.shape == (1, 1) and mask[0, 0] == 0
+        assert 0 <= x < 640 and 0 <= y < 480
+
+
+def test_specks_are_left_out():
+    crop = Crop((320.0, 240.0), 128.0, resolution=128)
+    probability = disc(crop, [300, 240], 20)
+    probability[2:4, 2:4] = 1.0
+    mask, origin = mask_region(probability, crop, 640, 480)
+    assert max(mask.shape) < 45

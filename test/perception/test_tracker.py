@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hiu_ros.perception.options import PipelineOptions, TrackingOptions
+from hiu_ros.perception.pipeline import Pipeline
+
+OPTIONS = PipelineOptions(device='cpu', fit_pose=False)
+
+
+def follow(stage, scenes, options=OPTIONS, stamps=None, run=None):
+    """Ids by the true labels of the hands, one dictionary a frame; '?' where there is no hand."""
+    run = run or Pipeline(options, network=stage, finder=stage)
+    seen = []
+    for k, hands in enumerate(scenes):
+        stamp = k / 30 if stamps is None else stamps[k]
+        out = run.process(stage.image(hands), stage.camera, stamp)
+        frame = {}
+        for hand in out:
+            away = {t.label: np.linalg.norm(t.pixels - hand.keypoints_px, axis=1).mean()
+                    for t in hands}
+            nearest = min(away, key=away.get, default='?')
+            frame[nearest if away.get(nearest, 1e9) < 15 else '?'] = hand.id
+        seen.append(frame)
+    return seen
+
+
+def ids(seen, label):
+    return [frame[label] for frame in seen if label in frame]
+
+
+def test_a_hand_is_announced_after_min_hits_and_keeps_its_name(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('left', (0.005 * k - 0.1, 0.0, 0.6))] for k in range(20)]
+    options = replace(OPTIONS, tracking=TrackingOptions(min_hits=3))
+    seen = follow(stage, scenes, options)
+    assert seen[:2] == [{}, {}]
+    assert ids(seen, 'left') == ['left_1'] * 18
+
+
+def test_two_hands_that_cross_keep_their_names(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('right', (0.2 - 0.01 * k, 0.0, 0.6)),
+               stage.hand('left', (-0.2 + 0.01 * k, 0.05, 0.75))] for k in range(40)]
+    seen = follow(stage, scenes)
+    for side in ('left', 'right'):
+        assert len(set(ids(seen, side))) == 1
+        assert len(ids(seen, side)) >= 34
+    assert not ids(seen, '?')
+
+
+def test_two_hands_of_one_side_that_cross_keep_their_names(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('right', (0.22 - 0.011 * k, 0.03, 0.6), label='a'),
+               stage.hand('right', (-0.22 + 0.011 * k, -0.06, 0.7), label='b')]
+              for k in range(40)]
+    seen = follow(stage, scenes)
+    assert len(set(ids(seen, 'a'))) == 1 and len(set(ids(seen, 'b'))) == 1
+
+
+def test_a_hand_hidden_for_a_moment_gets_its_name_back(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand(place=(0.006 * k - 0.1, 0, 0.6))] if not 8 <= k < 14 else []
+              for k in range(24)]
+    seen = follow(stage, scenes)
+    assert set(ids(seen, 'right')) == {'right_1'}
+    assert all(not frame for frame in seen[8:14])
+    assert len(seen[14]) == 1
+
+
+def test_a_hand_gone_for_long_comes_back_under_a_new_name(make_stage):
+    stage = make_stage()
+    options = replace(OPTIONS, tracking=TrackingOptions(max_misses=3))
+    scenes = [[stage.hand()] if k < 5 or k > 12 else [] for k in range(20)]
+    assert list(dict.fromkeys(ids(follow(stage, scenes, options), 'right'))) == [
+        'right_1', 'right_2']
+
+
+def test_there_are_no_ghosts_in_an_empty_image(make_stage):
+    stage = make_stage()
+    stage.find = lambda image: [
+        type('D', (), {'box': np.array([100.0, 100, 80, 80]), 'side': None, 'side_score': 0.5,
+                       'score': 0.9})]
+    assert follow(stage, [[]] * 10) == [{}] * 10
+
+
+def test_two_regions_on_one_hand_are_one_hand(make_stage):
+    stage = make_stage()
+    find = stage.find
+    stage.find = lambda image: [d for d in find(image) for _ in range(2)]
+    assert all(len(frame) <= 1 for frame in follow(stage, [[stage.hand()]] * 6))
+    run = Pipeline(OPTIONS, network=stage, finder=stage)
+    for k in range(6):
+        assert len(run.process(stage.image([stage.hand()]), None, k / 30)) <= 1
+
+
+def test_one_frame_of_a_wrong_side_changes_nothing(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('left' if k == 12 else 'right', (0, 0, 0.6), label='it')]
+              for k in range(20)]
+    assert set(ids(follow(stage, scenes), 'it')) == {'right_1'}
+
+
+def test_a_side_that_stays_turned_gets_a_name_of_that_side(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('right' if k < 6 else 'left', (0, 0, 0.6), label='it')]
+              for k in range(60)]
+    names = ids(follow(stage, scenes), 'it')
+    assert list(dict.fromkeys(names)) == ['right_1', 'left_2']
+    assert names.index('left_2') < 35
+
+
+def test_time_that_runs_back_forgets_the_hands_but_not_their_names(make_stage):
+    stage = make_stage()
+    stamps = [10.0, 10.03, 10.07, 2.0, 2.03, 2.07]
+    seen = follow(stage, [[stage.hand()]] * 6, stamps=stamps)
+    assert seen[3] == {} and ids(seen[2:3], 'right') == ['right_1']
+    assert ids(seen[4:], 'right') == ['right_2'] * 2
+
+
+def test_a_recording_gives_the_same_names_every_time(make_stage):
+    def once():
+        stage = make_stage(noise=0.5)
+        scenes = [[stage.hand('right', (0.2 - 0.01 * k, 0.0, 0.6)),
+                   stage.hand('left', (-0.2 + 0.01 * k, 0.05, 0.75))][:1 + (k > 5)]
+                  for k in range(25)]
+        return follow(stage, scenes)
+    assert once() == once()
+
+
+def test_finder_rests_while_a_hand_is_followed(make_stage):
+    stage = make_stage()
+    options = replace(OPTIONS, tracking=TrackingOptions(finder_interval=10))
+    follow(stage, [[stage.hand()]] * 31, options)
+    assert stage.searches <= 5
+    stage.searches = 0
+    follow(stage, [[stage.hand()]] * 20, replace(options, max_hands=1))
+    assert stage.searches <= 2
+    stage.searches = 0
+    follow(stage, [[]] * 5, options)
+    assert stage.searches == 5
+
+
+def test_no_more_hands_than_asked_for(make_stage):
+    stage = make_stage()
+    hands = [stage.hand('right', (x, y, 0.9), label=f'{x}{y}')
+             for x in (-0.3, 0.0, 0.3) for y in (-0.15, 0.15)]
+    seen = follow(stage, [hands] * 8, replace(OPTIONS, max_hands=3))
+    assert [len(frame) for frame in seen[2:]] == [3] * 6
+    assert len({name for frame in seen for name in frame.values()}) == 3
+
+
+def test_a_fast_hand_is_followed_by_its_motion(make_stage):
+    stage = make_stage()
+    # 1.2 m/s at 0.6 m: 40 pixels a frame with a hand of about 190.
+    scenes = [[stage.hand(place=(0.04 * k - 0.28, 0, 0.6))] for k in range(15)]
+    options = replace(OPTIONS, tracking=TrackingOptions(finder_interval=1000))
+    seen = follow(stage, scenes, options)
+    assert ids(seen, 'right') == ['right_1'] * 14
+
+
+@pytest.mark.parametrize('change', [
+    {'min_hits': 0}, {'max_misses': -1}, {'finder_interval': 0}, {'keep_score': 2.0},
+    {'min_hits': 1.5},
+])
+def test_options_of_tracking_are_checked(change):
+    with pytest.raises(ValueError, match=f'TrackingOptions.{next(iter(change))}'):
+        TrackingOptions(**change)
