@@ -15,6 +15,7 @@ from hiu_ros import __version__
 COMMANDS: Final[Mapping[str, str]] = {
     'evaluate': 'hiu_ros.evaluation.evaluate_command',
     'train': 'hiu_ros.training.train_command',
+    'train-finder': 'hiu_ros.training.finder_command',
 }
 
 
