@@ -14,6 +14,9 @@ from hiu_ros import __version__
 #: the parsed arguments and returns an exit status. Such a module imports what is slow in `run`.
 COMMANDS: Final[Mapping[str, str]] = {
     'evaluate': 'hiu_ros.evaluation.evaluate_command',
+    'predict': 'hiu_ros.perception.predict_command',
+    'train': 'hiu_ros.training.train_command',
+    'train-finder': 'hiu_ros.training.finder_command',
     'train': 'hiu_ros.training.train_command',
     'train-finder': 'hiu_ros.training.finder_command',
 }

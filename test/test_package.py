@@ -36,14 +36,15 @@ def manifest() -> ElementTree.Element:
 
 
 def imports(path: Path) -> set[str]:
-    """Top-level names of the absolute imports of a file, those inside functions included."""
+    """Top-level names of a file's imports, also inside functions, but for files beside it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split('.')[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.split('.')[0])
-    return names - set(sys.stdlib_module_names) - {'hiu_ros'}
+    neighbours = {p.stem for p in path.parent.glob('*.py')}
+    return names - neighbours - set(sys.stdlib_module_names) - {'hiu_ros'}
 
 
 def all_imports(*folders: Path) -> set[str]:
