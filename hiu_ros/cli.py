@@ -17,8 +17,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     'predict': 'hiu_ros.perception.predict_command',
     'train': 'hiu_ros.training.train_command',
     'train-finder': 'hiu_ros.training.finder_command',
-    'train': 'hiu_ros.training.train_command',
-    'train-finder': 'hiu_ros.training.finder_command',
 }
 
 

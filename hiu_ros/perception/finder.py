@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
+import torch
 
+from hiu_ros.network.finder import STRIDE, FinderOutput, load_finder
 from hiu_ros.perception.association import overlap
+from hiu_ros.perception.options import FINDER_WEIGHTS
+
+#: Inputs are padded with black to multiples of this.
+_MULTIPLE = 32
+#: Share of an image's sides that a part of it takes when small hands are looked for.
+_PART = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +37,98 @@ class Finder(Protocol):
         """Hands of an image (H, W, 3) uint8 BGR, best first."""
 
 
+class HandFinder:
+    """The finder network on images of any size.
+
+    An image is reduced to the longer side that the network was trained with; centres are the
+    peaks of its heat map, and every detection is a square, as the network tells one size.
+
+    threshold: of a peak's probability; low, for the hand network judges again. small_hands: four
+    overlapping parts of the image are searched as well, so hands may be 40 % smaller.
+    """
+
+    def __init__(self, network: torch.nn.Module, device: str | torch.device = 'cpu',
+                 threshold: float = 0.3, small_hands: bool = False, most: int = 16) -> None:
+        self._network, self._device = network, torch.device(device)
+        self._long_side = int(network.config.long_side)
+        self.threshold, self.small_hands, self.most = threshold, small_hands, most
+
+    @classmethod
+    def from_file(cls, weights: Path | str | None = None, device: str | torch.device = 'cpu',
+                  **settings) -> 'HandFinder':
+        """Load weights (None: the shipped ones); raises CheckpointError as `checkpoint.load`."""
+        return cls(load_finder(weights or FINDER_WEIGHTS, device).fuse(), device, **settings)
+
+    def find(self, image: np.ndarray) -> list[Detection]:
+        """Hands of an image (H, W, 3) uint8 BGR, best first; no two of them overlap much."""
+        height, width = image.shape[:2]
+        views = [(0, 0, width, height)]
+        if self.small_hands and max(height, width) > self._long_side:
+            views += _parts(width, height)
+        found: list[Detection] = []
+        for view in views:
+            found += self._find_in(image, view)
+        return without_overlaps(found)[:self.most]
+
+    def _find_in(self, image: np.ndarray, view: tuple[int, int, int, int]) -> list[Detection]:
+        x, y, width, height = view
+        picture, scale = reduced(image[y:y + height, x:x + width], self._long_side)
+        batch = torch.from_numpy(picture).to(self._device).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            output = self._network(batch.float().div_(127.5).sub_(1.0))
+        found = decode(output, max(picture.shape[:2]), self.threshold)
+        detections = []
+        for detection in found:
+            box = detection.box / scale
+            box[:2] += 0.5 / scale - 0.5
+            centre = box[:2] + box[2:] / 2
+            if not ((centre >= -0.5) & (centre < [width, height])).all():
+                continue
+            # Within a part of the image, what touches its inner edges belongs to another part.
+            outer = [x == 0, y == 0, x + width == image.shape[1], y + height == image.shape[0]]
+            gaps = [*box[:2], *(np.array([width, height]) - box[:2] - box[2:])]
+            if any(not edge and gap < 0 for edge, gap in zip(outer, gaps)):
+                continue
+            box[:2] += [x, y]
+            detections.append(Detection(box, detection.side, detection.side_score,
+                                        detection.score))
+        return detections
+
+
+def reduced(image: np.ndarray, long_side: int) -> tuple[np.ndarray, float]:
+    """The image at a longer side of `long_side` px, padded below and right, and its scale."""
+    height, width = image.shape[:2]
+    scale = long_side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else
+                       cv2.INTER_LINEAR)
+    below, right = (-size[1]) % _MULTIPLE, (-size[0]) % _MULTIPLE
+    padded = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT)
+    return np.ascontiguousarray(padded), scale
+
+
+def decode(output: FinderOutput, longer: int, threshold: float) -> list[Detection]:
+    """Squares of the first image of a batch, in pixels of the network's input.
+
+    longer: the input's longer side. A cell is a peak where none of its eight neighbours is
+    higher; its offset refines the centre.
+    """
+    heat = output.centre[0].float().sigmoid()
+    around = torch.nn.functional.max_pool2d(heat[None, None], 3, 1, 1)[0, 0]
+    rows, columns = torch.nonzero((heat == around) & (heat >= threshold), as_tuple=True)
+    found = []
+    offset, log_size, side = output.offset[0], output.log_size[0], output.side[0]
+    for row, column in zip(rows.tolist(), columns.tolist()):
+        shift = offset[:, row, column].tolist()
+        centre = (np.array([column, row]) + np.clip(shift, -1.5, 1.5) + 0.5) * STRIDE - 0.5
+        size = float(np.exp(np.clip(float(log_size[row, column]), -5.0, 0.5))) * longer
+        right = float(torch.sigmoid(side[row, column]))
+        found.append(Detection(
+            np.array([*(centre - size / 2), size, size]), 'right' if right >= 0.5 else 'left',
+            max(right, 1 - right), float(heat[row, column])))
+    return found
+
+
 def without_overlaps(detections: Sequence[Detection], limit: float = 0.45) -> list[Detection]:
     """The best detections of which no two overlap by more than `limit`, best first.
 
@@ -40,8 +142,14 @@ def without_overlaps(detections: Sequence[Detection], limit: float = 0.45) -> li
     return kept
 
 
+def _parts(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Four parts x, y, w, h of an image, one at each corner, that overlap in the middle."""
+    w, h = int(np.ceil(_PART * width)), int(np.ceil(_PART * height))
+    return [(x, y, w, h) for y in (0, height - h) for x in (0, width - w)]
+
+
 def _within(box: np.ndarray, other: np.ndarray) -> float:
-    """Share of a box that lies within another."""
+    """Share of the smaller of two boxes that lies within the other."""
     low = np.maximum(box[:2], other[:2])
     high = np.minimum(box[:2] + box[2:], other[:2] + other[2:])
     inner = float(np.prod(np.clip(high - low, 0.0, None)))

@@ -14,7 +14,7 @@ from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import without_duplicates
 from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
-from hiu_ros.perception.finder import Detection, Finder
+from hiu_ros.perception.finder import Detection, Finder, HandFinder
 from hiu_ros.perception.frame import Frame, check_frame
 from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
 from hiu_ros.perception.mirrored import mirrored_back, mirrored_frame
@@ -251,7 +251,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
-    raise NotImplementedError
+    return HandFinder.from_file(
+        options.finder_weights, device, small_hands=options.small_hands)
 
 
 def _smoother(options: PipelineOptions) -> HandSmoother | None:

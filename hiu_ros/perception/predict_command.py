@@ -1,0 +1,281 @@
+"""`hiu predict`: hands of image files as JSON, masks, meshes and pictures; no ROS needed."""
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+#: Images that go through the networks together.
+_BATCH = 8
+
+
+def add_predict(subparsers: argparse._SubParsersAction) -> None:
+    """Add the subcommand to the parser of `hiu`."""
+    parser = subparsers.add_parser(
+        'predict', help='hands of image files, without ROS',
+        description='Finds the hands of images, each on its own, and writes keypoints, masks and '
+        'meshes. Pixels are those of the full image with centres at integers; metres are in '
+        'the camera optical frame (x right, y down, z forward).')
+    parser.add_argument('images', nargs='+', metavar='IMAGE',
+                        help='image files, or folders whose images are taken, sorted')
+    parser.add_argument('--json', metavar='OUT', help="results; '-' for standard output")
+    parser.add_argument('--boxes', metavar='BOXES.json',
+                        help='{"file": [[x, y, w, h], ...], ...}: look there, find nothing else')
+    parser.add_argument('--masks', metavar='DIR', help='write a full-size PNG (0 / 255) a hand')
+    parser.add_argument('--meshes', metavar='DIR', help='write an .npz (vertices, faces) a hand')
+    parser.add_argument('--draw', metavar='DIR', help='write the images with the hands drawn in')
+    parser.add_argument('--draw-mesh', action='store_true', help='draw the meshes, too')
+    parser.add_argument('--intrinsics', nargs=4, type=float, metavar=('FX', 'FY', 'CX', 'CY'),
+                        help='pinhole camera of all images, pixels: hands get a place in metres')
+    parser.add_argument('--hand-length', type=float, metavar='M',
+                        help='wrist to middle finger tip along the bones, if it is known')
+    parser.add_argument('--weights', metavar='FILE', help='hand network (default: the shipped)')
+    parser.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ...')
+    parser.add_argument('--detail', default='fast', choices=('fast', 'render'),
+                        help='mesh of about 777 or of 1609 vertices')
+    parser.add_argument('--max-hands', type=int, default=8, metavar='N')
+    parser.add_argument('--min-score', type=float, default=0.5, metavar='P')
+    parser.add_argument('--small-hands', action='store_true',
+                        help='search parts of the image, too; slower')
+    parser.add_argument('--mirrored', action='store_true',
+                        help='the images are mirrored (selfie cameras)')
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict; 0, or 1 where an image could not be read (the others are done all the same)."""
+    if not (options.json or options.masks or options.meshes or options.draw):
+        raise ValueError('nothing to write: give --json OUT, --masks, --meshes or --draw')
+    files = image_files(options.images)
+    boxes = None if options.boxes is None else read_boxes(options.boxes, files)
+
+    from tqdm import tqdm
+
+    from hiu_ros.perception.options import PipelineOptions
+    from hiu_ros.perception.pipeline import Pipeline
+
+    pipeline = Pipeline(PipelineOptions(
+        weights=options.weights, finder_weights=options.finder_weights, device=options.device,
+        regions='finder' if boxes is None else 'boxes', tracking=None,
+        max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
+        hand_length_m=options.hand_length, small_hands=options.small_hands,
+        mirrored_input=options.mirrored))
+    for folder in (options.masks, options.meshes, options.draw):
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+    names, entries, unreadable = _Names(), [], []
+    with tqdm(total=len(files), unit='image', disable=None if len(files) > 3 else True) as bar:
+        for start in range(0, len(files), _BATCH):
+            part = files[start:start + _BATCH]
+            for file, image, hands in _hands(pipeline, part, boxes, options.intrinsics):
+                if image is None:
+                    unreadable.append(file)
+                    entries.append({'file': file, 'width': 0, 'height': 0, 'hands': []})
+                    tqdm.write(f'hiu predict: {file} is no image that can be read',
+                               file=sys.stderr)
+                else:
+                    entries.append(_written(file, image, hands, pipeline, options, names))
+            bar.update(len(part))
+    if options.json:
+        _write_json({'images': entries}, options.json)
+    if unreadable:
+        print(f'hiu predict: {len(unreadable)} of {len(files)} images could not be read',
+              file=sys.stderr)
+    return 1 if unreadable else 0
+
+
+def image_files(paths: Sequence[str]) -> list[str]:
+    """The image files of paths as given; folders give the images below them, sorted.
+
+    Raises FileNotFoundError for what is not there and ValueError for a folder without images.
+    """
+    files: list[str] = []
+    for path in paths:
+        if os.path.isdir(path):
+            found = sorted(
+                str(file) for file in Path(path).rglob('*')
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+                and not file.name.startswith('.'))
+            if not found:
+                raise ValueError(f'folder {path} holds no image ({", ".join(SUFFIXES)})')
+            files += found
+        elif os.path.isfile(path):
+            files.append(path)
+        else:
+            raise FileNotFoundError(f'image {path} does not exist')
+    return files
+
+
+def read_boxes(path: str, files: Sequence[str]) -> dict[str, list[list[float]]]:
+    """Boxes by file as given; keys may be relative to here or to the folder of the boxes file.
+
+    An image without a key gets no box, and a line on standard error says so. Raises ValueError
+    naming file and box for what is no {file: [[x, y, w, h], ...]}.
+    """
+    try:
+        with open(path, encoding='utf-8') as stream:
+            table = json.load(stream)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'boxes file {path} is no JSON: {error}') from error
+    if not isinstance(table, dict):
+        raise ValueError(f'boxes file {path} must hold an object of files, got '
+                         f'{type(table).__name__}')
+    for file, boxes in table.items():
+        if not isinstance(boxes, list):
+            raise ValueError(f'boxes file {path}: {file!r} must have a list of [x, y, w, h], got '
+                             f'{boxes!r}')
+        for box in boxes:
+            if not _is_box(box):
+                raise ValueError(f'boxes file {path}: box {box!r} of {file!r} must be '
+                                 '[x, y, w, h], finite numbers with w and h above 0')
+    folder = os.path.dirname(os.path.abspath(path))
+    real: dict[str, list] = {}
+    for key, boxes in table.items():
+        real.setdefault(os.path.realpath(os.path.join(folder, key)), boxes)
+    for key, boxes in table.items():
+        real[os.path.realpath(key)] = boxes
+    result, missing = {}, []
+    for file in files:
+        boxes = table.get(file, real.get(os.path.realpath(file)))
+        if boxes is None:
+            missing.append(file)
+        result[file] = boxes or []
+    if missing:
+        print(f'hiu predict: {len(missing)} of {len(files)} images are not in {path} and get no '
+              f'hands, the first is {missing[0]}', file=sys.stderr)
+    return result
+
+
+def _is_box(box: Any) -> bool:
+    numbers = isinstance(box, list) and len(box) == 4 and all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in box)
+    return numbers and box[2] > 0 and box[3] > 0
+
+
+def _hands(
+    pipeline: Any, files: Sequence[str], boxes: dict | None, intrinsics: Sequence[float] | None,
+) -> Iterator[tuple[str, Any, Any]]:
+    """File, image (None if it cannot be read) and hands, from one batch."""
+    from hiu_ros.geometry.camera import Camera
+    from hiu_ros.perception.frame import Frame
+
+    images = [read_image(file) for file in files]
+    frames = [
+        Frame(image,
+              None if intrinsics is None else Camera(*intrinsics, image.shape[1], image.shape[0]),
+              boxes=None if boxes is None else boxes[file])
+        for file, image in zip(files, images) if image is not None
+    ]
+    hands = iter(pipeline.process_many(frames))
+    for file, image in zip(files, images):
+        yield file, image, None if image is None else next(hands)
+
+
+def read_image(path: str) -> Any:
+    """(H, W, 3) uint8 BGR, upright by its EXIF orientation; None where it is no image."""
+    import cv2
+    import numpy as np
+
+    try:
+        data = np.fromfile(path, np.uint8)
+        return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):
+        return None
+
+
+class _Names:
+    """File names that are used once: images of different folders may share a name."""
+
+    def __init__(self) -> None:
+        self._stems: dict[str, str] = {}
+
+    def stem(self, file: str) -> str:
+        """The image's own stem, with a number behind it where it is taken by another image."""
+        stem, count = Path(file).stem, 1
+        while self._stems.setdefault(name := stem + (f'-{count}' if count > 1 else ''),
+                                     file) != file:
+            count += 1
+        return name
+
+
+def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:
+    """The entry of an image; its masks, meshes and picture are written on the way."""
+    import numpy as np
+
+    from hiu_ros.perception.drawing import draw
+    from hiu_ros.perception.masks import full_mask
+
+    stem = names.stem(file)
+    entry = {'file': file, 'width': hands.width, 'height': hands.height, 'hands': []}
+    for hand in hands:
+        mask = mesh = None
+        if options.masks:
+            mask = os.path.join(options.masks, f'{stem}_{hand.id}.png')
+            _write_picture(mask, full_mask(hand.mask, hand.mask_origin, hands.width, hands.height))
+        if options.meshes:
+            mesh = os.path.join(options.meshes, f'{stem}_{hand.id}.npz')
+            np.savez_compressed(mesh, vertices=hand.vertices_m,
+                                faces=pipeline.faces[hand.side].astype(np.int32))
+        entry['hands'].append(hand_entry(hand, mask, mesh))
+    if options.draw:
+        camera = None
+        if options.intrinsics:
+            from hiu_ros.geometry.camera import Camera
+            camera = Camera(*options.intrinsics, hands.width, hands.height)
+        shown = draw(image, hands, camera,
+                     pipeline.faces if options.draw_mesh and not options.mirrored else None)
+        _write_picture(os.path.join(options.draw, f'{stem}.jpg'), shown)
+    return entry
+
+
+def hand_entry(hand: Any, mask: str | None = None, mesh: str | None = None) -> dict[str, Any]:
+    """A `Hand` as plain values for JSON; the keys are what other people's scripts rely on."""
+    place = hand.translation_m
+    return {
+        'id': hand.id,
+        'side': hand.side,
+        'side_score': round(float(hand.side_score), 4),
+        'score': round(float(hand.score), 4),
+        'box': _numbers(hand.box, 2),
+        'keypoints_px': _numbers(hand.keypoints_px, 3),
+        'keypoint_scores': _numbers(hand.keypoint_scores, 4),
+        'keypoints_m': _numbers(hand.keypoints_m, 6),
+        'translation_m': None if place is None else _numbers(place, 6),
+        'pose': _numbers(hand.pose, 6),
+        'shape': _numbers(hand.shape, 6),
+        'mask': mask,
+        'mesh': mesh,
+    }
+
+
+def _numbers(values: Any, digits: int) -> list:
+    import numpy as np
+
+    return np.round(np.asarray(values, dtype=np.float64), digits).tolist()
+
+
+def _write_picture(path: str, picture: Any) -> None:
+    import cv2
+
+    good, data = cv2.imencode(os.path.splitext(path)[1], picture)
+    if not good:
+        raise OSError(f'picture {path} could not be encoded')
+    data.tofile(path)
+
+
+def _write_json(result: dict[str, Any], path: str) -> None:
+    text = json.dumps(result, allow_nan=False)
+    if path == '-':
+        print(text)
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + '.part')
+    part.write_text(text + '\n', encoding='utf-8')
+    os.replace(part, target)

@@ -1,0 +1,97 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from hiu_ros.network.finder import STRIDE, Finder, FinderConfig, FinderOutput
+from hiu_ros.perception.finder import Detection, HandFinder, reduced, without_overlaps
+
+
+class BlobFinder:
+    """Stands in for the network: finds bright green discs, whose area tells their size."""
+
+    config = SimpleNamespace(long_side=256)
+
+    def __call__(self, images):
+        import cv2
+        frame = ((images[0].permute(1, 2, 0).numpy() + 1) * 127.5).astype(np.uint8)
+        height, width = frame.shape[:2]
+        h, w = height // STRIDE, width // STRIDE
+        centre, offset = torch.full((1, h, w), -6.0), torch.zeros(1, 2, h, w)
+        size, side = torch.zeros(1, h, w), torch.zeros(1, h, w)
+        green = ((frame[..., 1] > 128) & (frame[..., 0] < 100)).astype(np.uint8)
+        count, _, stats, middles = cv2.connectedComponentsWithStats(green)
+        for k in range(1, count):
+            extent = max(stats[k, 2], stats[k, 3])
+            if extent < 10:
+                continue
+            place = (middles[k] + 0.5) / STRIDE - 0.5
+            x, y = np.clip(np.rint(place).astype(int), 0, [w - 1, h - 1])
+            centre[0, y, x] = 4.0
+            offset[0, :, y, x] = torch.tensor(place - [x, y])
+            size[0, y, x] = float(np.log(extent / max(height, width)))
+            side[0, y, x] = 3.0 if frame[int(middles[k][1]), int(middles[k][0]), 2] > 128 else -3.0
+        return FinderOutput(centre, offset, size, side)
+
+
+def picture(height, width, discs):
+    import cv2
+    image = np.zeros((height, width, 3), np.uint8)
+    for x, y, radius, right in discs:
+        cv2.circle(image, (x, y), radius, (0, 255, 255 if right else 0), -1)
+    return image
+
+
+@pytest.mark.parametrize('height, width', [(480, 640), (640, 480), (100, 100), (1080, 1920),
+                                           (50, 700)])
+def test_boxes_lie_on_the_hands_of_images_of_any_shape(height, width):
+    radius = int(0.12 * min(height, width)) + 8
+    x, y = int(0.3 * width), int(0.6 * height)
+    found = HandFinder(BlobFinder()).find(picture(height, width, [(x, y, radius, True)]))
+    assert len(found) == 1
+    box, pixel = found[0].box, max(height, width) / 256
+    assert np.allclose(box[:2] + box[2:] / 2, [x, y], atol=pixel)
+    assert np.allclose(box[2:], 2 * radius, atol=2.5 * pixel)
+    assert found[0].side == 'right' and found[0].side_score > 0.9 and found[0].score > 0.9
+
+
+def test_several_hands_with_their_sides_and_none_in_an_empty_image():
+    finder = HandFinder(BlobFinder())
+    found = finder.find(picture(480, 640, [(100, 100, 40, True), (500, 300, 60, False)]))
+    assert sorted((d.side, round(d.box[0] / 100)) for d in found) == [('left', 4), ('right', 1)]
+    assert finder.find(np.zeros((480, 640, 3), np.uint8)) == []
+
+
+def test_small_hands_are_found_in_parts_of_the_image_once():
+    image = picture(
+        960, 1280, [(200, 200, 21, True), (640, 480, 21, False), (900, 700, 200, True)])
+    plain, thorough = (HandFinder(BlobFinder(), small_hands=s).find(image) for s in (False, True))
+    assert len(plain) == 1
+    assert len(thorough) == 3
+    small = min(thorough, key=lambda d: d.box[0])
+    assert np.allclose(small.box[:2] + small.box[2:] / 2, [200, 200], atol=4)
+
+
+def test_duplicates_merge_into_the_best():
+    boxes = [Detection(np.array([0.0, 0, 100, 100]), score=0.6),
+             Detection(np.array([5.0, 5, 100, 100]), score=0.9),
+             Detection(np.array([30.0, 30, 30, 30]), score=0.5),
+             Detection(np.array([90.0, 90, 100, 100]), score=0.4)]
+    kept = without_overlaps(boxes)
+    assert [d.score for d in kept] == [0.9, 0.4]
+
+
+def test_input_is_padded_to_what_the_network_takes():
+    small, scale = reduced(np.full((300, 1000, 3), 9, np.uint8), 256)
+    assert small.shape == (96, 256, 3) and scale == pytest.approx(0.256)
+    assert (small[:77] == 9).all() and (small[77:] == 0).all()
+
+
+def test_the_real_network_runs_on_any_image():
+    torch.manual_seed(0)
+    finder = HandFinder(Finder(FinderConfig()).eval().fuse(), threshold=0.0, most=3)
+    for shape in ((480, 640, 3), (33, 500, 3)):
+        found = finder.find(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+        assert 0 < len(found) <= 3
+        assert all(np.isfinite(d.box).all() for d in found)

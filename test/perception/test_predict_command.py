@@ -1,0 +1,142 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.cli import main
+from hiu_ros.network import checkpoint
+from hiu_ros.network.config import HIU_LITE
+from hiu_ros.network.finder import Finder, FinderConfig, save_finder
+from hiu_ros.network.hiu import HIU
+from hiu_ros.perception.predict_command import image_files, read_boxes
+
+KEYS = ['id', 'side', 'side_score', 'score', 'box', 'keypoints_px', 'keypoint_scores',
+        'keypoints_m', 'translation_m', 'pose', 'shape', 'mask', 'mesh']
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """Untrained weights and images of noise, in a folder of their own."""
+    folder = tmp_path_factory.mktemp('predict')
+    checkpoint.save(folder / 'hiu.safetensors', HIU(HIU_LITE))
+    save_finder(folder / 'finder.safetensors', Finder(FinderConfig()))
+    rng = np.random.default_rng(0)
+    (folder / 'more').mkdir()
+    for name in ('a.png', 'b.jpg', 'more/a.png'):
+        cv2.imwrite(str(folder / name), rng.integers(0, 255, (90, 120, 3), dtype=np.uint8))
+    (folder / 'broken.jpg').write_bytes(b'no image at all')
+    (folder / 'boxes.json').write_text(json.dumps({
+        str(folder / 'a.png'): [[20, 10, 60, 50], [50, 20, 40, 40]],
+        'b.jpg': [[10, 10, 50, 60]], str(folder / 'more' / 'a.png'): []}))
+    return folder
+
+
+def predict(folder, *arguments, weights=True):
+    given = ['--weights', str(folder / 'hiu.safetensors'),
+             '--finder-weights', str(folder / 'finder.safetensors')] if weights else []
+    return main(['predict', *map(str, arguments), '--device', 'cpu', *given])
+
+
+def test_json_has_the_shape_that_scripts_rely_on(place, tmp_path, capsys):
+    out = tmp_path / 'out' / 'hands.json'
+    files = [str(place / 'a.png'), str(place / 'b.jpg'), str(place / 'more' / 'a.png')]
+    status = predict(place, *files, '--json', out, '--boxes', place / 'boxes.json',
+                     '--masks', tmp_path / 'masks', '--meshes', tmp_path / 'meshes',
+                     '--draw', tmp_path / 'drawn', '--intrinsics', 100, 100, 60, 45)
+    assert status == 0 and capsys.readouterr().err == ''
+    images = json.loads(out.read_text())['images']
+    assert [image['file'] for image in images] == files
+    assert [len(image['hands']) for image in images] == [2, 1, 0]
+    assert all(list(image) == ['file', 'width', 'height', 'hands'] for image in images)
+    assert (images[0]['width'], images[0]['height']) == (120, 90)
+    for hand in images[0]['hands'] + images[1]['hands']:
+        assert list(hand) == KEYS
+        assert hand['id'].split('_')[0] == hand['side']
+        for key, shape in (('box', (4,)), ('keypoints_px', (21, 2)), ('keypoint_scores', (21,)),
+                           ('keypoints_m', (21, 3)), ('pose', (48,)), ('shape', (10,))):
+            assert np.shape(hand[key]) == shape, key
+        assert np.allclose(hand['keypoints_m'][0], 0, atol=1e-6)
+        assert hand['translation_m'] is None or len(hand['translation_m']) == 3
+        mask = cv2.imread(hand['mask'], cv2.IMREAD_UNCHANGED)
+        assert mask.shape == (90, 120) and set(np.unique(mask)) <= {0, 255}
+        with np.load(hand['mesh']) as mesh:
+            assert mesh['vertices'].shape[1] == mesh['faces'].shape[1] == 3
+            assert mesh['faces'].max() < len(mesh['vertices'])
+    assert sorted(p.name for p in (tmp_path / 'drawn').iterdir()) == ['a-2.jpg', 'a.jpg', 'b.jpg']
+
+
+def test_without_intrinsics_there_is_no_translation_and_paths_are_null(place, tmp_path):
+    out = tmp_path / 'hands.json'
+    assert predict(place, place / 'a.png', '--json', out, '--boxes', place / 'boxes.json') == 0
+    for hand in json.loads(out.read_text())['images'][0]['hands']:
+        assert hand['translation_m'] is hand['mask'] is hand['mesh'] is None
+
+
+def test_folders_are_expanded_and_the_finder_runs(place, tmp_path):
+    out = tmp_path / 'hands.json'
+    assert predict(place, place / 'more', place / 'b.jpg', '--json', out) == 0
+    assert [image['file'] for image in json.loads(out.read_text())['images']] == [
+        str(place / 'more' / 'a.png'), str(place / 'b.jpg')]
+
+
+def test_a_broken_image_is_named_and_the_others_are_done(place, tmp_path, capsys):
+    out = tmp_path / 'hands.json'
+    assert predict(place, place / 'broken.jpg', place / 'b.jpg', '--json', out) == 1
+    assert 'broken.jpg is no image' in capsys.readouterr().err
+    images = json.loads(out.read_text())['images']
+    assert len(images) == 2 and images[0]['hands'] == [] and images[1]['width'] == 120
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['nowhere.png', '--json', 'x'], 'nowhere.png does not exist'),
+    (['{place}/a.png'], 'nothing to write'),
+    (['{place}/a.png', '--json', '{out}', '--boxes', '{place}/b.jpg'], 'is no JSON'),
+    (['{place}/a.png', '--json', '{out}', '--boxes', '{place}/nowhere.json'], 'nowhere.json'),
+    (['{place}/a.png', '--json', '{out}', '--intrinsics', '0', '0', '0', '0'], 'focal'),
+    (['{place}/a.png', '--json', '{out}', '--intrinsics', 'nan', '1', '1', '1'], 'not finite'),
+    (['{place}/a.png', '--json', '{out}', '--hand-length', '19'], 'hand_length_m'),
+    (['{place}/a.png', '--json', '{out}', '--device', 'cuda:63'], 'cuda:63 is not there'),
+])
+def test_one_clear_error_for_what_cannot_be_done(place, tmp_path, capsys, arguments, message):
+    words = [a.format(place=place, out=tmp_path / 'out.json') for a in arguments]
+    given = ['--weights', str(place / 'hiu.safetensors'),
+             '--finder-weights', str(place / 'finder.safetensors')]
+    assert main(['predict', *words, *given]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1 and 'Traceback' not in error
+    assert not (tmp_path / 'out.json').exists()
+
+
+def test_missing_and_truncated_weights_are_named(place, tmp_path, capsys):
+    words = ['predict', str(place / 'a.png'), '--json', str(tmp_path / 'o'), '--device', 'cpu',
+             '--weights']
+    assert main([*words, str(tmp_path / 'none.safetensors')]) == 1
+    assert 'none.safetensors does not exist' in capsys.readouterr().err
+    cut = tmp_path / 'cut.safetensors'
+    cut.write_bytes((place / 'hiu.safetensors').read_bytes()[:5000])
+    assert main([*words, str(cut)]) == 1
+    assert 'cut.safetensors' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('table', [
+    '[]', '{"a.png": 3}', '{"a.png": [[1, 2, 3]]}', '{"a.png": [[1, 2, 3, "4"]]}',
+    '{"a.png": [[1, 2, 0, 4]]}', '{"a.png": [[1, 2, NaN, 4]]}', '{"a.png": [[1, 2, true, 4]]}',
+])
+def test_malformed_boxes_are_told(tmp_path, table):
+    path = tmp_path / 'boxes.json'
+    path.write_text(table)
+    with pytest.raises(ValueError, match='boxes.json'):
+        read_boxes(str(path), ['a.png'])
+
+
+def test_images_without_boxes_are_told_and_get_none(tmp_path, capsys):
+    path = tmp_path / 'boxes.json'
+    path.write_text('{"a.png": [[1, 2, 3, 4]]}')
+    assert read_boxes(str(path), ['a.png', 'b.png']) == {'a.png': [[1, 2, 3, 4]], 'b.png': []}
+    assert 'b.png' in capsys.readouterr().err
+
+
+def test_a_folder_without_images_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match='holds no image'):
+        image_files([str(tmp_path)])
