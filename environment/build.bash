@@ -8,6 +8,8 @@ if [ -z "${ROS_DISTRO:-}" ]; then
     export AMENT_PREFIX_PATH=$VIRTUAL_ENV CMAKE_PREFIX_PATH=$VIRTUAL_ENV
 fi
 
+# Without a number of jobs colcon would also have make wait for a low load.
+export MAKEFLAGS=-j$(nproc)
 build() {
     colcon build --base-paths . --cmake-args -DBUILD_TESTING=OFF >build/output.txt 2>&1
 }
