@@ -2,89 +2,175 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-DATASETS = ('photos', 'renders')
+#: Data sets with an evaluation of their own, and those that are scored by the labels they have.
+OWN = ('photos', 'renders', 'freihand', 'ho3d')
+LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
 
 
 def add_evaluate(subparsers) -> None:
     """Add the `evaluate` subcommand."""
     parser = subparsers.add_parser(
         'evaluate', help='score weights on a data set',
-        description='Score a weights file, and print its figures.',
+        description='Score a weights file, and print its figures beside the published ones.',
     )
-    parser.add_argument('--dataset', required=True, choices=DATASETS)
-    parser.add_argument('--weights', type=Path, required=True, help='.safetensors file')
+    parser.add_argument('--dataset', required=True, choices=OWN + LABELLED)
+    parser.add_argument('--weights', type=Path, help='.safetensors file; the shipped one if '
+                        'left out')
+    parser.add_argument('--through', choices=('network', 'pipeline'), default='network',
+                        help='the bare network, one look at each box, or all that the node does')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
-    parser.add_argument('--count', type=int, help='stop after so many hands or images')
+    parser.add_argument('--count', type=int, help='only so many hands or images')
     parser.add_argument('--json', type=Path, metavar='OUT', help='write the figures there')
     photos = parser.add_argument_group('--dataset photos')
     photos.add_argument('--photos', type=Path, help='folder with labels.jsonl')
     photos.add_argument('--sets', help='comma separated; all if left out')
-    photos.add_argument('--split', default='val', choices=('train', 'val', 'all'))
-    photos.add_argument('--unseen', help='comma separated sets that the training left out',
-                        default=None)
+    photos.add_argument('--split', help="train, val (if left out) or all; of others: a split's "
+                        'name')
+    photos.add_argument('--unseen', help='comma separated sets that the training left out')
     photos.add_argument('--cache', type=Path, help='photo cache: gives masks and trust')
     photos.add_argument('--masks', action='store_true',
                         help='without a cache: make the masks to compare with now (slow)')
     photos.add_argument('--min-trust', type=float, default=0.0, help='needs --cache')
+    photos.add_argument('--find', action='store_true',
+                        help='whole images: hands found, missed, and found where there is none')
+    photos.add_argument('--finder', type=Path, help='weights of the finder')
     renders = parser.add_argument_group('--dataset renders')
     renders.add_argument('--bank', type=Path, help='folder of a render bank')
+    renders.add_argument('--backgrounds', type=Path, metavar='DIR',
+                         help='images to lay the renders over; patterns if left out')
+    challenge = parser.add_argument_group('all others')
+    challenge.add_argument('--root', type=Path, help='folder of the data set')
+    challenge.add_argument('--predictions', type=Path, metavar='FILE',
+                           help='of freihand or ho3d: written, or with --score read')
+    challenge.add_argument('--score', action='store_true', help='no network: score --predictions')
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand; 0 where all went well."""
-    from hiu_ros.evaluation.predictor import CropPredictor
+    """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
+    from hiu_ros.perception.options import HIU_WEIGHTS
 
-    predict = CropPredictor.from_file(arguments.weights, arguments.device)
-    rows = {'photos': _photos, 'renders': _renders}[arguments.dataset](arguments, predict)
+    arguments.weights = arguments.weights or HIU_WEIGHTS
+    if arguments.dataset == 'photos':
+        rows = _find(arguments) if arguments.find else _photos(arguments)
+    elif arguments.dataset == 'renders':
+        rows = _renders(arguments)
+    elif arguments.dataset in LABELLED:
+        rows = _labelled(arguments)
+    else:
+        from hiu_ros.evaluation.challenge import evaluate_challenge
+
+        _need(arguments, 'root')
+        rows = evaluate_challenge(arguments, None if arguments.score else _predictor(arguments))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(rows, indent=1) + '\n')
     return 0
 
 
-def _photos(arguments: argparse.Namespace, predict) -> list[dict]:
+def _predictor(arguments: argparse.Namespace):
+    from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
+
+    if arguments.through == 'pipeline':
+        return PipelinePredictor(arguments.weights, device=arguments.device)
+    return CropPredictor.from_file(arguments.weights, arguments.device)
+
+
+def _chosen(arguments: argparse.Namespace):
     from hiu_ros.data.photos import PhotoFolder
+    from hiu_ros.evaluation.photos import UNSEEN_SETS
+
+    _need(arguments, 'photos')
+    folder = PhotoFolder(arguments.photos)
+    split = arguments.split or 'val'
+    photos = folder.select(None if split == 'all' else split, _names(arguments.sets))
+    return folder, _spread(photos, arguments.count), _names(arguments.unseen) or UNSEEN_SETS
+
+
+def _photos(arguments: argparse.Namespace) -> list[dict]:
     from hiu_ros.evaluation import photos
     from hiu_ros.evaluation.photo_truth import PhotoCacheTruth, grabcut
     from hiu_ros.evaluation.tables import table
 
-    if arguments.photos is None:
-        raise ValueError('--dataset photos needs --photos DIR')
-    folder = PhotoFolder(arguments.photos)
-    chosen = folder.select(
-        None if arguments.split == 'all' else arguments.split,
-        tuple(arguments.sets.split(',')) if arguments.sets else None,
-    )
-    if arguments.count:
-        chosen = chosen[::max(1, len(chosen) // arguments.count)]
+    folder, chosen, unseen = _chosen(arguments)
     truth = PhotoCacheTruth(arguments.cache) if arguments.cache else None
     if arguments.min_trust > 0 and truth is None:
         raise ValueError('--min-trust needs --cache DIR, a photo cache')
     scores = photos.evaluate(
-        folder, chosen, predict,
+        folder, chosen, _predictor(arguments),
         truth_mask=truth.mask if truth else grabcut if arguments.masks else None,
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,
     )
-    unseen = arguments.unseen.split(',') if arguments.unseen else photos.UNSEEN_SETS
     rows = photos.summary_rows(scores, unseen)
-    print(table(rows, photos.COLUMNS, f'{arguments.weights} on photos, boxes given'))
+    print(table(rows, photos.COLUMNS,
+                f'{arguments.weights} on photos, boxes given, {arguments.through}'))
     return rows
 
 
-def _renders(arguments: argparse.Namespace, predict) -> list[dict]:
+def _find(arguments: argparse.Namespace) -> list[dict]:
+    from hiu_ros.evaluation import finding
+    from hiu_ros.evaluation.predictor import PipelinePredictor
+    from hiu_ros.evaluation.tables import table
+
+    folder, chosen, unseen = _chosen(arguments)
+    predictor = PipelinePredictor(
+        arguments.weights, arguments.finder, arguments.device, boxes=False)
+    rows = finding.summary_rows(*finding.evaluate(folder, chosen, predictor.find), unseen)
+    print(table(rows, finding.COLUMNS, f'{arguments.weights} with the finder on whole photos'))
+    return rows
+
+
+def _renders(arguments: argparse.Namespace) -> list[dict]:
+    import cv2
+
+    from hiu_ros.data.sets.folder import ImageFolder
     from hiu_ros.data.sets.renders import RenderBank
     from hiu_ros.evaluation import renders
     from hiu_ros.evaluation.tables import table
 
-    if arguments.bank is None:
-        raise ValueError('--dataset renders needs --bank DIR')
+    _need(arguments, 'bank')
     bank = RenderBank(arguments.bank)
-    row = {'set': arguments.bank.name,
-           **renders.evaluate(bank, predict, arguments.count, arguments.batch)}
-    print(table([row], renders.COLUMNS, f'{arguments.weights} on renders, boxes given'))
+    pictures = []
+    if arguments.backgrounds:
+        files = _spread(ImageFolder(arguments.backgrounds).files, 200)
+        pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
+    figures = renders.evaluate(
+        bank, _predictor(arguments), arguments.count, arguments.batch, pictures)
+    row = {'set': arguments.bank.name, **figures}
+    print(table([row], renders.COLUMNS,
+                f'{arguments.weights} on renders, boxes given, {arguments.through}'))
     return [row]
+
+
+def _labelled(arguments: argparse.Namespace) -> list[dict]:
+    from hiu_ros.data.sets.registry import open_data_set, splits
+    from hiu_ros.evaluation import labelled
+    from hiu_ros.evaluation.tables import table
+
+    _need(arguments, 'root')
+    split = arguments.split or splits(arguments.dataset)[-1]
+    data = open_data_set(arguments.dataset, arguments.root, split)
+    chosen = _spread(range(len(data)), arguments.count)
+    figures = labelled.evaluate(data, _predictor(arguments), chosen, arguments.batch)
+    row = {'set': f'{arguments.dataset} {split}', **figures}
+    print(table([row], labelled.COLUMNS, f'{arguments.weights}, boxes given'))
+    return [row]
+
+
+def _need(arguments: argparse.Namespace, name: str) -> None:
+    if getattr(arguments, name) is None:
+        raise ValueError(f'--dataset {arguments.dataset} needs --{name} DIR')
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return tuple(text.split(',')) if text else None
+
+
+def _spread(items: Sequence, count: int | None) -> Sequence:
+    """About `count` of the items, evenly spread."""
+    return items[::max(1, len(items) // count)] if count else items

@@ -1,4 +1,4 @@
-"""The network of a weights file as a function from images and boxes to hands."""
+"""A weights file as a function from images and boxes to hands, or from whole images to hands."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +11,11 @@ from hiu_ros.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angl
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
+from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.masks import mask_region
-from hiu_ros.perception.result import Hand
+from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.result import Hand, Hands
 
 #: One hand for each (image, box [x, y, w, h]); every evaluation takes such a function.
 Predict = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[Hand]]
@@ -78,3 +81,33 @@ class CropPredictor:
             mask=mask,
             mask_origin=origin,
         )
+
+
+class PipelinePredictor:
+    """The whole pipeline as the node runs it, on images that have nothing to do with each other.
+
+    `boxes=True`: called with images and a box each, no finder. `find` is for the other case.
+    """
+
+    def __init__(
+        self, weights: str | Path, finder_weights: str | Path | None = None,
+        device: str = 'cpu', boxes: bool = True,
+    ) -> None:
+        self.pipeline = Pipeline(PipelineOptions(
+            weights=weights, finder_weights=finder_weights, device=device,
+            regions='boxes' if boxes else 'finder', tracking=None,
+        ))
+
+    def __call__(
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+    ) -> list[Hand]:
+        """Hands of the boxes [x, y, w, h], box i in image i, as one batch."""
+        found = self.pipeline.process_many([
+            Frame(image, boxes=[box], key=index)
+            for index, (image, box) in enumerate(zip(images, boxes))
+        ])
+        return [hands.hands[0] for hands in found]
+
+    def find(self, image: np.ndarray) -> Hands:
+        """All hands that are found in an image."""
+        return self.pipeline.process(image)

@@ -1,0 +1,32 @@
+"""A plain folder of images without labels."""
+
+from pathlib import Path
+
+from hiu_ros.data.sample import Sample
+from hiu_ros.data.sets.layout import Layout, image_reader
+
+ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+
+
+class ImageFolder:
+    """Every image below a folder, sorted by path."""
+
+    name = 'folder'
+    splits = ('all',)
+
+    def __init__(self, root: str | Path, split: str = 'all') -> None:
+        if split not in self.splits:
+            raise ValueError(f'a folder of images has the splits {self.splits}, not {split!r}')
+        layout = Layout('image folder', root, 'wherever your images are')
+        self.root = layout.root
+        self.files = sorted(path for path in self.root.rglob('*')
+                            if path.suffix.lower() in ENDINGS and path.is_file())
+        if not self.files:
+            raise layout.wrong(f'there is no image ({", ".join(ENDINGS)})')
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        path = self.files[index]
+        return Sample(f'folder/{path.relative_to(self.root)}', image_reader(path))
