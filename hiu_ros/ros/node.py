@@ -24,14 +24,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
+from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.result import Hands
 from hiu_ros.ros import diagnostics, parameters
 from hiu_ros.ros.calibration import Calibration
-from hiu_ros.ros.engine import DeviceError, Engine, load_engine
+from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
 from hiu_ros.ros.images import ImageError
 from hiu_ros.ros.outputs import Outputs
 from hiu_ros.ros.slot import Slots, Worker
-from hiu_ros.ros.stream import Frame, Stream, seconds
+from hiu_ros.ros.stream import Received, Stream, seconds
 from hiu_ros.ros.transforms import TransformSender
 from hiu_ros.srv import CalibrateHandSize
 
@@ -52,7 +53,7 @@ class HiuNode(LifecycleNode):
     """The node; `engine_factory` makes its engine of the options when it is configured."""
 
     def __init__(
-        self, engine_factory: Callable[[parameters.NodeOptions], Engine] = load_engine,
+        self, engine_factory: Callable[[parameters.NodeOptions], Engine] = PipelineEngine,
         name: str = 'hiu_node', **node_arguments: object,
     ) -> None:
         super().__init__(name, **node_arguments)
@@ -91,7 +92,12 @@ class HiuNode(LifecycleNode):
         """Load the weights and warm up; FAILURE with one clear line where that cannot be done."""
         self._dead = ''
         try:
-            self._engine = self._factory(self.options)
+            try:
+                self._engine = self._factory(self.options)
+            except DeviceError as error:
+                if not self.options.cpu_fallback:
+                    raise
+                self._engine = self._on_cpu(error)
         except Exception as error:
             self.get_logger().fatal(f'cannot start: {error}')
             return FAILURE
@@ -164,52 +170,56 @@ class HiuNode(LifecycleNode):
 
     def _work(self, items: dict) -> None:
         """One tick: the newest image of every camera that has a new one, as one batch."""
-        frames: dict[str, Frame] = {}
+        received: list[Received] = []
         for name, item in items.items():
             stream = self._streams.get(name)
             if stream is None:
                 continue
             try:
-                frames[name] = stream.frame(item, self.options)
+                one = stream.unpack(item, self.options)
             except ImageError as error:
                 self._fault(name, f'image ignored: {error}')
                 continue
-            if frames[name].time_went_back:
-                self._log(f'{name}: time went back, tracking starts again')
-                self._engine.reset(name)
-        if not frames:
+            if one.time_went_back:
+                self._log(f'{name}: time went back, tracking starts again'.lstrip(': '))
+            received.append(one)
+        if not received:
             return
         begin = time.monotonic()
         try:
-            results = self._process(frames)
+            results = self._process([one.frame for one in received])
             inference = time.monotonic() - begin
-            for name, hands in results.items():
-                self._publish(name, frames[name], hands, inference)
+            for one, hands in zip(received, results):
+                self._publish(one, hands, inference)
         except DeviceError:
             raise
         except Exception as error:
             if not self._slots.closed:
-                for name in frames:
-                    self._fault(name, f'image ignored: {type(error).__name__}: {error}')
+                for one in received:
+                    self._fault(one.frame.key, f'image ignored: {type(error).__name__}: {error}')
 
-    def _process(self, frames: dict[str, Frame]) -> dict[str, Hands]:
+    def _process(self, frames: list[Frame]) -> list[Hands]:
         try:
             return self._engine.process(frames)
         except DeviceError as error:
             if not self.options.cpu_fallback or self._engine.device == 'cpu':
                 raise
-            self.get_logger().warning(f'{error}; going on on the CPU')
             self._engine.close()
-            self._engine = self._factory(replace(self.options, device='cpu'))
+            self._engine = self._on_cpu(error)
             return self._engine.process(frames)
 
-    def _publish(self, name: str, frame: Frame, hands: Hands, inference: float) -> None:
+    def _on_cpu(self, error: DeviceError) -> Engine:
+        self.get_logger().warning(f'{error}; going on on the CPU')
+        return self._factory(replace(self.options, device='cpu'))
+
+    def _publish(self, received: Received, hands: Hands, inference: float) -> None:
+        name, header = received.frame.key, received.header
         outputs, stream = self._outputs.get(name), self._streams.get(name)
         if outputs is None or stream is None or self._slots.closed:
             return
-        outputs.publish(hands, frame.header, frame.image, self.options)
+        outputs.publish(hands, header, received.frame, self.options)
         self._calibration.observe(hands)
-        stamp = seconds(frame.header.stamp)
+        stamp = seconds(header.stamp)
         now = 1e-9 * self.get_clock().now().nanoseconds
         stream.log.result(now - stamp if stamp > 0 else inference, inference, len(hands))
 

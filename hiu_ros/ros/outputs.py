@@ -9,6 +9,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.result import Hands
 from hiu_ros.ros import controllers, messages, topics
 from hiu_ros.ros.engine import Engine
@@ -75,7 +76,7 @@ class Outputs:
         return topics_read or (options.tf and self._transforms.wanted())
 
     def publish(
-        self, hands: Hands, header: Header, image: np.ndarray, options: NodeOptions
+        self, hands: Hands, header: Header, frame: Frame, options: NodeOptions
     ) -> None:
         """Publish everything that somebody reads, every message with this very header."""
         self._header = header
@@ -113,7 +114,7 @@ class Outputs:
             self._send('markers', lambda: self._markers.build(hands, header, numbers, gone))
         if self.wanted('annotated') and self._annotated_limit(options.annotated_rate):
             self._send('annotated', lambda: messages.image(
-                header, self._engine.draw(image, hands), 'bgr8'
+                header, self._engine.draw(frame, hands), 'bgr8'
             ))
 
     def _send(self, topic: str, build: Callable) -> None:

@@ -80,11 +80,14 @@ PARAMETERS: Final = (
     Row('autostart', True, 'Configure and activate at start; false: wait for lifecycle events.'),
     Row('weights', '', 'Weights file of the hand network (.safetensors); empty: the shipped one.'),
     Row('finder_weights', '', 'Weights file of the hand finder; empty: the shipped one.'),
-    Row('mano', '', 'Folder with MANO_RIGHT.pkl and MANO_LEFT.pkl; empty: the shipped hand.'),
+    Row('mano', '', 'Your MANO_RIGHT.pkl or MANO_LEFT.pkl; empty: the shipped hand model.'),
+    Row('detail', 'fast', 'Mesh of the shipped hand: 777 or 1609 vertices.',
+        choices=('fast', 'render')),
     Row('device', 'auto', 'Where the networks run: auto (a GPU if there is one), cpu, cuda, '
         'cuda:1, ...'),
     Row('cpu_fallback', True, 'Go on on the CPU where the GPU cannot be used or is lost; false: '
         'an error.'),
+    Row('half', False, 'Half precision on a GPU.'),
     Row('threads', 0, 'CPU threads of the networks; 0: as many as PyTorch takes.',
         minimum=0, maximum=256),
     # Inputs
@@ -102,20 +105,22 @@ PARAMETERS: Final = (
     Row('regions', 'finder', 'Where hands are looked for: by the finder, in the newest region of '
         'topic `regions`, or the whole image as one region.',
         live=True, choices=('finder', 'topic', 'whole')),
-    Row('max_hands', 2, 'Hands to follow at most.', live=True, minimum=1, maximum=8),
+    Row('max_hands', 4, 'Hands to follow at most.', live=True, minimum=1, maximum=8),
     Row('min_score', 0.5, 'Score from which a region counts as a hand.',
+        live=True, minimum=0.0, maximum=1.0),
+    Row('keep_score', 0.3, 'Score below which a followed hand counts as missed.',
         live=True, minimum=0.0, maximum=1.0),
     Row('finder_interval', 5, 'Look for new hands every so many frames while some are followed.',
         live=True, minimum=1, maximum=1000),
     Row('min_hits', 2, 'Frames that a hand must be seen in before it is announced.',
         live=True, minimum=1, maximum=100),
-    Row('max_misses', 5, 'Frames that a hand may be missed in before it is dropped.',
+    Row('max_misses', 10, 'Frames that a hand may be missed in before it is dropped.',
         live=True, minimum=0, maximum=1000),
     Row('mirrored_input', False, 'The images are mirrored (selfie cameras): swaps left and right.',
         live=True),
     Row('smoothing', False, 'One-euro smoothing of keypoints, pose and place.', live=True),
-    Row('hand_length_m', 0.19, 'Wrist to middle finger tip, bones laid straight, of the hands to '
-        'be seen, m.', live=True, minimum=0.08, maximum=0.30),
+    Row('hand_length_m', 0.0, 'Wrist to middle fingertip along the bones of the hands to be seen, '
+        '0.08 to 0.3 m; 0: unknown, as the network sees it.', live=True, minimum=0.0, maximum=0.3),
     # Outputs
     Row('tf', True, 'Broadcast the wrist frames of hands whose distance is known.', live=True),
     Row('tf_joints', False, 'Broadcast a frame for every joint, too.', live=True),

@@ -1,6 +1,6 @@
 """One camera's input: subscriptions, the newest camera_info and depth, and frames made of them.
 
-Callbacks only store. Unpacking, decoding and matching happen in `frame`, which the worker calls.
+Callbacks only store. Unpacking, decoding and matching happen in `unpack`, which the worker calls.
 """
 
 import time
@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from hiu_ros.geometry.camera import Camera, CameraError
+from hiu_ros.perception.frame import Frame
 from hiu_ros.ros import images, topics
 from hiu_ros.ros.diagnostics import FrameLog
 from hiu_ros.ros.parameters import NodeOptions
@@ -24,15 +25,11 @@ DEPTH_HISTORY = 8
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What perception gets of one image."""
+class Received:
+    """An unpacked image: its header, and the frame for perception."""
 
     header: Header
-    image: np.ndarray  #: (h, w, 3) uint8 BGR
-    seconds: float  #: stamp, or time of arrival where the stamp is zero
-    camera: Camera | None = None
-    depth: np.ndarray | None = None  #: (h, w) float32 m, NaN unknown
-    boxes: np.ndarray | None = None  #: (n, 4) x, y, w, h px; None: let the finder look
+    frame: Frame
     time_went_back: bool = False
 
 
@@ -131,8 +128,8 @@ class Stream:
             self._warned.add(text)
             self._node.get_logger().warning(f'{self.name}: {text}' if self.name else text)
 
-    def frame(self, item: tuple[bytes, float], options: NodeOptions) -> Frame:
-        """The frame of what `_on_image` stored; images.ImageError where it cannot be used."""
+    def unpack(self, item: tuple[bytes, float], options: NodeOptions) -> Received:
+        """What `_on_image` stored, unpacked; images.ImageError where it cannot be used."""
         data, arrived = item
         if options.compressed:
             message = deserialize_message(data, CompressedImage)
@@ -143,12 +140,11 @@ class Stream:
         stamp = seconds(message.header.stamp)
         now = stamp if stamp > 0 else arrived
         last, self._last_seconds = self._last_seconds, now
-        return Frame(
-            header=message.header, image=image, seconds=now,
-            camera=self._camera_for(image), boxes=self._boxes(image, options),
+        frame = Frame(
+            image, self._camera_for(image), now, boxes=self._boxes(options), key=self.name,
             depth=self._depth_for(message.header, image, options) if options.use_depth else None,
-            time_went_back=last is not None and now < last,
         )
+        return Received(message.header, frame, last is not None and now < last)
 
     def _camera_for(self, image: np.ndarray) -> Camera | None:
         camera = self._camera
@@ -190,15 +186,10 @@ class Stream:
             self._warn_once(f'depth is ignored: {error}')
             return None
 
-    def _boxes(self, image: np.ndarray, options: NodeOptions) -> np.ndarray | None:
-        height, width = image.shape[:2]
-        if options.regions == 'whole':
-            return np.array([[0, 0, width, height]], np.float32)
-        if options.regions == 'topic':
-            region = self._region
-            if region is None or not (region.width and region.height):
-                return np.zeros((0, 4), np.float32)
-            return np.array(
-                [[region.x_offset, region.y_offset, region.width, region.height]], np.float32
-            )
-        return None
+    def _boxes(self, options: NodeOptions) -> list[list[int]] | None:
+        region = self._region
+        if options.regions != 'topic':
+            return None
+        if region is None or not (region.width and region.height):
+            return []
+        return [[region.x_offset, region.y_offset, region.width, region.height]]

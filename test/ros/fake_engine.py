@@ -73,31 +73,30 @@ class FakeEngine:
     def __init__(self, options):
         self.options = options
         self.device = 'cpu' if options.device == 'cpu' else 'fake'
-        self.resets = []
 
     def process(self, frames):
-        results = {}
-        for name, frame in frames.items():
+        results = []
+        for frame in frames:
             height, width = frame.image.shape[:2]
             count, order = int(frame.image[0, 0, 0]), int(frame.image[0, min(1, width - 1), 0])
             if order == 255:
                 raise IndexError('a bug in perception')
             if order == 254 and self.device != 'cpu':
                 raise_device_error()
-            time.sleep(order / 1000)
+            time.sleep(order / 1000 if order < 250 else 0)
             hands = make_hands(min(count, 8), frame.camera is not None, (width, height))
-            results[name] = hands
+            results.append(hands)
         return results
 
-    def reset(self, camera=None):
-        self.resets.append(camera)
+    def reset(self):
+        pass
 
     def update(self, options):
         if options.max_hands == 7:
             raise ValueError('seven hands are too many for this engine')
 
-    def draw(self, image, hands):
-        result = image.copy()
+    def draw(self, frame, hands):
+        result = frame.image.copy()
         result[-1, -1] = len(hands)
         return result
 

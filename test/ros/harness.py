@@ -102,6 +102,7 @@ class Peer:
         import rclpy
         from rclpy.context import Context
         from rclpy.executors import SingleThreadedExecutor
+        from rclpy.task import Future
 
         os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
         self.context = Context()
@@ -109,7 +110,9 @@ class Peer:
         self.node = rclpy.create_node('peer', context=self.context, enable_rosout=False)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._stop = Future()
+        self._thread = threading.Thread(
+            target=self._executor.spin_until_future_complete, args=(self._stop,), daemon=True)
         self._thread.start()
         self.received = {}
         self._publishers = {}
@@ -118,8 +121,9 @@ class Peer:
     def close(self):
         import rclpy
 
-        self._executor.shutdown(timeout_sec=2.0)
+        self._stop.set_result(None)
         self._thread.join(5.0)
+        self._executor.shutdown(timeout_sec=2.0)
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
@@ -153,7 +157,7 @@ class Peer:
         return Time(sec=int(self._next), nanosec=round(1e9 * (self._next % 1)))
 
     def image(
-        self, hands=1, order=0, size=(640, 480), encoding='bgr8', frame='camera', stamp=None
+        self, hands=1, order=0, size=(160, 120), encoding='bgr8', frame='camera', stamp=None
     ):
         """An image that tells a fake engine what to answer."""
         from sensor_msgs.msg import Image
@@ -174,23 +178,31 @@ class Peer:
 
     def answer(self, header, topic='hands', timeout=PATIENCE):
         """The message of a topic with this very header; None at the timeout."""
+        def carried(message):
+            return message.markers[0].header if topic == 'markers' else message.header
+
         return wait_for(lambda: next(
-            (m for m in list(self.received[topic]) if m.header == header), None), timeout)
+            (m for m in list(self.received[topic]) if carried(m) == header), None), timeout)
 
-    def ask(self, hands=1, timeout=PATIENCE, **arguments):
-        """Send images until one is answered on topic `hands`, and give that answer.
+    def ask_all(self, topics, hands=1, timeout=PATIENCE, **arguments):
+        """Send images until one is answered on every topic: the answers, by topic.
 
-        A best-effort reader may miss what is sent while both sides still get to know each other.
+        Readers miss what is sent while both sides still get to know each other.
         """
-        self.listen('hands')
+        for topic in topics:
+            self.listen(topic)
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             message = self.image(hands, **arguments)
             self.send(message)
-            answer = self.answer(message.header, timeout=1.0)
-            if answer is not None:
-                return answer
-        return None
+            answers = {t: self.answer(message.header, t, timeout=1.0) for t in topics}
+            if all(answers.values()):
+                return answers
+        raise AssertionError(f'no answer on {[t for t, m in answers.items() if m is None]}')
+
+    def ask(self, hands=1, timeout=PATIENCE, **arguments):
+        """Send images until one is answered on topic `hands`, and give that answer."""
+        return self.ask_all(['hands'], hands, timeout, **arguments)['hands']
 
     def call(self, kind, name, request, timeout=PATIENCE):
         """A service's response; None at the timeout."""

@@ -25,35 +25,23 @@ def listen_to_all(peer):
         peer.listen(topic, latched=topic in LATCHED)
 
 
-def camera_info(size=(640, 480), focal=500.0):
+def camera_info(size=(160, 120), focal=125.0):
     k = [focal, 0.0, size[0] / 2, 0.0, focal, size[1] / 2, 0.0, 0.0, 1.0]
     return CameraInfo(width=size[0], height=size[1], k=k, distortion_model='plumb_bob',
                       d=[0.0] * 5)
 
 
-def settled(peer, wait_for, topic, count=1):
-    """Wait until the node's publisher of a topic and our reader know each other."""
-    return wait_for(lambda: peer.node.count_publishers(topic) >= count)
-
-
-def test_every_topic_carries_the_header_of_the_image(node, peer, wait_for):
+def test_every_topic_carries_the_header_of_the_image(node, peer):
     listen_to_all(peer)
-    assert all(settled(peer, wait_for, topic) for topic in OUTPUTS)
     for _ in range(10):
         peer.send(camera_info(), 'camera_info')
         if peer.ask(2).hands[0].scale_source == 1:
             break
-    image = peer.image(2)
-    peer.send(image)
-    answers = {}
-    for topic in OUTPUTS:
-        if topic not in LATCHED and topic != 'markers':
-            answers[topic] = peer.answer(image.header, topic)
-            assert answers[topic] is not None, topic
-    markers = wait_for(lambda: next(
-        (m for m in peer.received['markers'] if m.markers[0].header == image.header), None))
-    assert all(marker.header == image.header for marker in markers.markers)
-    assert all(marker.points for marker in markers.markers if marker.type in (5, 7, 11))
+    answers = peer.ask_all([topic for topic in OUTPUTS if topic not in LATCHED], 2)
+    header = answers['hands'].header
+    markers = answers['markers'].markers
+    assert all(marker.header == header for marker in markers)
+    assert all(marker.points for marker in markers if marker.type in (5, 7, 11))
 
     hands = answers['hands'].hands
     assert [hand.id for hand in hands] == ['right_0', 'left_1']
@@ -67,17 +55,17 @@ def test_every_topic_carries_the_header_of_the_image(node, peer, wait_for):
     for topic in ('masks', 'meshes'):
         assert [hand.id for hand in answers[topic].hands] == ['right_0', 'left_1']
     for mask in answers['masks'].hands:
-        assert mask.mask.header == image.header
+        assert mask.mask.header == header
         assert len(mask.mask.data) == mask.region.width * mask.region.height > 0
-        assert mask.region.x_offset + mask.region.width <= image.width
+        assert mask.region.x_offset + mask.region.width <= 160
     for mesh in answers['meshes'].hands:
         assert len(mesh.vertices) == 3 * 777 and np.isfinite(mesh.vertices).all()
         assert np.isfinite(mesh.pose).all() and np.isfinite(mesh.shape).all()
     labels = answers['labels']
-    assert (labels.width, labels.height, labels.encoding) == (640, 480, 'mono8')
+    assert (labels.width, labels.height, labels.encoding) == (160, 120, 'mono8')
     assert set(np.unique(labels.data)) == {0, 1, 2}
     annotated = answers['annotated']
-    assert (annotated.width, annotated.height, annotated.encoding) == (640, 480, 'bgr8')
+    assert (annotated.width, annotated.height, annotated.encoding) == (160, 120, 'bgr8')
     assert annotated.data[-1] == 2
     cloud = answers['points']
     assert cloud.width == 2 * 777 and len(cloud.data) == cloud.row_step * cloud.height
@@ -86,46 +74,43 @@ def test_every_topic_carries_the_header_of_the_image(node, peer, wait_for):
     assert np.isfinite(joints.position).all()
 
 
-def test_an_empty_image_gives_empty_arrays(node, peer, wait_for):
+def test_an_empty_image_gives_empty_arrays(node, peer):
     listen_to_all(peer)
-    assert all(settled(peer, wait_for, topic) for topic in OUTPUTS)
-    peer.ask(1)
-    image = peer.image(0)
-    peer.send(image)
-    for topic, field in (('hands', 'hands'), ('masks', 'hands'), ('meshes', 'hands'),
-                         ('points', 'data'), ('hand_joint_states', 'name')):
-        message = peer.answer(image.header, topic)
-        assert message is not None and len(getattr(message, field)) == 0, topic
-    assert not any(peer.answer(image.header, 'labels').data)
-    markers = wait_for(lambda: next(
-        (m for m in peer.received['markers'] if m.markers[0].header == image.header), None))
-    assert markers.markers and all(marker.action != marker.ADD for marker in markers.markers)
+    fields = {'hands': 'hands', 'masks': 'hands', 'meshes': 'hands', 'points': 'data',
+              'hand_joint_states': 'name', 'labels': 'data', 'markers': 'markers'}
+    peer.ask_all(fields, 1)
+    answers = peer.ask_all(fields, 0)
+    assert not any(answers.pop('labels').data)
+    markers = answers.pop('markers').markers
+    assert markers and all(marker.action != marker.ADD for marker in markers)
+    for topic, message in answers.items():
+        assert len(getattr(message, fields[topic])) == 0, topic
+    header = answers['hands'].header
     for side in ('left', 'right'):
-        assert all(m.header != image.header for m in peer.received[f'wrist_pose/{side}'])
+        assert all(m.header != header for m in peer.received[f'wrist_pose/{side}'])
 
 
-def test_without_camera_info_the_place_is_nan_and_nothing_pretends_otherwise(
-    spawn, peer, wait_for
-):
+def test_without_camera_info_the_place_is_nan_and_nothing_pretends_otherwise(spawn, peer):
     node = spawn(parameters={'cameras': "['plain']"})
     assert node.wait_log('fake on fake')
     kinds = {f'plain/{topic}': OUTPUTS[topic] for topic in ('hands', 'meshes', 'points',
                                                              'wrist_pose/right')}
     for topic, kind in kinds.items():
         peer.listen(topic, kind)
-        assert settled(peer, wait_for, topic)
     for _ in range(20):
         image = peer.image(1)
         peer.send(image, 'plain/image')
-        if answer := peer.answer(image.header, 'plain/hands', timeout=0.5):
+        answers = [peer.answer(image.header, f'plain/{topic}', timeout=1.0)
+                   for topic in ('hands', 'meshes', 'points')]
+        if all(answers):
             break
-    hand = answer.hands[0]
+    hand = answers[0].hands[0]
     assert hand.scale_source == hand.ASSUMED_SIZE
     assert math.isnan(hand.translation.z) and math.isnan(hand.wrist_pose.position.x)
     assert abs(hand.wrist_pose.orientation.w) <= 1.0 and np.isfinite(hand.points).all()
     assert list(hand.points[:3]) == [0.0, 0.0, 0.0]
-    assert math.isnan(peer.answer(image.header, 'plain/meshes').hands[0].translation.x)
-    assert peer.answer(image.header, 'plain/points').width == 0
+    assert math.isnan(answers[1].hands[0].translation.x)
+    assert answers[2].width == 0
     assert not peer.received['plain/wrist_pose/right']
     node.end()
 
