@@ -1,0 +1,103 @@
+"""Diagnostics: every level fires by its threshold, and nothing else does."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('diagnostic_msgs')
+
+from builtin_interfaces.msg import Time  # noqa: E402
+
+from hiu_ros.ros.diagnostics import (  # noqa: E402
+    ERROR,
+    OK,
+    WARN,
+    FrameLog,
+    State,
+    Summary,
+    judge,
+    to_message,
+    values,
+)
+from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
+
+OPTIONS = NodeOptions()
+GOOD = Summary(
+    period=1.0, received=30, published=28, dropped=2, ages=(0.05,) * 28, inference=(0.03,) * 28,
+    hands=2, silence=0.02,
+)
+ACTIVE = State(device='cpu')
+
+
+@pytest.mark.parametrize('summary, state, level, words', [
+    (GOOD, ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, ages=(0.31,) * 28), ACTIVE, WARN, '0.31 s old'),
+    (replace(GOOD, ages=(2.5,) * 28), ACTIVE, ERROR, '2.50 s old'),
+    (replace(GOOD, ages=(0.05,) * 24 + (0.4,) * 4), ACTIVE, WARN, 'old'),
+    (replace(GOOD, ages=(-1.0,) * 28), ACTIVE, WARN, 'future'),
+    (replace(GOOD, dropped=28), ACTIVE, WARN, 'too fast'),
+    (replace(GOOD, silence=2.5), ACTIVE, WARN, 'no image for 2 s'),
+    (replace(GOOD, silence=11.0), ACTIVE, ERROR, 'no image for 11 s'),
+    (replace(GOOD, faults=3, last_fault='step is 0'), ACTIVE, WARN, 'step is 0'),
+    (replace(GOOD, published=0, faults=3, last_fault='x'), ACTIVE, ERROR, '3 unusable'),
+    (GOOD, replace(ACTIVE, dead='CUDA error'), ERROR, 'CUDA error'),
+    (GOOD, replace(ACTIVE, warnings=('2 nodes have the name /a',)), WARN, '2 nodes'),
+    (replace(GOOD, silence=math.inf), replace(ACTIVE, sleeping=True), OK, 'nobody listens'),
+    (replace(GOOD, silence=math.inf), replace(ACTIVE, paused=True), OK, 'paused'),
+    (replace(GOOD, silence=math.inf), replace(ACTIVE, lifecycle='inactive'), OK, 'inactive'),
+    (GOOD, State(lifecycle='unconfigured', dead='lost'), ERROR, 'lost'),
+])
+def test_levels(summary, state, level, words):
+    assert judge(summary, state, OPTIONS)[0] == level
+    assert words in judge(summary, state, OPTIONS)[1]
+
+
+def test_thresholds_are_the_parameters():
+    summary = replace(GOOD, ages=(0.31,) * 28)
+    assert judge(summary, ACTIVE, replace(OPTIONS, warn_age=0.4))[0] == OK
+    assert judge(summary, ACTIVE, replace(OPTIONS, error_age=0.3))[0] == ERROR
+    assert judge(replace(GOOD, silence=2.5), ACTIVE, replace(OPTIONS, warn_silence=3.0))[0] == OK
+    assert judge(replace(GOOD, dropped=10), ACTIVE, replace(OPTIONS, warn_drops=0.3))[0] == WARN
+
+
+def test_the_worst_finding_comes_first():
+    summary = replace(GOOD, ages=(0.31,) * 28, silence=20.0)
+    level, text = judge(summary, ACTIVE, OPTIONS)
+    assert level == ERROR and text.startswith('no image') and 'old' in text
+
+
+def test_a_log_counts_by_period():
+    log = FrameLog()
+    log.start(100.0)
+    for k in range(4):
+        log.image(100.0 + k / 10, dropped=k == 3)
+        log.result(0.2 + k / 100, 0.1, hands=k)
+    log.fault('too short')
+    summary = log.summary(101.0)
+    assert (summary.received, summary.published, summary.dropped, summary.faults) == (4, 4, 1, 1)
+    assert summary.period == pytest.approx(1.0) and summary.hands == 3
+    assert summary.silence == pytest.approx(0.7) and summary.last_fault == 'too short'
+    assert summary.ages == pytest.approx((0.2, 0.21, 0.22, 0.23))
+    after = log.summary(102.0)
+    assert (after.received, after.faults) == (0, 0)
+    assert after.last_fault == 'too short'
+
+
+def test_silence_counts_from_the_start_where_no_image_came():
+    log = FrameLog()
+    assert log.summary(5.0).silence == math.inf
+    log.start(10.0)
+    assert log.summary(13.0).silence == pytest.approx(3.0)
+
+
+def test_message_names_node_and_camera():
+    message = to_message(Time(sec=4), 'ns/hiu_node', {'left': (GOOD, ACTIVE)}, OPTIONS)
+    assert message.header.stamp.sec == 4
+    status = message.status[0]
+    assert status.name == 'ns/hiu_node: left' and status.level == OK
+    pairs = {pair.key: pair.value for pair in status.values}
+    assert pairs == values(GOOD, ACTIVE)
+    assert pairs['age at publish, p95 [ms]'] == '50.0' and pairs['rate in [Hz]'] == '30.00'
+    assert pairs['last error'] == 'none' and pairs['device'] == 'cpu'

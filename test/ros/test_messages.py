@@ -1,0 +1,148 @@
+"""Messages built from hands: values, order, buffers, and what an unknown distance looks like."""
+
+import array
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from hiu_ros.msg import HandKeypoints, HandMesh  # noqa: E402
+from scipy.spatial.transform import Rotation  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from hiu_ros.hand.skeleton import KEYPOINT_NAMES  # noqa: E402
+from hiu_ros.perception.result import ScaleSource  # noqa: E402
+from hiu_ros.ros import messages  # noqa: E402
+
+
+@pytest.fixture
+def header():
+    header = Header(frame_id='camera_optical')
+    header.stamp.sec, header.stamp.nanosec = 12, 345
+    return header
+
+
+def test_keypoint_constants_are_those_of_the_skeleton_table():
+    for index, name in enumerate(KEYPOINT_NAMES):
+        assert getattr(HandKeypoints, name.upper()) == index
+    assert HandKeypoints.KEYPOINT_COUNT == len(KEYPOINT_NAMES)
+
+
+def test_scale_sources_agree_with_the_result_type():
+    for source in ScaleSource:
+        assert getattr(HandKeypoints, source.name) == source.value
+        assert getattr(HandMesh, source.name) == source.value
+
+
+def test_keypoints_carry_every_value_of_a_hand(fake, header):
+    hands = fake.make_hands(2)
+    message = messages.keypoints(hands, header)
+    assert message.header == header
+    assert (message.image_width, message.image_height) == (640, 480)
+    for entry, hand in zip(message.hands, hands):
+        assert entry.id == hand.id
+        np.testing.assert_allclose(entry.image_points, hand.keypoints_px.ravel())
+        points = np.array(entry.points).reshape(21, 3)
+        np.testing.assert_allclose(points, hand.keypoints_m + hand.translation_m, atol=1e-6)
+        np.testing.assert_allclose(entry.confidence, hand.keypoint_scores)
+        assert list(entry.valid) == list(hand.keypoints_valid)
+        np.testing.assert_allclose(entry.box, hand.box)
+        assert entry.scale_source == entry.CAMERA_INFO
+        assert entry.wrist_pose.position == entry.translation
+        assert entry.depth_stddev == pytest.approx(0.02)
+        q = entry.wrist_pose.orientation
+        turned = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+        np.testing.assert_allclose(turned, hand.wrist_rotation, atol=1e-6)
+
+
+def test_unknown_distance_is_nan_and_points_are_relative_to_the_wrist(fake, header):
+    hands = fake.make_hands(1, known=False)
+    entry = messages.keypoints(hands, header).hands[0]
+    assert math.isnan(entry.translation.x) and math.isnan(entry.wrist_pose.position.z)
+    assert math.isnan(entry.depth_stddev)
+    np.testing.assert_allclose(np.array(entry.points).reshape(21, 3), hands.hands[0].keypoints_m)
+    mesh = messages.meshes(hands, header, 'fake').hands[0]
+    assert math.isnan(mesh.translation.z) and mesh.scale_source == mesh.ASSUMED_SIZE
+    assert messages.points(hands, header, {'right_0': 0}).width == 0
+
+
+@pytest.mark.parametrize('axis', [(0, 0, 0), (np.pi, 0, 0), (0, np.pi, 0), (0, 0, np.pi),
+                                  (1, 2, -1), (-2.2, 2.2, 0)])
+def test_quaternions_are_unit_and_turn_alike(axis):
+    rotation = Rotation.from_rotvec(axis)
+    q = messages.quaternion(rotation.as_matrix())
+    assert math.hypot(q.x, q.y, q.z, q.w) == pytest.approx(1.0)
+    assert q.w >= 0
+    turned = Rotation.from_quat([q.x, q.y, q.z, q.w])
+    assert (turned.inv() * rotation).magnitude() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_long_sequences_are_buffers(fake, header):
+    hands = fake.make_hands(1)
+    mesh = messages.meshes(hands, header, 'fake').hands[0]
+    assert isinstance(mesh.vertices, array.array) and mesh.vertices.typecode == 'f'
+    assert isinstance(messages.masks(hands, header).hands[0].mask.data, array.array)
+    assert isinstance(messages.points(hands, header, {'right_0': 0}).data, array.array)
+
+
+def test_masks_and_labels_agree(fake, header):
+    hands = fake.make_hands(2)
+    labels = messages.labels(hands, header)
+    picture = np.array(labels.data).reshape(480, 640)
+    array_message = messages.masks(hands, header)
+    seen = np.zeros_like(picture)
+    for number, entry in reversed(list(enumerate(array_message.hands, 1))):
+        region = entry.region
+        mask = np.array(entry.mask.data).reshape(region.height, region.width)
+        part = seen[region.y_offset :, region.x_offset :][: region.height, : region.width]
+        part[mask > 0] = number
+        assert (entry.mask.encoding, entry.mask.step) == ('mono8', region.width)
+        assert entry.mask.header == header
+    assert np.array_equal(picture, seen) and picture.max() == 2
+
+
+@pytest.mark.parametrize('origin', [(-7, -5), (630, 470), (700, 0)])
+def test_masks_that_reach_beyond_the_image_are_cut(fake, header, origin):
+    hand = fake.make_hand()
+    object.__setattr__(hand, 'mask_origin', origin)
+    hands = type(fake.make_hands(0))(640, 480, (hand,))
+    region = messages.masks(hands, header).hands[0].region
+    assert region.x_offset >= 0 and region.y_offset >= 0
+    assert region.width == 0 or region.x_offset + region.width <= 640
+    assert region.height == 0 or region.y_offset + region.height <= 480
+    assert sum(np.array(messages.labels(hands, header).data) > 0) == region.width * region.height
+
+
+def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
+    message = messages.topology('fake', fake.COUNT, fake.TRIANGLES)
+    right = np.array(message.triangles_right).reshape(-1, 3)
+    left = np.array(message.triangles_left).reshape(-1, 3)
+    assert np.array_equal(right, fake.TRIANGLES)
+    assert np.array_equal(np.sort(left), np.sort(right)) and not np.array_equal(left, right)
+    assert list(message.joint_parents[:3]) == [-1, 0, 1]
+    assert list(message.bones[:2]) == [1, 0]
+
+
+def test_points_are_the_vertices_with_number_and_colour(fake, header):
+    hands = fake.make_hands(2)
+    message = messages.points(hands, header, {'right_0': 4, 'left_1': 9})
+    cloud = np.frombuffer(message.data, messages.POINT)
+    assert message.point_step == 20 and message.row_step == 20 * len(cloud) and message.height == 1
+    assert list(np.unique(cloud['id'])) == [4, 9]
+    hand = hands.hands[0]
+    xyz = np.stack([cloud[k] for k in 'xyz'], 1)[: fake.COUNT]
+    np.testing.assert_allclose(xyz, hand.vertices_m + hand.translation_m, atol=1e-6)
+    red, green, blue = (round(255 * c) for c in messages.colour(4))
+    assert cloud['rgb'][0] == red * 65536 + green * 256 + blue
+
+
+def test_points_have_the_bytes_of_sensor_msgs_py(fake, header):
+    point_cloud2 = pytest.importorskip('sensor_msgs_py.point_cloud2')
+    message = messages.points(fake.make_hands(2), header, {'right_0': 4, 'left_1': 9})
+    cloud = np.frombuffer(message.data, messages.POINT)
+    theirs = point_cloud2.create_cloud(header, message.fields, cloud)
+    assert bytes(theirs.data) == bytes(message.data)
+    assert (theirs.point_step, theirs.row_step) == (message.point_step, message.row_step)

@@ -1,0 +1,99 @@
+"""The table of parameters: it is the yaml, it checks, and a change is all or nothing."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy')
+
+from rclpy.parameter import Parameter  # noqa: E402
+
+from hiu_ros.ros.parameters import (  # noqa: E402
+    PARAMETERS,
+    TABLE,
+    NodeOptions,
+    changed,
+    contradiction,
+    yaml_text,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_yaml_file_is_the_table():
+    text = (ROOT / 'config' / 'hiu.yaml').read_text()
+    assert text == yaml_text(), 'python -m hiu_ros.ros.parameters > config/hiu.yaml'
+    values = yaml.safe_load(text)['/**']['ros__parameters']
+    assert list(values) == list(TABLE)
+    for name, value in values.items():
+        expected = TABLE[name].default
+        assert value == (expected if expected != () else ['']), name
+        assert type(value) is (list if isinstance(expected, tuple) else type(expected)), name
+
+
+def test_the_readme_names_every_parameter():
+    text = (ROOT / 'README.md').read_text()
+    if '## Parameters' not in text:
+        pytest.skip('the README has no section "Parameters" yet')
+    missing = [row.name for row in PARAMETERS if f'`{row.name}`' not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize('row', PARAMETERS, ids=lambda row: row.name)
+def test_every_row_is_described_and_its_default_is_legal(row):
+    assert row.description.endswith('.') and len(row.description) > 20
+    assert not row.fault(row.default)
+    descriptor = row.descriptor()
+    assert descriptor.read_only is not row.live and descriptor.description == row.description
+    if row.minimum is not None:
+        assert row.fault(type(row.default)(row.maximum + 1))
+        ranges = list(descriptor.integer_range) + list(descriptor.floating_point_range)
+        assert (ranges[0].from_value, ranges[0].to_value) == (row.minimum, row.maximum)
+    if row.choices:
+        assert row.name in row.fault('nonsense') and row.choices[0] in row.fault('nonsense')
+
+
+def test_defaults_are_the_options_and_do_not_contradict():
+    options = NodeOptions()
+    assert [field.name for field in fields(options)] == list(TABLE)
+    assert not contradiction(options)
+
+
+def change(options, **values):
+    return changed(options, [Parameter(name, value=value) for name, value in values.items()])
+
+
+def test_live_values_are_taken_over_together():
+    options, result = change(NodeOptions(), max_hands=1, min_score=0.7)
+    assert result.successful and (options.max_hands, options.min_score) == (1, 0.7)
+
+
+@pytest.mark.parametrize('name, value, words', [
+    ('max_hands', 9, ['max_hands', '9', '1 to 8']),
+    ('min_score', 1.5, ['min_score', '1.5', '0 to 1']),
+    ('min_score', float('nan'), ['min_score', 'nan']),
+    ('min_score', 1, ['min_score', 'INTEGER', 'DOUBLE']),
+    ('regions', 'nowhere', ['regions', "'nowhere'", "'finder'"]),
+    ('weights', '/x', ['weights', 'restart']),
+    ('cameras', ['a'], ['cameras', 'restart']),
+    ('warn_age', 3.0, ['warn_age', 'error_age']),
+    ('error_silence', 1.0, ['warn_silence', 'error_silence']),
+])
+def test_an_illegal_value_changes_nothing_and_says_why(name, value, words):
+    before = NodeOptions()
+    after, result = change(before, lazy=False, **{name: value})
+    assert not result.successful and after == before
+    for word in words:
+        assert word in result.reason
+
+
+def test_parameters_of_others_pass():
+    options, result = change(NodeOptions(), use_sim_time=True)
+    assert result.successful and options == NodeOptions()
+
+
+@pytest.mark.parametrize('names', [('a', 'a'), ('a/b',), ('/a',), ('1a',)])
+def test_camera_names_must_be_different_names(names):
+    assert 'cameras' in contradiction(NodeOptions(cameras=names))

@@ -1,0 +1,62 @@
+"""The newest item wins, drops are counted, and the worker survives its work."""
+
+import threading
+
+from hiu_ros.ros.slot import Slots, Worker
+
+
+def test_the_newest_item_wins_and_drops_are_counted():
+    slots = Slots()
+    assert [slots.put('a', k) for k in range(4)] == [False, True, True, True]
+    slots.put('b', 9)
+    assert slots.take(0.0) == {'a': 3, 'b': 9}
+    assert slots.dropped == {'a': 3}
+    assert slots.take(0.0) == {}
+
+
+def test_close_wakes_who_waits_and_gives_nothing_more():
+    slots, taken = Slots(), []
+    thread = threading.Thread(target=lambda: taken.append(slots.take()))
+    thread.start()
+    slots.close()
+    thread.join(5.0)
+    assert taken == [{}]
+    slots.put('a', 1)
+    assert slots.take(0.0) == {}
+
+
+def test_worker_goes_on_after_an_error_and_stops():
+    slots, done, errors = Slots(), [], []
+    both = threading.Event()
+
+    def work(items):
+        if items['a'] == 'bad':
+            raise KeyError('bad')
+        done.append(items['a'])
+        both.set()
+
+    failed = threading.Event()
+    worker = Worker(slots, work, lambda error: (errors.append(error), failed.set()))
+    worker.start()
+    slots.put('a', 'bad')
+    assert failed.wait(5.0)
+    slots.put('a', 'good')
+    assert both.wait(5.0)
+    assert worker.stop(5.0) and not worker.alive
+    assert done == ['good'] and isinstance(errors[0], KeyError)
+
+
+def test_worker_that_hangs_is_reported():
+    slots, release, started = Slots(), threading.Event(), threading.Event()
+
+    def work(items):
+        started.set()
+        release.wait(10.0)
+
+    worker = Worker(slots, work, lambda error: None)
+    worker.start()
+    slots.put('a', 1)
+    assert started.wait(5.0)
+    assert not worker.stop(0.05)
+    release.set()
+    assert worker.stop(5.0)
