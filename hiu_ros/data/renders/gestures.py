@@ -15,7 +15,7 @@ RELAXED = (22, 28, 14, 0)
 
 THUMB_REST = (0, 0, 0, 5, 5)
 THUMB_OUT = (-22, -14, 0, -6, -8)
-THUMB_BESIDE = (14, -18, 4, 12, 8)
+THUMB_BESIDE = (11, -18, 4, 11, 8)
 THUMB_OVER = (26, 16, 18, 37, 41)
 THUMB_PALM = (26, 20, 22, 38, 48)
 THUMB_UP = (-18, -24, 0, -6, -14)

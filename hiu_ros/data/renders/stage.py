@@ -14,7 +14,7 @@ from hiu_ros.hand.template import HandTemplate, load_template
 #: Slots in the order of the stage's vertices.
 MAIN, SECOND, HELD, FRONT = range(4)
 #: How far rings beyond the cut of the forearm lie (m), and their width against the cut.
-_EXTENSION = ((0.07, 1.10), (0.15, 1.18))
+_EXTENSION = ((0.07, 1.10), (0.15, 1.18), (0.32, 1.24))
 #: Rest x (m) up to which a right hand's surface counts as hand.
 HAND_END = 0.006
 
@@ -41,7 +41,7 @@ def boundary_loop(faces: np.ndarray) -> np.ndarray:
 
 
 def lengthen(template: HandTemplate) -> HandTemplate:
-    """Continue the open end of a hand's forearm by 15 cm and close it."""
+    """Continue the open end of a hand's forearm by 32 cm and close it."""
     loop = boundary_loop(template.faces)
     if not len(loop):
         return template
@@ -52,7 +52,8 @@ def lengthen(template: HandTemplate) -> HandTemplate:
     axis = axis / np.linalg.norm(axis)
     flat = end + (centre - end) @ np.outer(axis, axis)
     rings = [centre + (flat - centre) * width + axis * along for along, width in _EXTENSION]
-    vertices = np.concatenate([template.vertices, *rings, (centre + axis * 0.15)[None]])
+    summit = centre + axis * _EXTENSION[-1][0]
+    vertices = np.concatenate([template.vertices, *rings, summit[None]])
     source = np.concatenate([np.arange(count), *([loop] * len(rings)), loop[:1]])
     rows = [loop] + [count + k * ring + np.arange(ring) for k in range(len(rings))]
     top = count + len(rings) * ring

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from hiu_ros.data.renders import bank
+from hiu_ros.data.renders.bank import GROUP, BankOptions, write_bank
+
+OPTIONS = BankOptions(seed=5, size=48)
+
+
+def load(path):
+    labels = np.load(path / 'labels.npz')
+    return np.load(path / 'bgra.npy'), np.load(path / 'mask.npy'), {k: labels[k] for k in labels}
+
+
+@pytest.fixture(scope='module')
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp('bank')
+    write_bank(path, GROUP + 3, OPTIONS, quiet=True)
+    return path
+
+
+def test_a_bank_has_the_layout_that_training_reads(written):
+    bgra, mask, labels = load(written)
+    count = GROUP + 3
+    assert bgra.shape == (count, 48, 48, 4) and bgra.dtype == np.uint8
+    assert mask.shape == (count, 48, 48) and mask.dtype == np.uint8
+    shapes = {'keypoints_px': (21, 2), 'keypoints_m': (21, 3), 'K': (3, 3), 'pose': (16, 3),
+              'shape': (10,), 'visibility': (21,), 'seed': ()}
+    assert {name: values.shape[1:] for name, values in labels.items()} == shapes
+    assert all(len(values) == count for values in labels.values())
+    assert labels['visibility'].dtype == bool and labels['seed'].tolist() == list(range(count))
+
+
+def test_tiles_depend_on_the_seed_alone(written, tmp_path):
+    write_bank(tmp_path / 'longer', 2 * GROUP, OPTIONS, quiet=True)
+    for one, two in zip(load(written)[:2], load(tmp_path / 'longer')[:2]):
+        assert np.array_equal(one, two[:GROUP + 3])
+    write_bank(tmp_path / 'other', GROUP, BankOptions(seed=6, size=48), quiet=True)
+    assert not np.array_equal(load(tmp_path / 'other')[2]['pose'], load(written)[2]['pose'][:GROUP])
+
+
+def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, '_SAVE_EVERY', 1)
+    true_groups = bank._groups
+
+    def broken(options, numbers, workers):
+        yield next(true_groups(options, numbers, workers))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank, '_groups', broken)
+    with pytest.raises(KeyboardInterrupt):
+        write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
+    assert len(np.load(tmp_path / 'labels.npz')['seed']) == GROUP
+    done = []
+    monkeypatch.setattr(bank, '_groups', lambda *a: (
+        done.append(item[0]) or item for item in true_groups(*a)))
+    write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
+    assert done == [1]
+    for one, two in zip(load(written), load(tmp_path)):
+        if isinstance(one, dict):
+            assert all(np.array_equal(one[k], two[k]) for k in one)
+        else:
+            assert np.array_equal(one, two)
+
+
+def test_a_bank_of_other_options_is_not_overwritten(written):
+    with pytest.raises(ValueError, match='another bank'):
+        write_bank(written, GROUP + 3, BankOptions(seed=9, size=48), quiet=True)
+
+
+def test_the_command_names_missing_skins(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        bank.main([str(tmp_path / 'b'), '--count', '1', '--skins', str(tmp_path)])
+    assert stop.value.code == 2 and 'no skin picture' in capsys.readouterr().err

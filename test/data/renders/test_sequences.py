@@ -1,0 +1,119 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hiu_ros.data.renders.sequences import HandSequence, write_clip
+from hiu_ros.geometry.rotations import axis_angle_to_matrix
+from hiu_ros.hand.model import HandModel, load_template
+
+
+def small(**changes):
+    settings = {'seed': 3, 'hands': 2, 'width': 160, 'height': 120, 'frames': 30, 'rate': 15}
+    return HandSequence(**{**settings, **changes})
+
+
+@pytest.fixture(scope='module')
+def sequence():
+    return small(with_depth=True, with_vertices=True)
+
+
+@pytest.fixture(scope='module')
+def frames(sequence):
+    return [sequence.frame(i) for i in (4, 12, 20)]
+
+
+def test_frames_have_pictures_and_truth(sequence, frames):
+    assert len(sequence) == 30
+    for frame in frames:
+        assert frame.image.shape == (120, 160, 3) and frame.image.dtype == np.uint8
+        assert frame.depth.shape == (120, 160) and frame.depth.dtype == np.float32
+        for hand in frame.hands:
+            assert hand.side in ('left', 'right') and 0 <= hand.visible <= 1
+            assert hand.pose.shape == (48,) and hand.shape.shape == (10,)
+            assert set(np.unique(hand.mask)) <= {0, 255}
+            assert np.allclose(hand.translation, hand.keypoints_m[0])
+    assert {hand.side for frame in frames for hand in frame.hands} == {'left', 'right'}
+
+
+def test_keypoints_project_to_their_pixels_on_both_sides(sequence, frames):
+    k = sequence.camera_matrix
+    for frame in frames:
+        for hand in frame.hands:
+            seen = hand.keypoints_m @ k.T
+            assert np.allclose(seen[:, :2] / seen[:, 2:], hand.keypoints_px, atol=1e-2)
+
+
+def test_pose_and_shape_give_keypoints_and_vertices_on_both_sides(frames):
+    right = load_template('fast')
+    models = {'right': HandModel(right), 'left': HandModel(right.mirrored())}
+    for frame in frames:
+        for hand in frame.hands:
+            pose = torch.from_numpy(hand.pose).view(1, 16, 3)
+            again = models[hand.side](axis_angle_to_matrix(pose),
+                                      torch.from_numpy(hand.shape)[None])
+            assert np.allclose(again.keypoints[0].numpy() + hand.translation, hand.keypoints_m,
+                               atol=1e-5)
+            assert np.allclose(again.vertices[0].numpy() + hand.translation, hand.vertices,
+                               atol=1e-5)
+
+
+def test_masks_and_depth_lie_on_the_hand(frames):
+    checked = 0
+    for frame in frames:
+        for hand in frame.hands:
+            if hand.visible < 0.6:
+                continue
+            rows, columns = np.nonzero(hand.mask)
+            box = cv2.convexHull(hand.keypoints_px.astype(np.float32))
+            near = [cv2.pointPolygonTest(box, (float(x), float(y)), True)
+                    for x, y in zip(columns, rows)]
+            assert min(near) > -14
+            z = frame.depth[hand.mask > 0]
+            low, high = hand.keypoints_m[:, 2].min(), hand.keypoints_m[:, 2].max()
+            assert (z > low - 0.04).all() and (z < high + 0.04).all()
+            checked += 1
+        together = sum((hand.mask > 0).astype(int) for hand in frame.hands)
+        assert np.max(together) <= 1
+    assert checked >= 2
+
+
+def test_frames_come_again_in_any_order(sequence, frames):
+    again = small(with_depth=True, with_vertices=True).frame(12)
+    assert np.array_equal(again.image, frames[1].image)
+    assert not np.array_equal(small(seed=4).frame(12).image, frames[1].image)
+
+
+def test_motion_is_smooth():
+    sequence = small(hands=1, frames=60, rate=30)
+    path = [actor.motion.at(i / 30) for i in range(60) for actor in sequence._actors]
+    places = np.stack([moment.place for moment in path])
+    assert np.linalg.norm(np.diff(places, axis=0), axis=1).max() < 0.03
+    rotations = np.stack([moment.plan.rotations for moment in path])
+    change = np.einsum('tjab,tjab->tj', rotations[1:], rotations[:-1])
+    assert np.degrees(np.arccos(np.clip((change - 1) / 2, -1, 1))).max() < 25
+
+
+def test_hands_enter_and_leave():
+    sequence = small(hands=2, frames=300, rate=30)
+    counts = [sum(actor.motion.at(i / 30) is not None for actor in sequence._actors)
+              for i in range(0, 300, 5)]
+    assert min(counts) >= 1 and max(counts) == 2
+
+
+def test_wrong_numbers_are_named():
+    with pytest.raises(ValueError, match='5'):
+        small(hands=5)
+    with pytest.raises(ValueError, match='0x120'):
+        small(width=0)
+
+
+def test_a_clip_has_its_truth_beside_it(tmp_path):
+    sequence = small(frames=4)
+    truth = json.loads(write_clip(tmp_path / 'clip.mp4', sequence).read_text())
+    assert truth['width'] == 160 and len(truth['frames']) == 4
+    video = cv2.VideoCapture(str(tmp_path / 'clip.mp4'))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 4
+    assert video.read()[1].shape == (120, 160, 3)
