@@ -13,6 +13,7 @@ from hiu_ros import __version__
 #: (underscores for dashes) that adds a parser and sets its default `run`: a function that takes
 #: the parsed arguments and returns an exit status. Such a module imports what is slow in `run`.
 COMMANDS: Final[Mapping[str, str]] = {
+    'bench': 'hiu_ros.evaluation.bench_command',
     'evaluate': 'hiu_ros.evaluation.evaluate_command',
     'predict': 'hiu_ros.perception.predict_command',
     'train': 'hiu_ros.training.train_command',

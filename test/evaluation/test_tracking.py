@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from hiu_ros.evaluation.following import FollowingScores, Seen
+from hiu_ros.evaluation.tracking import jitter, lag, noisy_depth
+
+
+def seen(name, x, side='right', counted=True):
+    return Seen(name, np.array([float(x), 0, 100, 100]), side, counted)
+
+
+def test_perfect_following_scores_one():
+    scores = FollowingScores()
+    for k in range(10):
+        truth = [seen('a', k), seen('b', 300 - k)]
+        scores.add(truth, [seen('left_1', k), seen('right_2', 300 - k)])
+    row = scores.row()
+    assert row['recall'] == row['mota'] == row['idf1'] == row['side'] == 1.0
+    assert row['switches'] == row['false'] == 0
+
+
+def test_a_change_of_name_is_one_switch():
+    scores = FollowingScores()
+    for k in range(10):
+        scores.add([seen('a', 0)], [seen('x' if k < 6 else 'y', 5)])
+    row = scores.row()
+    assert row['switches'] == 1 and row['switches_per_1000'] == 100
+    assert row['mota'] == pytest.approx(0.9) and row['idf1'] == pytest.approx(0.6)
+
+
+def test_a_name_that_comes_back_after_a_gap_is_no_switch():
+    scores = FollowingScores()
+    for k in range(9):
+        scores.add([seen('a', 0)], [] if 3 <= k < 6 else [seen('x', 0)])
+    row = scores.row()
+    assert row['switches'] == 0 and row['recall'] == pytest.approx(6 / 9)
+
+
+def test_missed_and_false_hands_and_wrong_sides():
+    scores = FollowingScores()
+    scores.add([seen('a', 0), seen('b', 300)], [seen('x', 10, 'left'), seen('y', 900)])
+    row = scores.row()
+    assert (row['recall'], row['false'], row['side']) == (0.5, 0.5, 0.0)
+    assert row['mota'] == 0.0
+
+
+def test_hardly_seen_hands_neither_count_nor_harm():
+    scores = FollowingScores()
+    scores.add([seen('a', 0, counted=False)], [seen('x', 0)])
+    scores.add([seen('a', 0, counted=False)], [])
+    assert scores.row()['hand_frames'] == 0 and scores.row()['false'] == 0
+
+
+def test_a_match_that_holds_is_kept_over_a_closer_newcomer():
+    scores = FollowingScores()
+    scores.add([seen('a', 0)], [seen('x', 20)])
+    pairs = scores.add([seen('a', 0)], [seen('y', 0), seen('x', 20)])
+    assert pairs == [(0, 1)] and scores.row()['switches'] == 0
+
+
+def test_lag_is_told_to_a_fraction_of_a_frame():
+    t = np.arange(200) / 30
+    path = np.stack([np.sin(2 * t), np.cos(3 * t)], axis=1)
+    late = t - 0.05
+    assert lag(path, np.stack([np.sin(2 * late), np.cos(3 * late)], axis=1), 30.0) == (
+        pytest.approx(0.05, abs=0.004))
+    assert lag(path, path, 30.0) == 0.0
+
+
+def test_jitter_is_in_millimetres():
+    places = np.random.default_rng(0).normal(0, [0.001, 0.002, 0.005], (4000, 3))
+    assert jitter(places) == pytest.approx((2.0, 5.0), rel=0.1)
+
+
+def test_simulated_depth_has_the_faults_of_a_sensor():
+    depth = np.full((100, 100), np.inf)
+    depth[30:70, 30:70] = 0.6
+    measured = noisy_depth(depth, np.random.default_rng(0))
+    assert 0.05 < (measured == 0).mean() < 0.15
+    inner = measured[35:65, 35:65]
+    assert np.median(inner[inner > 0]) == pytest.approx(0.6, abs=0.001)
+    rim = measured[30, 31:69]
+    assert (rim[rim > 0] > 1.5).all()
