@@ -85,21 +85,21 @@ class _Name(_StandIn):
 
 
 class _Latin(bytes):
-    """`_codecs.encode(text, 'latin1')`: how Python 3 writes bytes in old protocols."""
+    """`_codecs.encode(text, 'latin1')` or `bytes()`: how old protocols write bytes."""
 
-    def __new__(cls, text: str, encoding: str = 'latin1') -> '_Latin':
+    def __new__(cls, text: str = '', encoding: str = 'latin1') -> '_Latin':
         return super().__new__(cls, str(text).encode('latin1'))
 
 
 _KNOWN = {
     'dtype': _Dtype, '_reconstruct': _Array, 'scalar': _Scalar, 'ndarray': _Name,
-    '_frombuffer': _Buffer, 'encode': _Latin,
+    '_frombuffer': _Buffer, 'encode': _Latin, 'bytes': _Latin,
 }
 _ALLOWED = re.compile(
     r'numpy (dtype|ndarray)'
     r'|numpy\.(core|_core)\.multiarray (_reconstruct|scalar)'
     r'|numpy\.(core|_core)\.numeric _frombuffer'
-    r'|_codecs encode')
+    r'|_codecs encode|(__builtin__|builtins) bytes')
 
 
 class _Unpickler(pickle.Unpickler):
@@ -116,11 +116,12 @@ class _Unpickler(pickle.Unpickler):
 def _shaped(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     if not isinstance(dtype, _Dtype):
         raise _Refused('damaged array type')
+    kind = dtype.dtype()
     sizes = tuple(int(size) for size in shape)
     if min(sizes, default=0) < 0 or np.prod(sizes, dtype=float) > _LARGEST_ARRAY:
         raise _Refused(f'array of shape {sizes} refused')
     data = data.encode('latin1') if isinstance(data, str) else bytes(data)
-    flat = np.frombuffer(data, dtype.dtype())
+    flat = np.frombuffer(data, kind)
     if flat.size != int(np.prod(sizes)):
         raise _Refused(f'an array of shape {sizes} holds {flat.size} values')
     return flat.reshape(sizes, order='F' if fortran else 'C').copy()

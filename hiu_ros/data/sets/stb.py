@@ -97,7 +97,7 @@ def to_camera(joints_mm: np.ndarray, camera: str) -> np.ndarray:
 def _read(path: Path, layout: Layout) -> np.ndarray:
     try:
         joints = loadmat(path, variable_names=['handPara'])['handPara']
-    except (KeyError, ValueError, NotImplementedError, OSError) as error:
+    except Exception as error:  # SciPy raises many kinds for damaged files
         raise DataSetError(f'STB: {path} holds no readable handPara ({error})') from error
     if joints.ndim != 3 or joints.shape[:2] != (3, 21):
         raise layout.wrong(f'{path.name} holds handPara of shape {joints.shape}, not (3, 21, N)')
