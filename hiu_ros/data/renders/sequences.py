@@ -164,7 +164,7 @@ class HandSequence:
             front = layer.depth < depth[box]
             alpha = layer.alpha * front
             image[box] = image[box] * (1 - alpha[..., None]) + layer.colour * front[..., None]
-            depth[box] = np.where(front & (layer.alpha > 0.5), layer.depth, depth[box])
+            depth[box] = np.where(front & (layer.alpha > 0.49), layer.depth, depth[box])
             for _, _, other in seen:
                 other.mask[box] *= 1 - alpha
             mask = np.zeros(image.shape[:2], dtype=np.float32)

@@ -36,7 +36,8 @@ def test_tiles_depend_on_the_seed_alone(written, tmp_path):
     for one, two in zip(load(written)[:2], load(tmp_path / 'longer')[:2]):
         assert np.array_equal(one, two[:GROUP + 3])
     write_bank(tmp_path / 'other', GROUP, BankOptions(seed=6, size=48), quiet=True)
-    assert not np.array_equal(load(tmp_path / 'other')[2]['pose'], load(written)[2]['pose'][:GROUP])
+    poses = [load(path)[2]['pose'][:GROUP] for path in (tmp_path / 'other', written)]
+    assert not np.array_equal(*poses)
 
 
 def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
