@@ -74,13 +74,13 @@ class SkinLibrary:
     def __len__(self) -> int:
         return len(self.names)
 
-    def colour(self, skin: torch.Tensor, forearm: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-        """Nearest texels (P, 3). skin: (P,) index; forearm: (P,) bool; uv: (P, 2), v upwards."""
+    def colour(self, skin: int, forearm: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
+        """Nearest texels (P, 3) of one skin. forearm: (P,) bool; uv: (P, 2), v upwards."""
         size = torch.where(forearm, FOREARM_TEXELS, HAND_TEXELS)
-        column = torch.minimum((uv[:, 0].clamp(0, 1) * size).long(), size - 1)
-        row = torch.minimum(((1 - uv[:, 1].clamp(0, 1)) * size).long(), size - 1)
-        start = skin * size * size
-        start = start + forearm * (len(self) * HAND_TEXELS ** 2)
+        column = torch.minimum((uv[:, 0].clamp(0, 1) * size).int(), size - 1)
+        row = torch.minimum(((1 - uv[:, 1].clamp(0, 1)) * size).int(), size - 1)
+        start = torch.where(forearm, len(self) * HAND_TEXELS ** 2 + skin * FOREARM_TEXELS ** 2,
+                            skin * HAND_TEXELS ** 2)
         return self.texels.index_select(0, start + row * size + column)
 
 
@@ -104,18 +104,22 @@ def noise(points: torch.Tensor) -> torch.Tensor:
     return _NOISE[(cell[:, 0] * NOISE_SIZE + cell[:, 1]) * NOISE_SIZE + cell[:, 2]]
 
 
-def paint(kind: torch.Tensor, frequency: torch.Tensor, one: torch.Tensor, two: torch.Tensor,
+def paint(kind: int, frequency: float, one: torch.Tensor, two: torch.Tensor,
           points: torch.Tensor) -> torch.Tensor:
-    """Pattern colours (P, 3). kind, frequency (per metre): (P,); one, two, points: (P, 3)."""
-    p = points * frequency[:, None]
-    wave = torch.sin(2 * torch.pi * p)
-    cloud = noise(p * 0.35)
-    amount = torch.zeros_like(frequency)
-    choices = (wave[:, 1] > 0, (wave[:, 0] > 0) != (wave[:, 1] > 0), torch.sigmoid(2 * cloud),
-               wave[:, 0] * wave[:, 1] * wave[:, 2].abs() > 0.35, wave[:, 2] > 0.2)
-    for number, choice in enumerate(choices, start=1):
-        amount = torch.where(kind == number, choice.float(), amount)
-    return one + (two - one) * amount[:, None] + 0.02 * noise(points * 40)[:, None] * one
+    """Pattern colours (P, 3) at points (P, 3) m. kind: of PATTERNS; frequency: per metre."""
+    if not 0 <= kind < len(PATTERNS):
+        raise ValueError(f'pattern {kind} does not exist; there are {len(PATTERNS)}')
+    name = PATTERNS[kind]
+    grain = (0.02 * noise(points * 40))[:, None] * one
+    if name == 'plain':
+        return one + grain
+    if name == 'cloudy':
+        amount = torch.sigmoid(2 * noise(points * (0.35 * frequency)))
+    else:
+        x, y, z = torch.sin(points * (2 * torch.pi * frequency)).unbind(1)
+        amount = {'stripes': lambda: y > 0, 'checks': lambda: (x > 0) != (y > 0),
+                  'dots': lambda: x * y * z.abs() > 0.35, 'bands': lambda: z > 0.2}[name]().float()
+    return one + (two - one) * amount[:, None] + grain
 
 
 @dataclass

@@ -30,10 +30,12 @@ def ambient_occlusion(vertices: torch.Tensor, normals: torch.Tensor,
     centre = torch.from_numpy(centres[:, keep]).float()
     size = torch.from_numpy(radius[keep]).float() * 1.25
     towards = normals @ centre.transpose(1, 2) - (normals * vertices).sum(-1, keepdim=True)
-    square = ((vertices ** 2).sum(-1, keepdim=True) + (centre ** 2).sum(-1)[:, None]
-              - 2 * vertices @ centre.transpose(1, 2)).clamp_min(2e-5)
-    lifted = (towards - 0.25 * square.sqrt()).clamp_min(0)
-    blocked = (lifted * size * size / (square * square.sqrt())).clamp(max=0.5).sum(-1)
+    square = torch.baddbmm((vertices ** 2).sum(-1, keepdim=True), vertices,
+                           centre.transpose(1, 2), alpha=-2)
+    square = square.add_((centre ** 2).sum(-1)[:, None]).clamp_min_(2e-5)
+    gap = square.sqrt()
+    lifted = towards.sub_(gap, alpha=0.25).clamp_min_(0)
+    blocked = lifted.mul_(size * size).div_(square.mul_(gap)).clamp_(max=0.5).sum(-1)
     return torch.exp(-0.85 * blocked)
 
 
@@ -74,7 +76,8 @@ def light_vertices(vertices: torch.Tensor, normals: torch.Tensor, keypoints: tor
                          3 * z * z - 1], -1)
     harmonics = stack([plan.light.harmonics for plan in plans])
     ambient = (basis @ harmonics).clamp_min(0.01)
-    hands = stage.slots[SECOND].stop
+    lonely = all(plan.second is None for plan in plans)
+    hands = stage.slots[MAIN if lonely else SECOND].stop
     openness = torch.ones_like(x)
     openness[:, :hands] = ambient_occlusion(vertices[:, :hands], normals[:, :hands], keypoints)
     direction = stack([plan.light.direction for plan in plans])
@@ -103,19 +106,6 @@ def skin_vertices(plans: list[ScenePlan], stage: Stage) -> torch.Tensor:
     return colour + nail * (stack([s.nail for s in skin])[:, None] - colour)
 
 
-def _band_hits(band: Band | None, rest: torch.Tensor, joint: torch.Tensor,
-               stage: Stage) -> torch.Tensor | None:
-    if band is None:
-        return None
-    if band.joint == 0:
-        return (rest[:, 0] - band.centre).abs() < band.half_width
-    start = torch.from_numpy(stage.template.joints[band.joint]).float()
-    bone = torch.from_numpy(stage.template.joints[band.joint + 1]).float() - start
-    length = bone.norm()
-    along = (rest - start) @ (bone / length) / length
-    return (joint == band.joint) & ((along - band.centre).abs() * length < band.half_width)
-
-
 def colour_fragments(found: Fragments, values: dict[str, torch.Tensor], plans: list[ScenePlan],
                      stage: Stage, library: SkinLibrary
                      ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,83 +113,82 @@ def colour_fragments(found: Fragments, values: dict[str, torch.Tensor], plans: l
 
     values: attributes at the fragments: light, normal, rest, skin, uv, nail, lamp.
     """
-    image, rest = found.image, values['rest']
-    owner, joint = stage.owner[found.face], stage.face_joint[found.face]
+    colour = torch.empty_like(values['rest'])
+    hand = torch.empty(len(colour), dtype=torch.bool)
+    # Fragments come image by image, so that each image's share is a slice.
+    ends = torch.searchsorted(found.image, torch.arange(len(plans) + 1)).tolist()
+    for plan, start, stop in zip(plans, ends, ends[1:]):
+        own = slice(start, stop)
+        colour[own], hand[own] = _colour_image(
+            found.face[own], {k: v[own] for k, v in values.items()}, plan, stage, library)
+    return colour, hand
+
+
+def _colour_image(face, values, plan, stage, library):
+    """Colours and hand flags of one image's fragments."""
+    rest, dress, light = values['rest'], plan.dress, plan.light
+    owner = stage.owner[face]
     is_hand = owner <= SECOND
-    gloss = stack([plan.light.gloss for plan in plans])[image]
-    shine = stack([plan.light.shine for plan in plans])[image]
-
-    albedo = _skin(found.face, image, values, plans, stage, library)
-    polish = stack([plan.skin.polish for plan in plans])[image]
-    gloss = gloss + 0.25 * values['nail'] * (0.3 + polish)
-
-    dress = [plan.dress for plan in plans]
-    sleeve = is_hand & (rest[:, 0] > stack([d.sleeve for d in dress])[image])
+    albedo = _skin(face, values, plan.skin, stage, library)
+    gloss = light.gloss + 0.25 * values['nail'] * (0.3 + plan.skin.polish)
+    shine = light.shine
+    sleeve = is_hand & (rest[:, 0] > dress.sleeve)
     bare = is_hand & ~sleeve
-    glove = bare & (stack([float(d.glove) for d in dress])[image] > 0)
-    at = glove.nonzero()[:, 0]
-    if len(at):
-        cloth = stack([d.glove_colour for d in dress])[image[at]]
-        albedo[at] = cloth * (1 + 0.03 * noise(rest[at] * 30))[:, None]
+    if dress.glove:
+        cloth = _vector(dress.glove_colour) * (1 + 0.03 * noise(rest * 30))[:, None]
+        albedo = torch.where(bare[:, None], cloth, albedo)
     at = sleeve.nonzero()[:, 0]
     if len(at):
-        turn = stack([d.turn for d in dress])[image[at]]
-        albedo[at] = paint(
-            torch.tensor([d.pattern for d in dress])[image[at]],
-            stack([d.frequency for d in dress])[image[at]],
-            stack([d.one for d in dress])[image[at]], stack([d.two for d in dress])[image[at]],
-            (turn @ rest[at][..., None])[..., 0])
+        albedo[at] = paint(dress.pattern, dress.frequency, _vector(dress.one),
+                           _vector(dress.two), rest[at] @ _vector(dress.turn).T)
         gloss[at] = 0.02
-    for number, d in enumerate(dress):
-        for band in (d.watch, d.ring):
-            if band is None:
-                continue
-            own = ((image == number) & bare).nonzero()[:, 0]
-            own = own[_band_hits(band, rest[own], joint[own], stage)]
-            albedo[own] = torch.from_numpy(band.colour).float()
-            gloss[own], shine[own] = band.gloss, 30.0
-    _paint_things(albedo, gloss, owner, image, rest, plans)
+    for band in (dress.watch, dress.ring):
+        if band is not None:
+            at = (bare & _band_hits(band, face, rest, stage)).nonzero()[:, 0]
+            albedo[at], gloss[at] = _vector(band.colour), band.gloss
+    for slot, thing in ((HELD, plan.held), (FRONT, plan.front)):
+        if thing is not None:
+            at = (owner == slot).nonzero()[:, 0]
+            albedo[at] = paint(thing.pattern, thing.frequency, _vector(thing.one),
+                               _vector(thing.two), rest[at])
+            gloss[at] = thing.gloss
 
-    direction = stack([plan.light.direction[0] for plan in plans])
-    lamp = stack([plan.light.colour[0] for plan in plans])
-    half = normalize(direction + torch.tensor([0.0, 0.0, -1.0]), dim=1)[image]
-    facing = (normalize(values['normal'], dim=1) * half).sum(1).clamp_min(0)
+    half = _vector(light.direction[0] + np.array([0.0, 0.0, -1.0]))
+    facing = (normalize(values['normal'], dim=1) @ normalize(half, dim=0)).clamp_min_(0)
     mirror = gloss * facing ** shine * values['lamp']
-    colour = albedo * values['light'] + mirror[:, None] * lamp[image]
-    hand = bare & (owner == MAIN) & (rest[:, 0] <= HAND_END)
+    colour = albedo * values['light'] + mirror[:, None] * _vector(light.colour[0])
     # Film's shoulder: what is too bright fades to white instead of being cut.
     over = (colour - 0.65).clamp_min_(0)
     colour = colour.clamp_(max=0.65) + 0.35 * (1 - torch.exp(-over / 0.35))
+    hand = bare & (owner == MAIN) & (rest[:, 0] <= HAND_END)
     return colour.sqrt_(), hand
 
 
-def _skin(face, image, values, plans, stage, library):
-    rest = values['rest']
-    skins = [plan.skin for plan in plans]
-    picture = torch.tensor([s.picture for s in skins])[image]
-    mottling = stack([s.mottling for s in skins])[image]
-    cloud = noise(rest * 9) + 0.7 * noise(rest * 33 + 0.37)
-    colour = values['skin'] * (1 + mottling * cloud)[:, None]
-    at = (picture >= 0).nonzero()[:, 0]
-    if len(at):
-        seen = library.colour(picture[at], stage.face_forearm[face[at]], values['uv'][at])
-        seen = seen * stack([s.tint for s in skins])[image[at]]
-        polish = (stack([s.polish for s in skins])[image[at]] * values['nail'][at])[:, None]
-        nail = stack([s.nail for s in skins])[image[at]]
-        colour[at] = seen + polish * (nail - seen)
-    return colour
+def _vector(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
-def _paint_things(albedo, gloss, owner, image, local, plans):
-    for slot, name in ((HELD, 'held'), (FRONT, 'front')):
-        for number, plan in enumerate(plans):
-            thing = getattr(plan, name)
-            if thing is None:
-                continue
-            at = ((owner == slot) & (image == number)).nonzero()[:, 0]
-            same = torch.ones(len(at))
-            colours = [torch.from_numpy(c).float().expand(len(at), 3)
-                       for c in (thing.one, thing.two)]
-            albedo[at] = paint(same.long() * thing.pattern, same * thing.frequency, *colours,
-                               local[at])
-            gloss[at] = thing.gloss
+def _skin(face, values, skin, stage, library):
+    """Colour (P, 3) as if every fragment were skin."""
+    if skin.picture < 0:
+        rest = values['rest']
+        cloud = noise(rest * 9) + 0.7 * noise(rest * 33 + 0.37)
+        return values['skin'] * (1 + skin.mottling * cloud)[:, None]
+    seen = library.colour(skin.picture, stage.face_forearm[face], values['uv'])
+    seen = seen * _vector(skin.tint)
+    if skin.polish:
+        seen = seen + (skin.polish * values['nail'])[:, None] * (_vector(skin.nail) - seen)
+    return seen
+
+
+def _band_hits(band: Band, face, rest, stage: Stage) -> torch.Tensor:
+    """Fragments (P,) that lie under a watch or a ring."""
+    if band.joint == 0:
+        return (rest[:, 0] - band.centre).abs() < band.half_width
+    joints = stage.template.joints
+    start = _vector(joints[band.joint])
+    bone = _vector(joints[band.joint + 1]) - start
+    length = float(bone.norm())
+    along = (rest - start) @ (bone / length)
+    near = (along - band.centre * length).abs() < band.half_width
+    return near & (stage.face_joint[face] == band.joint)

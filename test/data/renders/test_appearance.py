@@ -28,11 +28,11 @@ def test_a_library_reads_hands_with_their_forearms(pictures):
     library = SkinLibrary(pictures)
     assert library.names == ['dark_hand2', 'pale_hand']
     uv = torch.tensor([[0.5, 0.9], [0.5, 0.1], [0.5, 0.9], [2.0, -1.0]])
-    skin = torch.tensor([1, 1, 0, 0])
     forearm = torch.tensor([False, False, True, True])
-    colour = library.colour(skin, forearm, uv).sqrt().numpy() * 255
-    expected = [[220, 200, 200], [200, 200, 200], [70, 50, 50], [50, 50, 50]]
-    assert np.allclose(colour, expected, atol=1.5)
+    pale = library.colour(1, forearm, uv).sqrt().numpy() * 255
+    dark = library.colour(0, forearm, uv).sqrt().numpy() * 255
+    assert np.allclose(pale, [[220, 200, 200], [200] * 3, [200, 180, 180], [180] * 3], atol=1.5)
+    assert np.allclose(dark, [[80, 60, 60], [60] * 3, [70, 50, 50], [50] * 3], atol=1.5)
 
 
 def test_a_library_can_be_narrowed(pictures):
@@ -58,11 +58,11 @@ def test_noise_repeats_and_is_even():
 
 def test_patterns_use_both_colours_and_plain_one():
     points = torch.rand(3000, 3)
-    one, two = torch.zeros(3000, 3), torch.ones(3000, 3)
     for number, name in enumerate(PATTERNS):
-        share = paint(torch.full((3000,), number), torch.full((3000,), 7.0), one, two,
-                      points).mean().item()
+        share = paint(number, 7.0, torch.zeros(3), torch.ones(3), points).mean().item()
         assert share == 0 if name == 'plain' else 0.03 < share < 0.97, name
+    with pytest.raises(ValueError, match='77'):
+        paint(77, 7.0, torch.zeros(3), torch.ones(3), points)
 
 
 def test_skins_run_from_pale_to_dark_with_paler_palms():
