@@ -24,6 +24,7 @@ from hiu_ros.geometry.rotations import matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, load_template
 
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
+_GRAIN_SPARE = 97
 _POSE_FLIP = np.array([1.0, -1.0, -1.0], dtype=np.float32)
 
 
@@ -108,6 +109,9 @@ class HandSequence:
         self._fast = HandModel(load_template('fast')) if with_vertices else None
         rng = np.random.default_rng([seed, 77])
         self._backdrop = Backdrop(rng, width, height)
+        # One piece of noise is shifted at random: drawing it anew costs more than a hand.
+        self._grain = self.noise * np.random.default_rng([seed, 98]).standard_normal(
+            (height + _GRAIN_SPARE, width + _GRAIN_SPARE, 3), dtype=np.float32)
         self._actors = self._cast(rng, SceneSampler(stage.model), hands)
 
     def _cast(self, rng, sampler, count):
@@ -178,8 +182,8 @@ class HandSequence:
             hands.append(HandTruth(actor.id, actor.side, mask=np.where(mask > 127, 255, 0).astype(
                 np.uint8), visible=visible, **truth))
         if self.noise > 0:
-            rng = np.random.default_rng([self.seed, 99, index])
-            image = image + rng.normal(0, self.noise, image.shape).astype(np.float32)
+            y, x = np.random.default_rng([self.seed, 99, index]).integers(0, _GRAIN_SPARE, 2)
+            image = image + self._grain[y:y + self.height, x:x + self.width]
         image = np.clip(image + 0.5, 0, 255).astype(np.uint8)
         return Frame(image, hands, time, depth if self.with_depth else None)
 
