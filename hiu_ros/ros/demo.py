@@ -1,0 +1,221 @@
+"""The demo: the real node in a process of its own, pictures into it and hands out of it by DDS.
+
+`python -m hiu_ros.ros.demo [--source FILE|CAMERA|FOLDER|BAG] [--out out]` plays every picture at
+the node's own pace and keeps what comes back: out/annotated.mp4, out/contact_sheet.png and
+out/hiu.mcap (every topic; images as JPEG). Then it plays the last pictures again at their own
+rate, without waiting, and measures how old the answers are.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from hiu_ros.ros.player import NodeEnded, Player
+from hiu_ros.ros.recording import Bag, Sheet, Video
+from hiu_ros.ros.sources import Source, SourceError, open_source
+
+NAMESPACE = '/hiu_demo'
+ROOT = Path(__file__).parents[2]
+#: Pictures that are played again, at their own rate.
+REPLAY = 90
+#: A camera is watched for so long unless told otherwise, s.
+CAMERA_SECONDS = 20
+
+
+def node_command(parameters: Sequence[str]) -> list[str]:
+    """The command line of the node: the very one that `ros2 run` starts."""
+    return [sys.executable, '-m', 'hiu_ros.ros.node', *ros_arguments(parameters)]
+
+
+def ros_arguments(parameters: Sequence[str]) -> list[str]:
+    """Namespace, clock and parameters of the demo's node."""
+    image = f'qos_overrides.{NAMESPACE}/image.subscription'
+    own = [
+        'use_sim_time:=true', 'marker_rate:=0.0', 'annotated_rate:=0.0',
+        f'{image}.reliability:=reliable', *parameters,
+    ]
+    arguments = ['--ros-args', '-r', f'__ns:={NAMESPACE}', '-r', f'/clock:={NAMESPACE}/clock']
+    return arguments + [word for parameter in own for word in ('-p', parameter)]
+
+
+def environment() -> dict[str, str]:
+    """Where node and demo meet: this machine, a domain of their own, with room for images."""
+    result = dict(os.environ)
+    result.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
+    result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    profile = str(ROOT / 'config' / 'fastdds.xml')
+    if Path(profile).is_file():
+        result.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', profile)
+    return result
+
+
+def rendered_clip(out: Path) -> Path:
+    """The default source: a clip that the project renders, made once."""
+    clip = out / 'clip.mp4'
+    if not clip.is_file() or not clip.with_suffix('.json').is_file():
+        print(f'Rendering a clip of moving hands to {clip} (once)', flush=True)
+        part = out / 'clip_part.mp4'
+        done = subprocess.run([
+            sys.executable, '-m', 'hiu_ros.data.renders.sequences', str(part), '--frames', '150',
+        ])
+        if done.returncode:
+            raise SourceError('the clip could not be rendered; see above')
+        part.with_suffix('.json').replace(clip.with_suffix('.json'))
+        part.replace(clip)
+    return clip
+
+
+class Tally:
+    """What was seen, frame by frame."""
+
+    def __init__(self) -> None:
+        self.frames = self.with_hands = self.lost = 0
+        self.ids: Counter[str] = Counter()
+        self.latencies: list[float] = []
+
+    def add(self, ids: Sequence[str] | None, latency: float) -> None:
+        """A frame's hands, or None where no answer came."""
+        self.frames += 1
+        if ids is None:
+            self.lost += 1
+            return
+        self.with_hands += bool(ids)
+        self.ids.update(ids)
+        self.latencies.append(latency)
+
+
+def play(source: Source, player: Player, out: Path, limit: int | None) -> tuple[Tally, deque]:
+    """Every picture, each after the answer to the one before; the files are written meanwhile."""
+    tally, again = Tally(), deque(maxlen=REPLAY)
+    video, sheet = Video(out / 'annotated.mp4', source.rate), Sheet()
+    count = min(source.count or limit or sys.maxsize, limit or sys.maxsize)
+    pictures = islice(source.pictures, limit) if limit else source.pictures
+    bar = tqdm(pictures, total=count if count < sys.maxsize else None, unit='frame',
+               desc=source.name, mininterval=0.5 if sys.stderr.isatty() else 5.0)
+    try:
+        for picture in bar:
+            answer = player.ask(picture)
+            tally.add(answer.ids, answer.latency)
+            shown = picture.image if answer.annotated is None else answer.annotated
+            video.write(shown)
+            sheet.offer(shown)
+            again.append(picture)
+            bar.set_postfix_str(f'{len(answer.ids or ())} hands, {1000 * answer.latency:.0f} ms',
+                                refresh=False)
+    except KeyboardInterrupt:
+        print('\nInterrupted; what was played so far is kept.')
+        again.clear()
+    finally:
+        bar.close()
+        video.close()
+        sheet.save(out / 'contact_sheet.png')
+    tally.video = video.path
+    return tally, again
+
+
+def report(tally: Tally, free: dict, seconds: float, out: Path, bag: Bag) -> dict:
+    """Print what was seen; the same numbers go to out/summary.json."""
+    answered = max(tally.frames - tally.lost, 1)
+    latency = 1000 * np.array(tally.latencies or [np.nan])
+    summary = {
+        'frames': tally.frames, 'frames_with_hands': tally.with_hands, 'unanswered': tally.lost,
+        'hands': dict(tally.ids), 'frames_per_second': round(answered / max(seconds, 1e-6), 2),
+        'latency_median_ms': round(float(np.median(latency)), 1),
+        'latency_p95_ms': round(float(np.percentile(latency, 95)), 1), 'free_running': free,
+        'topics': bag.counts,
+    }
+    (out / 'summary.json').write_text(json.dumps(summary, indent=1))
+    share = 100 * tally.with_hands / answered
+    print(f'\nFrames       {tally.frames}, hands in {tally.with_hands} of them ({share:.1f} %)'
+          + (f', {tally.lost} without an answer' if tally.lost else ''))
+    for name, count in tally.ids.most_common(12):
+        print(f'             {name} in {count} frames')
+    print(f'Rate         {summary["frames_per_second"]} frames/s, one after the other')
+    print(f'Latency      {summary["latency_median_ms"]} ms median, {summary["latency_p95_ms"]} ms '
+          '95 %, image published to hands received')
+    if free:
+        print(f'At {free["rate"]:.0f} Hz     {free["answered"]} of {free["sent"]} images used ('
+              f'always the newest), {free["latency_median_ms"]} ms median, '
+              f'{free["latency_p95_ms"]} ms 95 %')
+    print(f'Video        {tally.video}\nPictures     {out / "contact_sheet.png"}\n'
+          f'Bag          {out / "hiu.mcap"} ({len(bag.counts)} topics; open it in Foxglove)')
+    return summary
+
+
+def run(
+    options: argparse.Namespace, command: Sequence[str], process: list[subprocess.Popen]
+) -> int:
+    """The demo against the node that `command` starts."""
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    source = open_source(options.source or str(rendered_clip(out)))
+    limit = options.frames
+    if source.live and not limit:
+        limit = round(CAMERA_SECONDS * source.rate)
+    bag = Bag(out / 'hiu.mcap')
+    print('Starting the node', flush=True)
+    # A session of its own: Ctrl-C ends the playing, and then this process ends the node.
+    process.append(subprocess.Popen(command, start_new_session=True))
+    try:
+        with Player(NAMESPACE, process[0], bag.write) as player:
+            player.wait_until_ready()
+            begin = time.monotonic()
+            tally, again = play(source, player, out, limit)
+            seconds = time.monotonic() - begin
+            free = player.free_run(again, source.rate) if again else {}
+    finally:
+        bag.close()
+    if not tally.frames:
+        raise SourceError(f'{source.name} has no pictures')
+    report(tally, free, seconds, out, bag)
+    return 0 if tally.lost < tally.frames else 1
+
+
+def main(
+    arguments: Sequence[str] | None = None, command: Sequence[str] | None = None
+) -> int:
+    """Command line of the demo; `command` starts another node than the real one (tests)."""
+    parser = argparse.ArgumentParser(
+        prog='python -m hiu_ros.ros.demo',
+        description='Hands in a clip, through the real node and a real ROS graph.')
+    parser.add_argument('--source', default='', metavar='WHAT',
+                        help='video file, camera number, folder of images or bag (default: a '
+                             'rendered clip)')
+    parser.add_argument('--out', default='out', metavar='DIR', help='where the results go')
+    parser.add_argument('--frames', type=int, metavar='N', help='at most so many pictures')
+    parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
+                        help='parameter of the node')
+    options = parser.parse_args(arguments)
+    os.environ.update(environment())
+    process: list[subprocess.Popen] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(options, command or node_command(options.param), process)
+    except KeyboardInterrupt:
+        return 130
+    except (SourceError, NodeEnded, OSError) as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 1
+    finally:
+        for node in process:
+            if node.poll() is None:
+                node.send_signal(signal.SIGINT)
+                try:
+                    node.wait(5.0)
+                except subprocess.TimeoutExpired:
+                    node.kill()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

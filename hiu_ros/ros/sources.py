@@ -1,0 +1,164 @@
+"""Pictures to play: a video file, a camera, a folder of images or a bag, all read alike."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hiu_ros.ros.images import ImageError, decode, decode_compressed
+
+PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
+BAGS = ('.bag', '.db3', '.mcap')
+#: Words in the names of image topics of a bag that are no camera's.
+NOT_CAMERAS = ('depth', 'label', 'mask', 'annotated')
+#: Where nothing says how fast pictures follow each other, Hz.
+USUAL_RATE = 30.0
+
+
+class SourceError(ValueError):
+    """A source that is not there or cannot be read; the text says which and what would do."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image (H, W, 3) uint8 BGR, seconds since the first, and K (9 numbers) where known."""
+
+    image: np.ndarray
+    time: float
+    k: tuple[float, ...] | None = None
+
+
+@dataclass
+class Source:
+    """Pictures in order; `count` is None where it is not known before the end."""
+
+    name: str
+    pictures: Iterator[Picture]
+    rate: float = USUAL_RATE
+    count: int | None = None
+    live: bool = False
+
+
+def open_source(what: str) -> Source:
+    """The source that a path or a camera number names; SourceError where there is none."""
+    if what.isdecimal():
+        return _camera(int(what))
+    path = Path(what).expanduser()
+    if not path.exists():
+        raise SourceError(f'{what} does not exist; expected a video file, a camera number, a '
+                          'folder of images or a bag')
+    if path.suffix in BAGS or (path / 'metadata.yaml').is_file():
+        return _bag(path)
+    return _folder(path) if path.is_dir() else _video(path)
+
+
+def _video(path: Path) -> Source:
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise SourceError(f'{path} is not a video that OpenCV can read')
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    rate = rate if 1.0 <= rate <= 1000.0 else USUAL_RATE
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    return Source(path.name, _frames(capture, rate, _matrix_beside(path)), rate,
+                  count if count > 0 else None)
+
+
+def _frames(
+    capture: cv2.VideoCapture, rate: float, k: tuple[float, ...] | None = None
+) -> Iterator[Picture]:
+    index = 0
+    try:
+        while True:
+            ok, image = capture.read()
+            if not ok:
+                return
+            yield Picture(image, index / rate, k)
+            index += 1
+    finally:
+        capture.release()
+
+
+def _matrix_beside(path: Path) -> tuple[float, ...] | None:
+    """K out of <video>.json, which rendered clips have beside them."""
+    try:
+        content = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
+        k = np.array(content['K'], dtype=float)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return tuple(k.ravel()) if k.shape == (3, 3) else None
+
+
+def _camera(number: int) -> Source:
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise SourceError(f'camera {number} cannot be opened; is /dev/video{number} there?')
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return Source(f'camera {number}', _frames(capture, USUAL_RATE),
+                  rate if 1.0 <= rate <= 1000.0 else USUAL_RATE, live=True)
+
+
+def _folder(path: Path) -> Source:
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    if not files:
+        raise SourceError(f'{path} holds no images ({", ".join(PICTURES)}) and is no bag')
+
+    def pictures() -> Iterator[Picture]:
+        for index, file in enumerate(files):
+            image = cv2.imread(str(file))
+            if image is None:
+                raise SourceError(f'{file} is not an image that OpenCV can read')
+            yield Picture(image, index / USUAL_RATE)
+
+    return Source(path.name, pictures(), USUAL_RATE, len(files))
+
+
+def _bag(path: Path) -> Source:
+    try:
+        from rosbags.highlevel import AnyReader
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError:
+        raise SourceError(f'{path} is a bag, and reading it takes: pip install rosbags') from None
+    try:
+        reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
+        reader.open()
+    except Exception as error:
+        raise SourceError(f'{path} is not a bag that can be read: {error}') from None
+    kinds = {'sensor_msgs/msg/Image': decode, 'sensor_msgs/msg/CompressedImage': decode_compressed}
+    colour = [c for c in reader.connections if c.msgtype in kinds and not any(
+        word in c.topic for word in NOT_CAMERAS)]
+    if not colour:
+        reader.close()
+        raise SourceError(f'{path} holds no topic of sensor_msgs/Image or CompressedImage')
+    # /camera/image_raw rather than what was made of it.
+    chosen = min(colour, key=lambda c: ('image' not in c.topic, len(c.topic), c.topic))
+    space = chosen.topic.removesuffix('/compressed').rpartition('/')[0]
+    infos = [c for c in reader.connections if c.topic == f'{space}/camera_info']
+
+    def pictures() -> Iterator[Picture]:
+        k, first = None, None
+        try:
+            for connection, stamp, data in reader.messages(connections=[chosen, *infos]):
+                message = reader.deserialize(data, connection.msgtype)
+                if connection is not chosen:
+                    k = tuple(float(v) for v in getattr(message, 'k', getattr(message, 'K', ())))
+                    continue
+                first = stamp if first is None else first
+                yield Picture(_unpack(kinds[chosen.msgtype], message), 1e-9 * (stamp - first), k)
+        finally:
+            reader.close()
+
+    seconds = max(1e-9 * (reader.end_time - reader.start_time), 1e-3)
+    count = chosen.msgcount
+    return Source(f'{path.name} {chosen.topic}', pictures(),
+                  min(max(count / seconds, 1.0), 120.0), count)
+
+
+def _unpack(unpack: Any, message: object) -> np.ndarray:
+    try:
+        return unpack(message)
+    except ImageError as error:
+        raise SourceError(f'an image of the bag cannot be used: {error}') from None

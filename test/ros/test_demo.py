@@ -1,0 +1,112 @@
+"""The demo from end to end, around a node without networks: what it leaves and what it says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+pytest.importorskip('rosbags')
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+#: Runs the demo around fake_node.py, which no option of the demo can do.
+SCRIPT = f"""
+import sys
+from hiu_ros.ros import demo
+node = [sys.executable, {str(HERE / "fake_node.py")!r}, *demo.ros_arguments([])]
+sys.exit(demo.main(sys.argv[1:], node))
+"""
+
+
+def demo(domain, *arguments, script=SCRIPT):
+    environment = {
+        **os.environ, 'ROS_DOMAIN_ID': str(domain), 'OMP_NUM_THREADS': '1',
+        'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
+    }
+    return subprocess.run(
+        [sys.executable, '-c', script, *map(str, arguments)], text=True, cwd=ROOT,
+        env=environment, capture_output=True, timeout=150,
+    )
+
+
+@pytest.fixture(scope='module')
+def played(domain, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('demo')
+    pictures = folder / 'pictures'
+    pictures.mkdir()
+    for k in range(6):
+        image = np.full((120, 160, 3), 90, np.uint8)
+        image[0, 0], image[0, 1] = k % 3, 0
+        cv2.imwrite(str(pictures / f'{k}.png'), image)
+    return demo(domain, '--source', pictures, '--out', folder / 'out'), folder / 'out'
+
+
+def test_it_says_what_it_saw(played):
+    done, out = played
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
+    assert 'hands in 4 of them' in done.stdout and 'right_0 in 4 frames' in done.stdout
+    for file in ('annotated', 'contact_sheet.png', 'hiu.mcap'):
+        assert str(out / file) in done.stdout
+    summary = json.loads((out / 'summary.json').read_text())
+    assert (summary['frames'], summary['frames_with_hands'], summary['unanswered']) == (6, 4, 0)
+    assert summary['hands'] == {'right_0': 4, 'left_1': 2}
+    assert summary['free_running']['answered'] > 0
+
+
+def test_it_leaves_a_video_and_a_sheet(played):
+    _, out = played
+    capture = cv2.VideoCapture(str(next(out.glob('annotated.*'))))
+    assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 6
+    assert cv2.imread(str(out / 'contact_sheet.png')).shape[1] > 1000
+
+
+def test_its_bag_holds_every_topic_with_definitions(played):
+    from rosbags.highlevel import AnyReader
+
+    from hiu_ros.ros.topics import OUTPUTS
+
+    _, out = played
+    with AnyReader([out / 'hiu.mcap']) as reader:
+        topics = {c.topic: c for c in reader.connections}
+        expected = {f'/hiu_demo/{topic}' for topic in OUTPUTS if 'wrist' not in topic}
+        expected = {t + '/compressed' if t.endswith('annotated') else t for t in expected}
+        assert expected | {'/hiu_demo/image/compressed', '/diagnostics'} <= set(topics)
+        connection = topics['/hiu_demo/hands']
+        assert 'FreiHAND' not in connection.msgtype and 'image_points' in connection.msgdef.data
+        hands = [reader.deserialize(data, connection.msgtype)
+                 for _, _, data in reader.messages([connection])]
+        assert [len(message.hands) for message in hands] == [0, 1, 2, 0, 1, 2]
+        stamps = [stamp for _, stamp, _ in reader.messages([connection])]
+        assert np.diff(stamps) == pytest.approx(1e9 / 30, rel=1e-3)
+
+
+def test_a_bag_is_a_source(played, domain, tmp_path):
+    _, out = played
+    done = demo(domain, '--source', out / 'hiu.mcap', '--out', tmp_path, '--frames', 3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((tmp_path / 'summary.json').read_text())['frames'] == 3
+
+
+def test_a_missing_source_is_one_line(domain, tmp_path):
+    done = demo(domain, '--source', tmp_path / 'nothing.mp4', '--out', tmp_path / 'out')
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1 and 'nothing.mp4 does not exist' in lines[0]
+
+
+def test_a_node_that_cannot_start_ends_the_demo(domain, tmp_path, played):
+    _, out = played
+    script = 'import sys; from hiu_ros.ros.demo import main; sys.exit(main(sys.argv[1:]))'
+    done = demo(domain, '--source', out / 'hiu.mcap', '--out', tmp_path, '-p',
+                'weights:=/nowhere/hiu.safetensors', script=script)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert '/nowhere/hiu.safetensors does not exist' in done.stderr + done.stdout
+    assert 'demo: the node ended with 1' in done.stderr

@@ -1,0 +1,107 @@
+"""Sources and recordings of the demo: what is written can be read, what is wrong is named."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.ros.recording import SHEET, Sheet, Video
+from hiu_ros.ros.sources import SourceError, open_source
+
+
+def picture(k, size=(64, 48)):
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    image[:, : 4 * k + 4] = (40, 90, 200)
+    return image
+
+
+def write_video(path, count=5, size=(64, 48)):
+    video = Video(path, 20.0)
+    for k in range(count):
+        video.write(picture(k, size))
+    video.close()
+    return video.path
+
+
+def test_video_is_read_as_it_was_written(tmp_path):
+    path = write_video(tmp_path / 'a.mp4')
+    source = open_source(str(path))
+    pictures = list(source.pictures)
+    assert source.count == len(pictures) == 5 and source.rate == pytest.approx(20.0)
+    assert [p.time for p in pictures] == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
+    assert np.abs(pictures[4].image.astype(int) - picture(4)).mean() < 8
+    assert pictures[0].k is None
+
+
+def test_rendered_video_brings_its_camera_matrix(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', 1)
+    k = [[60.0, 0.0, 31.5], [0.0, 60.0, 23.5], [0.0, 0.0, 1.0]]
+    path.with_suffix('.json').write_text(json.dumps({'K': k}))
+    assert next(open_source(str(path)).pictures).k == tuple(np.ravel(k))
+    path.with_suffix('.json').write_text('{"K": "none"')
+    assert next(open_source(str(path)).pictures).k is None
+
+
+def test_odd_and_changing_sizes_fit_into_one_video(tmp_path):
+    video = Video(tmp_path / 'a.mp4', 10.0)
+    video.write(picture(1, (65, 49)))
+    video.write(picture(1, (32, 24)))
+    video.close()
+    assert [p.image.shape for p in open_source(str(video.path)).pictures] == [(48, 64, 3)] * 2
+
+
+def test_folder_is_read_in_order_of_names(tmp_path):
+    for k in (2, 0, 1):
+        cv2.imwrite(str(tmp_path / f'{k}.png'), picture(k))
+    (tmp_path / 'notes.txt').write_text('not a picture')
+    source = open_source(str(tmp_path))
+    assert source.count == 3
+    for k, one in enumerate(source.pictures):
+        assert np.array_equal(one.image, picture(k))
+
+
+@pytest.mark.parametrize('make, words', [
+    (lambda folder: folder / 'nothing.mp4', 'does not exist'),
+    (lambda folder: folder, 'holds no images'),
+    (lambda folder: (folder / 'x.mp4', (folder / 'x.mp4').write_bytes(b'no video'))[0],
+     'not a video'),
+    (lambda folder: 93, 'camera 93 cannot be opened'),
+])
+def test_a_wrong_source_is_named(tmp_path, make, words):
+    what = str(make(tmp_path))
+    with pytest.raises(SourceError, match=words) as error:
+        open_source(what)
+    assert what in str(error.value)
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'broken')
+    with pytest.raises(SourceError, match='a.png'):
+        list(open_source(str(tmp_path)).pictures)
+
+
+def test_a_broken_bag_is_named(tmp_path):
+    pytest.importorskip('rosbags')
+    (tmp_path / 'a.mcap').write_bytes(b'broken')
+    with pytest.raises(SourceError, match='a.mcap'):
+        open_source(str(tmp_path / 'a.mcap'))
+
+
+@pytest.mark.parametrize('count', [1, 7, 500])
+def test_contact_sheet_spreads_over_everything(tmp_path, count):
+    sheet = Sheet()
+    for k in range(count):
+        image = np.full((48, 64, 3), 255 * k // max(count - 1, 1), np.uint8)
+        sheet.offer(image)
+    sheet.save(tmp_path / 'sheet.png')
+    picture = cv2.imread(str(tmp_path / 'sheet.png'))
+    columns, rows, width = SHEET
+    assert picture.shape[1] == columns * width
+    shown = min(count, columns * rows)
+    height = round(48 * width / 64)
+    assert picture.shape[0] == -(-shown // columns) * height
+    first = picture[5, 5, 0]
+    place = shown - 1
+    last = picture[place // columns * height + 5, place % columns * width + 5, 0]
+    assert first == 0 and (count == 1 or last > 220)
