@@ -14,6 +14,8 @@ from hiu_ros import __version__
 #: the parsed arguments and returns an exit status. Such a module imports what is slow in `run`.
 COMMANDS: Final[Mapping[str, str]] = {
     'bench': 'hiu_ros.evaluation.bench_command',
+    'data': 'hiu_ros.data.check_command',
+    'describe': 'hiu_ros.network.describe_command',
     'evaluate': 'hiu_ros.evaluation.evaluate_command',
     'predict': 'hiu_ros.perception.predict_command',
     'train': 'hiu_ros.training.train_command',

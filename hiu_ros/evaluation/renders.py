@@ -72,12 +72,13 @@ def evaluate(
             pose = torch.from_numpy(bank.pose[rows]).float()
             shape = torch.from_numpy(bank.shape[rows]).float()
             vertices = model(axis_angle_to_matrix(pose), shape).vertices.numpy()
+        vertices = vertices + bank.keypoints_m[rows][:, :1]  # the model's wrist is its origin
         flip = np.ones((len(rows), 1, 3))
         flip[rows % 2 == 1, :, 0] = -1
         collected.append(_batch_scores(
             hands, points, masks, sides, bank.keypoints_m[rows] * flip, vertices * flip))
     scores = {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
-    return {'hands': count, **{name: float(np.nanmean(v)) for name, v in scores.items()},
+    return {'hands': count, **{name: float(v.mean()) for name, v in scores.items()},
             'palm_median': float(np.median(scores['palm_mean']))}
 
 

@@ -1,0 +1,137 @@
+import argparse
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.data.sample import Sample, Visibility
+from hiu_ros.evaluation import challenge, labelled
+from hiu_ros.evaluation.evaluate_command import add_evaluate
+from hiu_ros.perception.result import Hand
+
+COUNT = 3
+CAMERA = np.array([[480.0, 0, 112], [0, 480.0, 112], [0, 0, 1]])
+
+
+def hand(keypoints_m, vertices_m, side='right', keypoints_px=None, mask=None):
+    points = np.zeros((21, 2)) if keypoints_px is None else keypoints_px
+    return Hand('0', side, 1.0, 1.0, np.array([0, 0, 1, 1]), points, np.ones(21),
+                np.ones(21, bool), keypoints_m, vertices_m, np.zeros(48), np.zeros(10), np.eye(3),
+                np.zeros((1, 1), np.uint8) if mask is None else mask)
+
+
+def options(*words):
+    parser = argparse.ArgumentParser()
+    add_evaluate(parser.add_subparsers())
+    return parser.parse_args(['evaluate', *map(str, words)])
+
+
+@pytest.fixture
+def points():
+    rng = np.random.default_rng(0)
+    joints = rng.uniform([-0.1, -0.1, 0.6], [0.1, 0.1, 0.8], (COUNT, 21, 3))
+    return joints, rng.uniform([-0.1, -0.1, 0.6], [0.1, 0.1, 0.8], (COUNT, 778, 3))
+
+
+@pytest.fixture
+def freihand(tmp_path, points):
+    (tmp_path / 'evaluation/rgb').mkdir(parents=True)
+    for number in range(COUNT):
+        cv2.imwrite(str(tmp_path / 'evaluation/rgb' / f'{number:08d}.jpg'),
+                    np.zeros((224, 224, 3), np.uint8))
+    for name, values in (('K', np.tile(CAMERA, (COUNT, 1, 1))), ('xyz', points[0]),
+                         ('verts', points[1])):
+        (tmp_path / f'evaluation_{name}.json').write_text(json.dumps(values.tolist()))
+    return tmp_path
+
+
+def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points, capsys):
+    given = []
+
+    def predict(images, boxes):
+        given.extend(boxes)
+        rows = range(len(given) - len(boxes), len(given))
+        return [hand(points[0][r] * 2, points[1][r] * 3 + 1) for r in rows]
+
+    file = freihand / 'pred.json'
+    rows = challenge.evaluate_challenge(options(
+        '--dataset', 'freihand', '--root', freihand, '--predictions', file, '--batch', 2), predict)
+    assert rows[-1]['pa_mpjpe'] < 1e-3 and rows[-1]['pa_mpvpe'] < 1e-3 and rows[-1]['f5'] == 1
+    pixels = points[0][0] @ CAMERA.T
+    pixels = pixels[:, :2] / pixels[:, 2:]
+    assert np.allclose(given[0][:2], pixels.min(0), atol=1e-3)
+    printed = capsys.readouterr().out
+    assert 'HIU-DMTL (ICCV 2021)' in printed and 'measured by' in printed
+    assert len(json.loads(file.read_text())[0]) == COUNT
+    again = challenge.evaluate_challenge(options(
+        '--dataset', 'freihand', '--root', freihand, '--predictions', file, '--score'), None)
+    assert np.isclose(again[-1]['mpjpe'], rows[-1]['mpjpe'], rtol=1e-4)
+
+
+def test_without_truth_freihands_box_is_the_middle_of_the_image():
+    box = challenge.freihand_box(Sample('a', np.zeros((224, 224, 3), np.uint8)))
+    assert np.allclose(box[:2] + box[2:] / 2, 111.5) and np.allclose(box[2:] * 1.5, 224)
+
+
+def test_scoring_needs_a_file(freihand):
+    with pytest.raises(ValueError, match='--predictions'):
+        challenge.evaluate_challenge(
+            options('--dataset', 'freihand', '--root', freihand, '--score'), None)
+
+
+def test_ho3d_predictions_are_put_at_the_given_wrist(tmp_path, points):
+    flip = np.array([1.0, -1, -1])
+    order = np.argsort([0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20])
+    for folder in ('rgb', 'meta'):
+        (tmp_path / 'evaluation/SM1' / folder).mkdir(parents=True)
+    for number in range(COUNT):
+        name = f'{number:04d}'
+        cv2.imwrite(str(tmp_path / 'evaluation/SM1/rgb' / f'{name}.png'),
+                    np.zeros((480, 640, 3), np.uint8))
+        (tmp_path / 'evaluation/SM1/meta' / f'{name}.pkl').write_bytes(pickle.dumps({
+            'camMat': CAMERA, 'handJoints3D': points[0][number, 0] * flip,
+            'handBoundingBox': [10, 20, 110, 170]}))
+    (tmp_path / 'evaluation.txt').write_text(
+        '\n'.join(f'SM1/{number:04d}' for number in range(COUNT)))
+    for name, values in (('xyz', points[0][:, order] * flip), ('verts', points[1] * flip)):
+        (tmp_path / f'evaluation_{name}.json').write_text(json.dumps(values.tolist()))
+    made = []
+
+    def predict(images, boxes):
+        assert np.allclose(boxes, [[10, 20, 100, 150]] * len(boxes))
+        rows = range(len(made), len(made) + len(boxes))
+        made.extend(rows)
+        wrist = points[0][:, :1]
+        return [hand((points[0] - wrist)[r], (points[1] - wrist)[r]) for r in rows]
+
+    rows = challenge.evaluate_challenge(options(
+        '--dataset', 'ho3d', '--root', tmp_path, '--predictions', tmp_path / 'pred.json'), predict)
+    assert rows[-1]['mpjpe'] < 1e-3 and rows[-1]['mpvpe'] < 1e-3 and rows[-1]['st_mpjpe'] < 1e-3
+
+
+def test_any_labelled_data_set_is_scored_by_the_labels_it_has(points):
+    pixels = np.random.default_rng(1).uniform(10, 90, (21, 2))
+    image = np.zeros((100, 100, 3), np.uint8)
+    codes = np.full(21, Visibility.VISIBLE)
+    codes[:5] = Visibility.UNLABELLED
+    mask = np.zeros((100, 100), np.uint8)
+    mask[:50] = 255
+    data = [
+        Sample('2d', image, side='left', keypoints_px=pixels, visibility=codes),
+        Sample('3d', image, box=[0, 0, 90, 90], keypoints_m=points[0][0], mask=mask),
+        Sample('nothing', image),
+    ]
+    half = mask.copy()
+    half[25:] = 0
+
+    def predict(images, boxes):
+        assert np.allclose(boxes[1], [0, 0, 90, 90]) and len(boxes) == 2
+        return [hand(2 * points[0][0], points[1][0], 'left', pixels + [3, 4], half)] * 2
+
+    figures = labelled.evaluate(data, predict, quiet=True)
+    side = np.ptp(pixels[5:], axis=0).max()
+    assert np.isclose(figures['crop_error'], 5 * 256 / (1.5 * side), rtol=1e-4)
+    assert figures['pa_mpjpe'] < 1e-3 < 10 < figures['root_mpjpe']
+    assert figures['mask_iou'] == 0.5 and figures['side'] == 1 and figures['hands'] == 2
