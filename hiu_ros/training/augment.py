@@ -13,12 +13,12 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
         picture = _light(picture, rng)
     if rng.random() < 0.08:
         picture = np.repeat(picture @ np.float32([[0.114], [0.587], [0.299]]), 3, axis=2)
-    if rng.random() < 0.35:
+    if rng.random() < 0.2:
         picture = _blur(picture, rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         picture = _coarse(picture, rng)
-    if rng.random() < 0.5:
-        sigma = rng.uniform(1.0, 12.0)
+    if rng.random() < 0.35:
+        sigma = rng.uniform(1.0, 9.0)
         noise = rng.standard_normal(picture.shape[:2] + (3 if rng.random() < 0.5 else 1,),
                                     dtype=np.float32)
         picture = picture + sigma * noise

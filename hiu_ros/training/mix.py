@@ -23,15 +23,15 @@ class MixOptions:
     photos: str = ''  #: photo cache directory
     renders: tuple[str, ...] = ()  #: render bank directories
     backgrounds: str = ''  #: .npy of background patches
-    photo_share: float = 0.5
-    render_share: float = 0.45
-    negative_share: float = 0.05
+    photo_share: float = 0.6
+    render_share: float = 0.36
+    negative_share: float = 0.04
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
     least_trust: float = 0.4  #: photo labels trusted less are left out
-    wrong_side_share: float = 0.1
-    occluder_share: float = 0.3
-    angle_deg: float = 30.0
-    scale: tuple[float, float] = (1.2, 2.0)  #: crop side over the joints' box
+    wrong_side_share: float = 0.06
+    occluder_share: float = 0.15
+    angle_deg: float = 20.0
+    scale: tuple[float, float] = (1.3, 1.8)  #: crop side over the joints' box
     shift: float = 0.1  #: of the crop's side
     photo_3d_weight: float = 0.3
     photo_parameter_weight: float = 0.3
@@ -160,7 +160,7 @@ class HandMix(torch.utils.data.Dataset):
     def crop(self, keypoints: np.ndarray, mirrored: bool, rng: np.random.Generator) -> Crop:
         """A crop such as a follower or a finder would make, shaken."""
         o = self.options
-        wild = rng.random() < 0.1
+        wild = rng.random() < 0.03
         angle = rng.uniform(-np.pi, np.pi) if wild else np.radians(rng.normal(0, o.angle_deg))
         upright = Crop((0.0, 0.0), 1.0, angle, resolution=1)
         around = Crop.around_keypoints(upright.to_crop(keypoints),
