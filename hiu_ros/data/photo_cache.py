@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from hiu_ros.data.photo_fits import HandFits, fit_hands, mirror_labels
 from hiu_ros.data.photo_masks import hand_mask, mask_fault
+from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoFolder
 from hiu_ros.geometry.crop import Crop
@@ -38,7 +39,7 @@ from hiu_ros.hand.model import HandModel, load_template
 
 CROP_PIXELS = 192
 CROP_SCALE = 2.2
-STAGES = ('crops', 'fits', 'masks')
+STAGES = ('crops', 'fits', 'masks', 'trim')
 CHECKPOINT = 1000
 
 
@@ -106,7 +107,7 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
         labels['crop_centre'][row], labels['crop_size'][row] = crop.centre, crop.size
     crops.flush()
     open_memmap(cache / 'mask.npy', 'w+', np.uint8, (count, CROP_PIXELS, CROP_PIXELS)).flush()
-    np.save(cache / 'mask_quality.npy', np.full((count, 4), np.nan, np.float32))
+    np.save(cache / 'mask_quality.npy', np.full((count, 6), np.nan, np.float32))
     write_labels(cache, labels)
     os.replace(partial, cache / 'crops.npy')
 
@@ -126,18 +127,40 @@ def build_masks(photos: PhotoFolder, cache: Path) -> None:
         crop = Crop(tuple(labels['crop_centre'][row]), labels['crop_size'][row],
                     resolution=CROP_PIXELS)
         masks[row] = np.where(crop.extract(found.mask) > 127, 255, 0)
-        quality[row] = found.quality
+        quality[row] = (*found.quality, np.nan, np.nan)
         if done % CHECKPOINT == 0:
             judge_masks(cache)
     judge_masks(cache)
 
 
+def trim_masks(cache: Path) -> None:
+    """Hold the masks that have a fitted hand against its outline; once for every mask."""
+    masks = open_memmap(cache / 'mask.npy', 'r+')
+    quality = open_memmap(cache / 'mask_quality.npy', 'r+')
+    labels = read_labels(cache)
+    model = HandModel(load_template('fast'))
+    todo = labels['fit_ok'] & np.isfinite(quality[:, 0]) & np.isnan(quality[:, 4])
+    for row in tqdm(np.flatnonzero(todo), 'trim', mininterval=10):
+        silhouette, palm = outline(model, labels['pose'][row], labels['shape'][row],
+                                   labels['camera'][row], labels['side'][row] == 0, CROP_PIXELS)
+        masks[row], *quality[row, 4:] = trim(masks[row], silhouette, palm)
+    judge_masks(cache)
+
+
 def judge_masks(cache: Path) -> None:
     """Set mask_ok from the measured quality of the masks made so far."""
-    quality = np.load(cache / 'mask_quality.npy')
-    faults = [mask_fault(*row) if np.isfinite(row[0]) else 'todo' for row in quality]
-    update_labels(cache, mask_ok=np.array([not fault for fault in faults]),
-                  mask_fault=np.array(faults))
+    faults = np.array([_mask_fault(row) for row in np.load(cache / 'mask_quality.npy')])
+    update_labels(cache, mask_ok=faults == '', mask_fault=faults)
+
+
+def _mask_fault(quality: np.ndarray) -> str:
+    if np.isnan(quality[0]):
+        return 'todo'
+    fault = mask_fault(*quality[:4])
+    if np.isnan(quality[4]):
+        return fault
+    # What spilled has been cut off; the outline judges the rest better than capsules.
+    return trim_fault(*quality[4:]) or ('' if fault in ('spill', 'overlap') else fault)
 
 
 def build_fits(cache: Path) -> None:
@@ -154,8 +177,10 @@ def build_fits(cache: Path) -> None:
 
 
 def judge_labels(cache: Path) -> None:
-    """Set trust, trust_3d, trust_reason and fit_ok from the fits."""
+    """Set trust, trust_3d, trust_reason and fit_ok from the fits, where there are fits."""
     labels = read_labels(cache)
+    if 'depth_fault' not in labels:
+        return
     fits = HandFits(**{field.name: labels[field.name] for field in fields(HandFits)})
     update_labels(cache, **judge(
         labels['depth_fault'], fits, labels['crop_size'] / CROP_SCALE))
@@ -205,6 +230,8 @@ def main() -> None:
             quality = open_memmap(cache / 'mask_quality.npy', 'r+')
             quality[:] = np.nan
         build_masks(photos, cache)
+    if 'trim' in arguments.stages:
+        trim_masks(cache)
     judge_labels(cache)
     (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
 

@@ -16,22 +16,23 @@ WORK_PIXELS = 128
 WORK_SCALE = 1.6
 ITERATIONS = 4
 
-SURE_RADIUS = 0.045
-LIKELY_RADIUS = 0.11
-BAND_RADIUS = 0.24
-NOMINAL_RADIUS = 0.09
+#: Radii about the bones of fingers and of the palm.
+SURE = (0.045, 0.0)
+LIKELY = (0.08, 0.13)
+BAND = (0.16, 0.26)
+NOMINAL = (0.085, 0.11)
 #: How far behind the wrist joint the hand ends.
 WRIST_CUT = 0.08
 FOREARM_RADIUS = 0.6
 
 AREA_RANGE = (0.7, 1.45)
 LEAST_OVERLAP = 0.62
-MOST_SPILL = 0.13
+MOST_SPILL = 0.145
 LEAST_COVER = 0.75
 
 _PALM = (0, 1, 5, 9, 13, 17)
-_FINGER_BONES = tuple((child, parent) for child, parent in BONES if parent != 0)
-_PALM_BONES = ((1, 0), (5, 0), (17, 0), (9, 5), (13, 9), (17, 13), (5, 1))
+_FINGER_BONES = tuple((child, parent) for child, parent in BONES if parent > 1)
+_PALM_BONES = ((1, 0), (2, 1), (5, 0), (17, 0), (9, 5), (13, 9), (17, 13), (5, 1))
 
 
 @dataclass(frozen=True)
@@ -86,27 +87,34 @@ def palm_length(keypoints: np.ndarray) -> float:
     )
 
 
-def capsules(keypoints: np.ndarray, radius: float, pixels: int, palm: bool = True) -> np.ndarray:
-    """Draw the bones of (21, 2) joints `radius` palm lengths thick: (pixels, pixels) uint8 0 / 1.
+def capsules(keypoints: np.ndarray, radii: tuple[float, float], pixels: int) -> np.ndarray:
+    """Draw (21, 2) joints as capsules about the fingers' bones and a palm: (pixels, pixels) bool.
 
-    palm: also the palm, its outline moved out to about `radius`; without, fingers only.
+    radii: about the bones of the fingers and about the palm, palm lengths; without a palm where
+    its radius is 0.
     """
     scale = palm_length(keypoints)
-    thickness = max(1, round(2 * radius * scale))
+    finger, palm = (max(1, round(2 * radius * scale)) for radius in radii)
     picture = np.zeros((pixels, pixels), np.uint8)
     points = np.round(np.clip(keypoints, -8 * pixels, 8 * pixels) * 16).astype(np.int32)
-    for child, parent in _FINGER_BONES + (_PALM_BONES if palm else ()):
-        cv2.line(picture, points[child].tolist(), points[parent].tolist(), 1, thickness,
-                 cv2.LINE_8, 4)
-    if palm:
+
+    def line(start: np.ndarray, end: np.ndarray, thickness: int) -> None:
+        cv2.line(picture, start.tolist(), end.tolist(), 1, thickness, cv2.LINE_8, 4)
+
+    for child, parent in _FINGER_BONES:
+        line(points[child], points[parent], finger)
+    if radii[1] > 0:
         axis = keypoints[9] - keypoints[0]
         axis = axis / max(float(np.linalg.norm(axis)), 1e-6)
         width = max(0.34 * float(np.linalg.norm(keypoints[5] - keypoints[17])), 0.14 * scale)
         ends = keypoints[0] + np.outer([-width, width], [-axis[1], axis[0]])
-        outline = np.concatenate([points[list(_PALM)], np.round(ends * 16).astype(np.int32)])
-        cv2.fillConvexPoly(picture, cv2.convexHull(outline), 1, cv2.LINE_8, 4)
-        cv2.line(picture, outline[-2].tolist(), outline[-1].tolist(), 1, thickness, cv2.LINE_8, 4)
-    return picture
+        ends = np.round(ends * 16).astype(np.int32)
+        outline = cv2.convexHull(np.concatenate([points[list(_PALM)], ends]))
+        cv2.fillConvexPoly(picture, outline, 1, cv2.LINE_8, 4)
+        line(ends[0], ends[1], palm)
+        for child, parent in _PALM_BONES:
+            line(points[child], points[parent], palm)
+    return picture.astype(bool)
 
 
 def hand_mask(
@@ -132,23 +140,23 @@ def _segment(
     picture: np.ndarray, inside: np.ndarray, keypoints: np.ndarray, others: list[np.ndarray]
 ) -> PhotoMask:
     size = WORK_PIXELS
-    sure = _eroded_palm(keypoints) | capsules(keypoints, SURE_RADIUS, size, palm=False)
-    likely = capsules(keypoints, LIKELY_RADIUS, size).astype(bool)
-    band = capsules(keypoints, BAND_RADIUS, size).astype(bool)
-    fingers = capsules(keypoints, LIKELY_RADIUS, size, palm=False).astype(bool)
+    sure = _eroded_palm(keypoints) | capsules(keypoints, SURE, size)
+    likely = capsules(keypoints, LIKELY, size)
+    band = capsules(keypoints, BAND, size)
+    fingers = capsules(keypoints, (LIKELY[0], 0.0), size)
     behind, forearm = _behind_wrist(keypoints, fingers)
     foreign = np.zeros((size, size), bool)
     near = np.zeros((size, size), bool)
     for points in others:
-        foreign |= capsules(points, LIKELY_RADIUS, size).astype(bool)
-        near |= capsules(points, BAND_RADIUS, size).astype(bool)
+        foreign |= capsules(points, LIKELY, size)
+        near |= capsules(points, BAND, size)
     foreign &= ~likely
     near &= ~likely
 
     labels = np.full((size, size), cv2.GC_BGD, np.uint8)
     labels[band] = cv2.GC_PR_BGD
     labels[likely] = cv2.GC_PR_FGD
-    labels[sure.astype(bool)] = cv2.GC_FGD
+    labels[sure] = cv2.GC_FGD
     banned = behind | foreign | ~inside
     labels[banned] = cv2.GC_BGD
     picture = _hide_skin(picture, labels, forearm | near | ~inside)
@@ -157,9 +165,9 @@ def _segment(
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
     cv2.grabCut(picture, labels, None, background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
-    mask = _tidy(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), sure.astype(bool),
+    mask = _tidy(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), sure,
                  palm_length(keypoints))
-    nominal = capsules(keypoints, NOMINAL_RADIUS, size).astype(bool) & ~banned
+    nominal = capsules(keypoints, NOMINAL, size) & ~banned
     return _measure(mask, nominal, likely)
 
 
@@ -168,7 +176,7 @@ def _eroded_palm(keypoints: np.ndarray) -> np.ndarray:
     palm = keypoints[list(_PALM)]
     shrunk = palm.mean(axis=0) + 0.8 * (palm - palm.mean(axis=0))
     points = cv2.convexHull(np.round(shrunk * 16).astype(np.int32))
-    return cv2.fillConvexPoly(picture, points, 1, cv2.LINE_8, 4)
+    return cv2.fillConvexPoly(picture, points, 1, cv2.LINE_8, 4).astype(bool)
 
 
 def _behind_wrist(keypoints: np.ndarray, fingers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

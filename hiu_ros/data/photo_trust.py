@@ -81,14 +81,10 @@ def judge(
 
     faults: of `depth_faults`; fits: of the same labels; hand_pixels: (N,) larger side of the
     joints' box in the photo. Answers arrays of N: trust and trust_3d (0 to 1, float32),
-    trust_reason ('' or 'misfit', 'small', 'shape'), fit_ok.
+    trust_reason ('', 'misfit' or 'small'), fit_ok.
     """
     trust = _ramp(fits.residual_px, *RESIDUAL_RANGE)
     reason = np.where(trust < 0.5, 'misfit', '').astype('<U12')
-    # A 3D label that is no hand's comes from an image in which the labeller saw no hand well.
-    shapeless = (faults == 'shape') & (trust > 0.5)
-    reason[shapeless] = 'shape'
-    trust = np.where(shapeless, 0.5, trust)
     small = (hand_pixels < SMALL_HAND) & (trust > 0.5)
     reason[small] = 'small'
     trust = np.where(small, 0.5, trust)

@@ -1,0 +1,75 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from hiu_ros.data import photo_cache
+from hiu_ros.data.photos import PhotoFolder
+from hiu_ros.geometry.crop import Crop
+
+
+def build(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['photo_cache', *map(str, arguments)])
+    photo_cache.main()
+
+
+def test_a_cache_from_end_to_end(photo_folder, tmp_path, monkeypatch):
+    cache = tmp_path / 'cache'
+    build(monkeypatch, photo_folder, cache)
+    labels = photo_cache.read_labels(cache)
+    crops, masks = np.load(cache / 'crops.npy'), np.load(cache / 'mask.npy')
+    size = photo_cache.CROP_PIXELS
+    assert crops.shape == (4, size, size, 3) and masks.shape == (4, size, size)
+    assert labels['side'].tolist() == [1, 0, 1, 1]
+    assert labels['split'].tolist() == [0, 1, 0, 0]
+    assert labels['sets'][labels['set']].tolist() == ['first', 'first', 'second', 'second']
+    assert labels['files'][labels['photo']].tolist()[3] == 'second/d.png'
+    assert labels['hand'].tolist() == [0, 0, 0, 1]
+
+    folder = PhotoFolder(photo_folder)
+    for row, (_, _, photo, hand) in enumerate(folder.hands()):
+        crop = Crop(tuple(labels['crop_centre'][row]), labels['crop_size'][row],
+                    resolution=size)
+        np.testing.assert_allclose(
+            crop.to_image(labels['keypoints'][row]), hand.keypoints_px, atol=0.01)
+        np.testing.assert_array_equal(crops[row], crop.extract(folder.read_image(photo)))
+
+    assert labels['fit_ok'].all() and labels['mask_ok'].all() and (labels['trust'] == 1).all()
+    assert (masks > 0).mean(axis=(1, 2)).min() > 0.05
+    # The second photo is the first one mirrored: so are its mask and, as fitted, its hand.
+    np.testing.assert_allclose(labels['pose'][0], labels['pose'][1], atol=0.02)
+    agreement = (masks[0] > 0) == (masks[1][:, ::-1] > 0)
+    assert agreement.mean() > 0.98
+    figures = json.loads((cache / 'statistics.json').read_text())
+    assert figures['all']['hands'] == 4 and figures['first']['mask_kept'] == 2
+
+
+def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeypatch):
+    cache = tmp_path / 'cache'
+    build(monkeypatch, photo_folder, cache, '--stages', 'crops')
+    labels = photo_cache.read_labels(cache)
+    assert not labels['mask_ok'].any() and not labels['fit_ok'].any()
+    made = []
+    real = photo_cache.hand_mask
+
+    def interrupted(*arguments):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(photo_cache, 'hand_mask', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(monkeypatch, photo_folder, cache, '--stages', 'masks')
+    made.clear()
+    build(monkeypatch, photo_folder, cache, '--stages', 'masks')
+    assert len(made) == 2
+    assert (photo_cache.read_labels(cache)['mask_fault'] != 'todo').all()
+    build(monkeypatch, photo_folder, cache, '--stages', 'masks')
+    assert len(made) == 2
+
+
+def test_a_missing_cache_says_how_to_build_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match='hiu_ros.data.photo_cache'):
+        photo_cache.read_labels(tmp_path)

@@ -1,0 +1,79 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.data.photos import PhotoError, PhotoFolder
+
+SHARED = Path(os.environ.get(
+    'HIU_SHARED', Path(__file__).resolve().parents[2] / '..' / 'shared'))
+REAL = SHARED / 'data' / 'real'
+
+
+def test_photos_and_hands_in_the_order_of_the_labels(photo_folder):
+    folder = PhotoFolder(photo_folder)
+    assert [photo.file for photo in folder] == [
+        'first/a.png', 'first/b.png', 'second/c.png', 'second/d.png']
+    assert folder.sets == ('first', 'second')
+    assert [(index, number) for index, number, *_ in folder.hands()] == [
+        (0, 0), (1, 0), (3, 0), (3, 1)]
+
+
+def test_sides_and_shapes(photo_folder):
+    hands = [hand for *_, hand in PhotoFolder(photo_folder).hands()]
+    assert [hand.side for hand in hands] == ['right', 'left', 'right', 'right']
+    assert hands[0].keypoints_px.shape == (21, 2) and hands[0].keypoints_m.shape == (21, 3)
+
+
+def test_select(photo_folder):
+    folder = PhotoFolder(photo_folder)
+    assert [photo.file for photo in folder.select('val')] == ['first/b.png']
+    assert len(folder.select('train', ('second',))) == 2
+    with pytest.raises(ValueError, match='split'):
+        folder.select('test')
+    with pytest.raises(ValueError, match='third'):
+        folder.select(sets=('third',))
+
+
+def test_missing_folder_and_missing_labels_are_named(tmp_path):
+    with pytest.raises(PhotoError, match='does not exist'):
+        PhotoFolder(tmp_path / 'nowhere')
+    with pytest.raises(PhotoError, match='labels.jsonl'):
+        PhotoFolder(tmp_path)
+
+
+@pytest.mark.parametrize('old, new, match', [
+    ('"side": "right"', '"side": "both"', 'line 1.*both'),
+    ('"split": "train"', '"split": "test"', 'line 1.*test'),
+    ('"keypoints_px": [[', '"keypoints_px": [[1, 2], [', 'line 1.*keypoints_px'),
+    ('"width"', '"breadth"', 'line 1.*width'),
+    ('{"set"', '{set', 'line 1'),
+])
+def test_a_bad_line_is_named(photo_folder, old, new, match):
+    labels = photo_folder / 'labels.jsonl'
+    labels.write_text(labels.read_text().replace(old, new, 1))
+    with pytest.raises(PhotoError, match=match):
+        PhotoFolder(photo_folder)
+
+
+def test_images_are_read_and_checked(photo_folder):
+    folder = PhotoFolder(photo_folder)
+    photo = folder.photos[0]
+    assert folder.read_image(photo).shape == (photo.height, photo.width, 3)
+    cv2.imwrite(str(photo_folder / photo.file), np.zeros((5, 5, 3), np.uint8))
+    with pytest.raises(PhotoError, match='5 x 5'):
+        folder.read_image(photo)
+    (photo_folder / photo.file).unlink()
+    with pytest.raises(PhotoError, match='cannot read'):
+        folder.read_image(photo)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason='the labelled photographs are not here')
+def test_the_real_photographs():
+    folder = PhotoFolder(REAL)
+    assert len(folder) == 10677 and len(list(folder.hands())) == 11628
+    unseen = folder.select(sets=('dorm_counting', 'phone_above'))
+    assert {photo.split for photo in unseen} == {'val'}
+    folder.read_image(unseen[0])
