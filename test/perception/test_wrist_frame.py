@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from hiu_ros.geometry.rasteriser import interpolate, rasterise
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.perception.wrist_frame import wrist_rotation
 
@@ -59,3 +60,26 @@ def test_joints_on_one_line_have_no_frame_and_unknown_sides_are_refused():
     assert np.isnan(wrist_rotation(line, 'right')).any()
     with pytest.raises(ValueError, match='Right'):
         wrist_rotation(line, 'Right')
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_a_camera_that_z_points_to_sees_the_back_of_the_hand(side):
+    """Rendered: of the pixels of the hand, those of palm vertices are few, or from behind most."""
+    template = load_template('render')
+    model = HandModel(template if side == 'right' else template.mirrored())
+    rest = wrist_rotation(posed(side, np.eye(3)).keypoints[0].numpy(), side)
+    palm = []
+    for z in (-1.0, 1.0):  # towards the camera, away from it
+        seen = np.array([[0.0, 1.0, 0.0], [-z, 0.0, 0.0], [0.0, 0.0, z]]).T
+        turn = seen @ rest.T
+        assert np.linalg.det(turn) == pytest.approx(1.0)
+        rotations = torch.eye(3).repeat(1, 16, 1, 1)
+        rotations[0, 0] = torch.tensor(turn, dtype=torch.float32)
+        vertices = model(rotations, torch.zeros(1, 10)).vertices + torch.tensor([0, 0, 0.6])
+        picture = torch.cat([vertices[..., :2] / vertices[..., 2:] * 300 + 64,
+                             vertices[..., 2:]], dim=-1)
+        raster = rasterise(picture, model.faces, 128, 128)
+        attribute = torch.tensor(template.palm, dtype=torch.float32)[:, None]
+        shown = interpolate(raster, model.faces, attribute)
+        palm.append(float(shown[raster.covered].mean()))
+    assert palm[0] < 0.25 and palm[1] > 0.75
