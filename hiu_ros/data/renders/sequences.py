@@ -301,6 +301,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--rate', type=float, default=30.0)
     parser.add_argument('--size', type=int, nargs=2, default=(640, 480), metavar=('W', 'H'))
     options = parser.parse_args(arguments)
+    # The pieces of work are small: more threads would wait for each other most of the time.
+    torch.set_num_threads(1)
     truth = write_clip(options.out, HandSequence(
         options.seed, options.hands, *options.size, options.frames, options.rate))
     print(f'{options.out} and {truth}')
