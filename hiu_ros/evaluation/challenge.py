@@ -12,6 +12,8 @@ from hiu_ros.data.sets.ho3d import HO3D
 from hiu_ros.evaluation import freihand_protocol, ho3d_protocol, published
 from hiu_ros.evaluation.predictor import Predict
 from hiu_ros.evaluation.tables import table
+from hiu_ros.hand.mano_file import TIP_VERTICES, load_joint_regressor
+from hiu_ros.hand.skeleton import KEYPOINTS_FROM_JOINTS
 from hiu_ros.perception.result import Hand
 
 #: Keypoints (21, 3) and vertices (V, 3) of a predicted hand, in its own axes.
@@ -21,6 +23,25 @@ ReadHand = Callable[[Hand], tuple[np.ndarray, np.ndarray]]
 def keypoints_and_vertices(hand: Hand) -> tuple[np.ndarray, np.ndarray]:
     """What perception says, as it is."""
     return hand.keypoints_m, hand.vertices_m
+
+
+def freihand_joints(mano_file: str | Path) -> ReadHand:
+    """Joints as FreiHAND labels them: MANO's regressor on the posed vertices, vertices as tips.
+
+    For hands of the user's own MANO file. The joints of the kinematic chain differ by some tenths
+    of a millimetre, because posed skin moves the regressed ones.
+    """
+    regressor = load_joint_regressor(mano_file)
+    order = list(KEYPOINTS_FROM_JOINTS)
+
+    def read(hand: Hand) -> tuple[np.ndarray, np.ndarray]:
+        if len(hand.vertices_m) != regressor.shape[1]:
+            raise ValueError(f'a mesh of {len(hand.vertices_m)} vertices is not MANO')
+        joints = regressor @ hand.vertices_m
+        points = np.concatenate([joints, hand.vertices_m[list(TIP_VERTICES)]])
+        return points[order], hand.vertices_m
+
+    return read
 
 
 def predict_all(
@@ -100,8 +121,9 @@ def evaluate_challenge(arguments, predict: Predict | None) -> list[dict]:
     if predict is None and arguments.predictions is None:
         raise ValueError('--score needs --predictions FILE')
     name = arguments.dataset
+    read = freihand_joints(arguments.mano) if arguments.mano else keypoints_and_vertices
     figures = {'freihand': freihand, 'ho3d': ho3d}[name](
-        arguments.root, predict, arguments.predictions, arguments.batch, arguments.count)
+        arguments.root, predict, arguments.predictions, arguments.batch, arguments.count, read)
     version = name
     if name == 'ho3d':
         counts = {count: key for key, count in ho3d_protocol.EVALUATION_COUNTS.items()}

@@ -25,6 +25,8 @@ def add_evaluate(subparsers) -> None:
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
     parser.add_argument('--count', type=int, help='only so many hands or images')
     parser.add_argument('--json', type=Path, metavar='OUT', help='write the figures there')
+    parser.add_argument('--kinds', action='store_true',
+                        help='of photos and renders: also by kind of hand (fist, edge-on, ...)')
     photos = parser.add_argument_group('--dataset photos')
     photos.add_argument('--photos', type=Path, help='folder with labels.jsonl')
     photos.add_argument('--sets', help='comma separated; all if left out')
@@ -47,6 +49,8 @@ def add_evaluate(subparsers) -> None:
     challenge.add_argument('--predictions', type=Path, metavar='FILE',
                            help='of freihand or ho3d: written, or with --score read')
     challenge.add_argument('--score', action='store_true', help='no network: score --predictions')
+    challenge.add_argument('--mano', type=Path, metavar='FILE',
+                           help='your MANO_RIGHT.pkl, for weights that were trained with it')
     parser.set_defaults(run=run)
 
 
@@ -74,10 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _predictor(arguments: argparse.Namespace):
     from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
+    from hiu_ros.hand.mano_file import load_mano
 
+    template = load_mano(arguments.mano) if arguments.mano else None
     if arguments.through == 'pipeline':
-        return PipelinePredictor(arguments.weights, device=arguments.device)
-    return CropPredictor.from_file(arguments.weights, arguments.device)
+        return PipelinePredictor(arguments.weights, device=arguments.device, template=template)
+    # FreiHAND and HO3D hold right hands only, and every published method is told so.
+    side = 'right' if arguments.dataset in ('freihand', 'ho3d') else None
+    return CropPredictor.from_file(
+        arguments.weights, arguments.device, template=template, side=side)
 
 
 def _chosen(arguments: argparse.Namespace):
@@ -107,6 +116,8 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
         batch=arguments.batch,
     )
     rows = photos.summary_rows(scores, unseen)
+    if arguments.kinds:
+        rows += photos.kind_rows(scores)
     print(table(rows, photos.COLUMNS,
                 f'{arguments.weights} on photos, boxes given, {arguments.through}'))
     return rows
@@ -139,12 +150,14 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
     if arguments.backgrounds:
         files = _spread(ImageFolder(arguments.backgrounds).files, 200)
         pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
-    figures = renders.evaluate(
+    scores = renders.evaluate(
         bank, _predictor(arguments), arguments.count, arguments.batch, pictures)
-    row = {'set': arguments.bank.name, **figures}
-    print(table([row], renders.COLUMNS,
+    rows = [{'set': arguments.bank.name, **renders.summarise(scores)}]
+    if arguments.kinds:
+        rows += renders.kind_rows(scores)
+    print(table(rows, renders.COLUMNS,
                 f'{arguments.weights} on renders, boxes given, {arguments.through}'))
-    return [row]
+    return rows
 
 
 def _labelled(arguments: argparse.Namespace) -> list[dict]:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
 from hiu_ros.evaluation import metrics
+from hiu_ros.evaluation.kinds import KINDS, kinds_of
 from hiu_ros.evaluation.predictor import Predict
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.masks import full_mask
@@ -43,6 +44,7 @@ class HandScore:
     mask_iou: float
     side_right: bool
     score: float  #: the network's own probability that there is a hand
+    kinds: frozenset[str] = frozenset()  #: see `kinds.KINDS`
 
 
 def joint_box(keypoints_px: np.ndarray) -> np.ndarray:
@@ -52,7 +54,8 @@ def joint_box(keypoints_px: np.ndarray) -> np.ndarray:
 
 
 def score_hand(
-    photo: Photo, number: int, hand: Hand, truth_mask: tuple[Crop, np.ndarray] | None = None
+    photo: Photo, number: int, hand: Hand, truth_mask: tuple[Crop, np.ndarray] | None = None,
+    image: np.ndarray | None = None,
 ) -> HandScore:
     """Compare a predicted hand with the photo's labelled hand `number`."""
     label = photo.hands[number]
@@ -60,9 +63,10 @@ def score_hand(
     palm = np.linalg.norm(label.keypoints_px[MIDDLE_BASE] - label.keypoints_px[0])
     crop_errors = errors * CROP_PIXELS / (CROP_SCALE * joint_box(label.keypoints_px)[2:].max())
     aligned = metrics.align(label.keypoints_m[None], hand.keypoints_m[None])
-    iou = float('nan')
+    iou, shown, mask = float('nan'), None, None
     if truth_mask is not None:
         crop, mask = truth_mask
+        shown = None if image is None else crop.extract(image)
         frame = full_mask(hand.mask, hand.mask_origin, photo.width, photo.height)
         iou = metrics.mask_iou(mask, crop.extract(frame, nearest=True))
     return HandScore(
@@ -74,6 +78,7 @@ def score_hand(
         mask_iou=iou,
         side_right=hand.side == label.side,
         score=hand.score,
+        kinds=kinds_of(label.keypoints_px, label.keypoints_m, label.side, None, shown, mask),
     )
 
 
@@ -101,7 +106,7 @@ def evaluate(
             raise ValueError(f'predict gave {len(hands)} hands for {len(waiting)} boxes')
         for (photo, number, image), hand in zip(waiting, hands):
             mask = truth_mask(photo, number, image) if truth_mask else None
-            scores.append(score_hand(photo, number, hand, mask))
+            scores.append(score_hand(photo, number, hand, mask, image))
         waiting.clear()
 
     for photo in tqdm(photos, 'photos', mininterval=2, disable=quiet):
@@ -152,6 +157,12 @@ def summary_rows(
         ('seen (mean of sets)', [row for row in rows if row['set'] not in unseen]),
     )
     return rows + [{'set': name, **_mean_row(group)} for name, group in groups if group]
+
+
+def kind_rows(scores: Sequence[HandScore]) -> list[dict[str, object]]:
+    """One row a kind of hand, over all sets; a hand may count in several."""
+    rows = [{'set': kind, **summarise([s for s in scores if kind in s.kinds])} for kind in KINDS]
+    return [row for row in rows if row['hands']]
 
 
 def _mean_row(rows: Sequence[Mapping[str, object]]) -> dict[str, float]:

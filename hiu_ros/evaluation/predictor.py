@@ -8,7 +8,7 @@ import torch
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from hiu_ros.hand.model import HandModel, load_template
+from hiu_ros.hand.model import HandModel, HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
 from hiu_ros.perception.frame import Frame
@@ -27,20 +27,27 @@ class CropPredictor:
 
     3D is in the axes of the crop's own camera and straight from the regressor, without the
     pipeline's fit to the joints seen.
+
+    template: the right hand that the network was trained to pose; the project's own if None.
+    side: of every hand, where a data set has only one; None: as the network sees it.
     """
 
     def __init__(
-        self, network: Network, device: str | torch.device = 'cpu', crop_scale: float = CROP_SCALE
+        self, network: Network, device: str | torch.device = 'cpu',
+        crop_scale: float = CROP_SCALE, template: HandTemplate | None = None,
+        side: str | None = None,
     ) -> None:
         self.estimator = HandEstimator(network, device, crop_scale)
-        self.crop_scale = crop_scale
-        template = load_template('fast')
+        self.crop_scale, self.side = crop_scale, side
+        template = template or load_template('fast')
         self.hands = {'right': HandModel(template), 'left': HandModel(template.mirrored())}
 
     @classmethod
-    def from_file(cls, weights: str | Path, device: str | torch.device = 'cpu') -> 'CropPredictor':
+    def from_file(
+        cls, weights: str | Path, device: str | torch.device = 'cpu', **options
+    ) -> 'CropPredictor':
         """Load weights; raises CheckpointError where they are missing or damaged."""
-        return cls(checkpoint.load(weights, device), device)
+        return cls(checkpoint.load(weights, device), device, **options)
 
     def __call__(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
@@ -48,7 +55,7 @@ class CropPredictor:
         """Hands of the boxes [x, y, w, h], box i in image i (uint8 BGR), as one batch."""
         resolution = self.estimator.resolution
         readings = self.estimator.look([
-            Region(image, Crop.around_box(box, self.crop_scale, resolution))
+            Region(image, Crop.around_box(box, self.crop_scale, resolution), self.side)
             for image, box in zip(images, boxes)
         ])
         return [
@@ -91,12 +98,12 @@ class PipelinePredictor:
 
     def __init__(
         self, weights: str | Path, finder_weights: str | Path | None = None,
-        device: str = 'cpu', boxes: bool = True,
+        device: str = 'cpu', boxes: bool = True, template: HandTemplate | None = None,
     ) -> None:
         self.pipeline = Pipeline(PipelineOptions(
             weights=weights, finder_weights=finder_weights, device=device,
             regions='boxes' if boxes else 'finder', tracking=None,
-        ))
+        ), template=template)
 
     def __call__(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]

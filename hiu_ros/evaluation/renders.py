@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.evaluation import metrics
+from hiu_ros.evaluation.kinds import KINDS, kinds_of
 from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, PCK_PIXELS, joint_box
 from hiu_ros.evaluation.predictor import Predict
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
@@ -44,12 +45,12 @@ def evaluate(
     pictures: Sequence[np.ndarray] = (),
     seed: int = 0,
     quiet: bool = False,
-) -> dict[str, float]:
-    """Figures over the first `count` hands of a bank; every second one is shown mirrored.
+) -> dict[str, np.ndarray]:
+    """Figures of the first `count` hands of a bank, (N,) each; every second is shown mirrored.
 
     The joints' box is given to `predict`. Lengths are millimetres after the FreiHAND alignment
-    (joints and vertices separately), the F-scores those of the aligned vertices. Backgrounds are
-    drawn from `pictures` with the seed.
+    (joints and vertices separately), the F-scores those of the aligned vertices; `kinds` holds
+    sets of names. Backgrounds are drawn from `pictures` with the seed.
     """
     count = min(count or len(bank), len(bank))
     model = HandModel(load_template('fast'))
@@ -75,11 +76,29 @@ def evaluate(
         vertices = vertices + bank.keypoints_m[rows][:, :1]  # the model's wrist is its origin
         flip = np.ones((len(rows), 1, 3))
         flip[rows % 2 == 1, :, 0] = -1
-        collected.append(_batch_scores(
-            hands, points, masks, sides, bank.keypoints_m[rows] * flip, vertices * flip))
-    scores = {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
-    return {'hands': count, **{name: float(v.mean()) for name, v in scores.items()},
-            'palm_median': float(np.median(scores['palm_mean']))}
+        joints = bank.keypoints_m[rows] * flip
+        scores = _batch_scores(hands, points, masks, sides, joints, vertices * flip)
+        kinds = map(kinds_of, points, joints, sides, bank.visible[rows], images, masks)
+        scores['kinds'] = np.array([*kinds, None], object)[:-1]
+        collected.append(scores)
+    return {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
+
+
+def summarise(scores: dict[str, np.ndarray], kind: str | None = None) -> dict[str, float]:
+    """Means over all hands, or over those of a kind; the median too for the 2D error."""
+    keep = np.array([kind is None or kind in kinds for kinds in scores['kinds']], bool)
+    if not keep.any():
+        return {'hands': 0}
+    figures = {name: float(values[keep].mean()) for name, values in scores.items()
+               if name != 'kinds'}
+    return {'hands': int(keep.sum()), **figures,
+            'palm_median': float(np.median(scores['palm_mean'][keep]))}
+
+
+def kind_rows(scores: dict[str, np.ndarray]) -> list[dict[str, object]]:
+    """One row a kind of hand; a hand may count in several."""
+    rows = [{'set': kind, **summarise(scores, kind)} for kind in KINDS]
+    return [row for row in rows if row['hands']]
 
 
 def _batch_scores(

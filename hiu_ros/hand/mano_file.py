@@ -7,9 +7,9 @@ refused; neither NumPy's nor SciPy's own reconstruction runs, and chumpy is not 
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ VERTEX_COUNT = 778
 #: Vertices that FreiHAND uses as tips of thumb, index, middle, ring and pinky.
 TIP_VERTICES = (744, 320, 443, 555, 672)
 
+_Result = TypeVar('_Result')
 _POSE_FEATURES = 9 * (JOINT_COUNT - 1)
 _LARGEST_ARRAY = 50_000_000  # elements; MANO's largest, the pose directions, has 315 090
 
@@ -35,6 +36,19 @@ def load_mano(path: Path | str) -> HandTemplate:
     (the flat hand is zero); the file's mean pose is kept in `pose_mean` for those who have poses
     relative to it. Raises `ManoFileError`, or `FileNotFoundError` where there is no file.
     """
+    return _read(path, lambda content: _template(content, Path(path).stem))
+
+
+def load_joint_regressor(path: Path | str) -> np.ndarray:
+    """Read how a MANO file takes its 16 joints from vertices: (16, 778), rows sum to 1.
+
+    Of posed vertices it gives the joints that FreiHAND labels. Raises as `load_mano`.
+    """
+    return _read(path, lambda content: _single(
+        _array(content, 'J_regressor', (JOINT_COUNT, VERTEX_COUNT))))
+
+
+def _read(path: Path | str, use: Callable[[Mapping], _Result]) -> _Result:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'MANO file {path} does not exist')
@@ -43,7 +57,7 @@ def load_mano(path: Path | str) -> HandTemplate:
             content = _Unpickler(file).load()
         if not isinstance(content, Mapping):
             raise ManoFileError(f'it holds a {type(content).__name__}, not a dictionary')
-        return _template(content, path.stem)
+        return use(content)
     except ManoFileError as error:
         raise ManoFileError(f'{path}: {error}') from None
     except Exception as error:

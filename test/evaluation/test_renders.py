@@ -65,8 +65,12 @@ def answer(bank, truth, change=lambda points: points):
     return predict
 
 
+def score(*arguments, **options):
+    return renders.summarise(renders.evaluate(*arguments, **options, quiet=True))
+
+
 def test_the_truth_scores_best_on_both_sides(bank, truth):
-    figures = renders.evaluate(bank, answer(bank, truth), batch=2, quiet=True)
+    figures = score(bank, answer(bank, truth), batch=2)
     assert figures['hands'] == COUNT
     assert figures['pa_mpjpe'] < 1e-3 and figures['pa_mpvpe'] < 1e-3
     assert figures['f5'] == figures['f15'] == figures['mask_iou'] == figures['side'] == 1
@@ -74,10 +78,9 @@ def test_the_truth_scores_best_on_both_sides(bank, truth):
 
 
 def test_another_frame_and_scale_change_nothing_and_a_stretch_does(bank, truth):
-    moved = renders.evaluate(
-        bank, answer(bank, truth, lambda p: 3 * p[:, [1, 2, 0]] + 1), quiet=True)
+    moved = score(bank, answer(bank, truth, lambda p: 3 * p[:, [1, 2, 0]] + 1))
     assert moved['pa_mpjpe'] < 1e-3 and moved['pa_mpvpe'] < 1e-3
-    bent = renders.evaluate(bank, answer(bank, truth, lambda p: p * [1, 1, 2]), quiet=True)
+    bent = score(bank, answer(bank, truth, lambda p: p * [1, 1, 2]))
     assert bent['pa_mpjpe'] > 3 and bent['pa_mpvpe'] > 3 and bent['f5'] < 1
 
 
@@ -85,13 +88,13 @@ def test_a_mesh_of_another_topology_is_carried_by_the_joints(bank, truth):
     def half(points):
         return 2 * (points[::2] if len(points) > 21 else points)
 
-    figures = renders.evaluate(bank, answer(bank, truth, half), quiet=True)
+    figures = score(bank, answer(bank, truth, half))
     assert np.isnan(figures['pa_mpvpe']) and figures['pa_mpjpe'] < 1e-3
     assert figures['f15'] > 0.99
 
 
 def test_count_takes_the_first(bank, truth):
-    assert renders.evaluate(bank, answer(bank, truth), 3, quiet=True)['hands'] == 3
+    assert score(bank, answer(bank, truth), 3)['hands'] == 3
 
 
 def test_backdrops_are_the_same_for_a_seed_and_come_from_the_pictures():
@@ -99,3 +102,12 @@ def test_backdrops_are_the_same_for_a_seed_and_come_from_the_pictures():
     assert (first == again).all() and first.std() > 5
     red = np.full((50, 70, 3), [0, 0, 255], np.uint8)
     assert (renders.backdrop(32, np.random.default_rng(5), [red]) == [0, 0, 255]).all()
+
+
+def test_kinds_are_counted_apart(bank, truth):
+    scores = renders.evaluate(bank, answer(bank, truth), quiet=True)
+    scores['kinds'][:] = [frozenset(k) for k in (['fist'], [], ['fist', 'back'], [], ['back'])]
+    scores['pa_mpjpe'] = np.arange(5.0)
+    rows = {row['set']: row for row in renders.kind_rows(scores)}
+    assert {name: row['hands'] for name, row in rows.items()} == {'fist': 2, 'back': 2}
+    assert rows['fist']['pa_mpjpe'] == 1 and rows['back']['pa_mpjpe'] == 3

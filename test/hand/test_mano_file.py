@@ -11,7 +11,13 @@ import scipy.sparse
 import torch
 
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
-from hiu_ros.hand.mano_file import TIP_VERTICES, VERTEX_COUNT, ManoFileError, load_mano
+from hiu_ros.hand.mano_file import (
+    TIP_VERTICES,
+    VERTEX_COUNT,
+    ManoFileError,
+    load_joint_regressor,
+    load_mano,
+)
 from hiu_ros.hand.model import HandModel
 from hiu_ros.hand.skeleton import JOINT_PARENTS
 
@@ -88,6 +94,13 @@ def test_arrays_arrive_with_the_wrist_at_the_origin(mano_path, numbers):
     np.testing.assert_allclose(template.joints[0], 0, atol=1e-9)
     np.testing.assert_allclose(template.tips, template.vertices[list(TIP_VERTICES)])
     np.testing.assert_allclose(template.pose_mean, numbers['hands_mean'], atol=1e-6)
+
+
+def test_the_joint_regressor_gives_the_joints_of_the_vertices(mano_path, numbers):
+    regressor = load_joint_regressor(mano_path)
+    template = load_mano(mano_path)
+    assert regressor.shape == (16, 778)
+    assert np.allclose(regressor @ template.vertices, template.joints, atol=1e-5)
 
 
 @pytest.mark.parametrize('protocol', [2, 4])

@@ -1,0 +1,79 @@
+"""`hiu evaluate` on made-up photos with an untrained network."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hiu_ros.cli import main
+from hiu_ros.network import checkpoint
+from hiu_ros.network.config import preset
+from hiu_ros.network.hiu import HIU
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'hiu.safetensors'
+    checkpoint.save(path, HIU(preset('hiu_lite')))
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = []
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f'{number}.png'),
+                    rng.integers(0, 256, (90, 120, 3), dtype=np.uint8))
+        hand = {'side': 'right', 'side_score': 1.0,
+                'keypoints_px': rng.uniform(10, 80, (21, 2)).tolist(),
+                'keypoints_m': rng.normal(0, 0.05, (21, 3)).tolist()}
+        lines.append({'set': ('dorm_counting', 'home')[number % 2], 'file': f'{number}.png',
+                      'width': 120, 'height': 90, 'split': 'val', 'licence': '', 'hands': [hand]})
+    (tmp_path / 'labels.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    return tmp_path
+
+
+@pytest.mark.parametrize('through', ['network', 'pipeline'])
+def test_photos_are_scored_and_written(photos, weights, tmp_path, capsys, through):
+    out = tmp_path / 'figures' / 'photos.json'
+    status = main(['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+                   str(weights), '--through', through, '--json', str(out), '--kinds'])
+    assert status == 0
+    rows = {row['set']: row for row in json.loads(out.read_text())}
+    assert rows['dorm_counting']['hands'] == 2 and rows['home']['hands'] == 1
+    assert rows['UNSEEN (mean of sets)']['palm_mean'] == rows['dorm_counting']['palm_mean'] > 0
+    assert 'seen (mean of sets)' in capsys.readouterr().out
+
+
+def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
+    out = tmp_path / 'figures.json'
+    assert main(['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+                 str(weights), '--sets', 'home', '--unseen', 'home', '--json', str(out)]) == 0
+    names = [row['set'] for row in json.loads(out.read_text())]
+    assert names == ['home', 'UNSEEN (mean of sets)']
+
+
+@pytest.mark.parametrize('words,says', [
+    (['photos'], 'needs --photos DIR'),
+    (['renders'], 'needs --bank DIR'),
+    (['freihand'], 'needs --root DIR'),
+    (['photos', '--photos', '.', '--min-trust', '0.5'], 'has no labels.jsonl'),
+    (['rhd', '--root', 'nowhere'], 'RHD: the folder nowhere does not exist'),
+    (['freihand', '--root', 'nowhere', '--score', '--predictions', 'x.json'],
+     'nowhere/evaluation_xyz.json is missing'),
+])
+def test_what_is_missing_is_one_line(words, says, weights, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(['evaluate', '--weights', str(weights), '--dataset', *words]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith('hiu evaluate: ') and says in lines[0]
+
+
+def test_missing_weights_are_named(photos, capsys):
+    assert main(['evaluate', '--dataset', 'photos', '--photos', str(photos),
+                 '--weights', 'none.safetensors']) == 1
+    assert 'weights file none.safetensors does not exist' in capsys.readouterr().err

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from hiu_ros.evaluation.kinds import KINDS, kinds_of
+from hiu_ros.geometry.rotations import axis_angle_to_matrix
+from hiu_ros.hand.model import HandModel, load_template
+
+PIXELS = np.stack([np.linspace(0, 100, 21), np.linspace(0, 50, 21)], 1)
+
+
+def keypoints(curl=0.0, turn=(0.0, 0.0, 0.0), side='right'):
+    """A hand with all finger joints but the thumb's bent by `curl`, then turned as a whole."""
+    template = load_template('fast')
+    pose = torch.zeros(1, 16, 3)
+    pose[:, 1:13, 2] = curl
+    hand = HandModel(template)(axis_angle_to_matrix(pose), torch.zeros(1, 10)).keypoints[0]
+    points = hand.numpy()
+    if side == 'left':
+        points = points * [-1, 1, 1]
+    turned = axis_angle_to_matrix(torch.tensor(turn)).numpy()
+    return points @ turned.T
+
+
+def test_flat_and_rolled_hands_are_told_apart():
+    curl = max((0.0, 1.5, -1.5), key=lambda c: -np.ptp(keypoints(c)[5:9], axis=0).max())
+    assert 'open' in kinds_of(PIXELS, keypoints(), 'right')
+    assert 'fist' in kinds_of(PIXELS, keypoints(curl), 'right')
+    assert not {'open', 'fist'} & kinds_of(PIXELS, keypoints(curl / 2.2), 'right')
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_palm_back_and_edge_are_told_apart(side):
+    # At rest the palm looks along -y; a quarter turn about x brings it to -z, to the camera.
+    palm = kinds_of(PIXELS, keypoints(turn=(np.pi / 2, 0, 0), side=side), side)
+    back = kinds_of(PIXELS, keypoints(turn=(-np.pi / 2, 0, 0), side=side), side)
+    edge = kinds_of(PIXELS, keypoints(side=side), side)
+    assert not {'back', 'edge-on'} & palm
+    assert 'back' in back and 'edge-on' not in back
+    assert 'edge-on' in edge and 'back' not in edge
+
+
+def test_small_occluded_and_dark_hands():
+    points = keypoints()
+    assert 'small' in kinds_of(PIXELS / 2, points, 'right')
+    assert 'small' not in kinds_of(PIXELS, points, 'right')
+    seen = np.arange(21) < 12
+    assert 'occluded' in kinds_of(PIXELS, points, 'right', seen)
+    assert 'occluded' not in kinds_of(PIXELS, points, 'right', ~(np.arange(21) < 3))
+    image = np.full((10, 10, 3), 200, np.uint8)
+    image[:5] = 30
+    mask = np.zeros((10, 10), np.uint8)
+    mask[:5] = 255
+    assert 'dark' in kinds_of(PIXELS, points, 'right', None, image, mask)
+    assert 'dark' not in kinds_of(PIXELS, points, 'right', None, image, 255 - mask)
+
+
+def test_every_kind_is_explained():
+    found = kinds_of(PIXELS / 2, keypoints(), 'right', np.zeros(21, bool),
+                     np.zeros((4, 4, 3), np.uint8), np.ones((4, 4)))
+    assert found == {'open', 'edge-on', 'occluded', 'dark', 'small'} <= set(KINDS)
