@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ def domain(request):
     return 10 + (os.getpid() * 31 + zlib.crc32(request.module.__name__.encode())) % 90
 
 
-@pytest.fixture(scope='module')
-def spawn(domain):
-    """Start node processes; those that still run at the end are killed."""
+@contextmanager
+def spawning(domain):
+    """A function that starts node processes; in the end they are ended."""
     pytest.importorskip('rclpy')
     harness = load('harness')
     started = []
@@ -43,9 +44,25 @@ def spawn(domain):
         started.append(node)
         return node
 
-    yield start
-    for node in started:
-        node.kill()
+    try:
+        yield start
+    finally:
+        for node in started:
+            node.dismiss()
+
+
+@pytest.fixture
+def spawn(domain):
+    """Start node processes that end with the test."""
+    with spawning(domain) as start:
+        yield start
+
+
+@pytest.fixture(scope='module')
+def spawn_shared(domain):
+    """Start node processes that all tests of a module use."""
+    with spawning(domain) as start:
+        yield start
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class NodeProcess:
     def __init__(self, domain, *arguments, script='fake_node.py', module=None, parameters=None):
         command = [sys.executable]
         command += ['-m', module] if module else [str(HERE / script)]
-        command += ['--ros-args', '--log-level', 'warn', '--log-level', 'hiu_node:=info']
+        command += ['--ros-args', '--log-level', 'info']
         for name, value in (parameters or {}).items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{name}:={text}']
@@ -78,6 +78,13 @@ class NodeProcess:
         code = self.process.wait(timeout)
         self._reader.join(5.0)
         return code
+
+    def dismiss(self):
+        """End the process, in good order so that it leaves the graph at once."""
+        try:
+            self.end(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self):
         if self.alive:

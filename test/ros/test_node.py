@@ -14,8 +14,8 @@ from hiu_ros.ros.topics import LATCHED, OUTPUTS  # noqa: E402
 
 
 @pytest.fixture(scope='module')
-def node(spawn):
-    node = spawn(parameters={'marker_rate': 0.0, 'annotated_rate': 0.0})
+def node(spawn_shared):
+    node = spawn_shared(parameters={'marker_rate': 0.0, 'annotated_rate': 0.0})
     assert node.wait_log('fake on fake')
     return node
 

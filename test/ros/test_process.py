@@ -1,0 +1,133 @@
+"""The node's process: how it starts, why it does not, its lifecycle, and how it ends."""
+
+import signal
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from lifecycle_msgs.msg import State, Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+
+#: The aim is 3 s; the rest is for a machine that does other things, too.
+QUICK = 4.0
+
+
+def change(peer, name, transition):
+    request = ChangeState.Request(transition=Transition(id=transition))
+    response = peer.call(ChangeState, f'{name}/change_state', request)
+    return response is not None and response.success
+
+
+def state(peer, name):
+    return peer.call(GetState, f'{name}/get_state', GetState.Request()).current_state.id
+
+
+def named(name):
+    return ('-r', f'__node:={name}')
+
+
+@pytest.mark.parametrize('number, states', [
+    (signal.SIGINT, ['loading', 'unconfigured', 'inactive', 'active', 'deactivated']),
+    (signal.SIGTERM, ['loading', 'active']),
+], ids=['int', 'term'])
+def test_a_signal_ends_every_state_quickly_with_zero(spawn, peer, number, states):
+    nodes = {
+        name: spawn(
+            *named(name), script='slow_node.py' if name == 'loading' else 'fake_node.py',
+            parameters={'autostart': name in ('loading', 'active')},
+        ) for name in states
+    }
+    assert nodes['loading'].wait_log('loading')
+    assert nodes['active'].wait_log('fake on fake')
+    for name in set(states) & {'inactive', 'deactivated'}:
+        assert change(peer, name, Transition.TRANSITION_CONFIGURE)
+    if 'deactivated' in states:
+        assert change(peer, 'deactivated', Transition.TRANSITION_ACTIVATE)
+        assert change(peer, 'deactivated', Transition.TRANSITION_DEACTIVATE)
+        assert state(peer, 'unconfigured') == State.PRIMARY_STATE_UNCONFIGURED
+        assert state(peer, 'inactive') == State.PRIMARY_STATE_INACTIVE
+        assert state(peer, 'active') == State.PRIMARY_STATE_ACTIVE
+    for name, node in nodes.items():
+        code, seconds = node.end(number)
+        assert (name, code) == (name, 0), node.log
+        assert seconds < QUICK, (name, seconds)
+        assert 'Traceback' not in node.log, (name, node.log)
+
+
+def test_a_signal_ends_a_node_in_the_middle_of_a_frame(spawn, peer):
+    node = spawn(*named('busy'))
+    assert node.wait_log('fake on fake')
+    peer.ask(1)
+    peer.send(peer.image(1, order=249))
+    code, seconds = node.end(signal.SIGTERM)
+    assert code == 0 and seconds < QUICK and 'Traceback' not in node.log
+
+
+def test_the_lifecycle_can_be_walked_twice(spawn, peer, wait_for):
+    node = spawn(*named('walker'), parameters={'autostart': False})
+    for _ in range(2):
+        assert change(peer, 'walker', Transition.TRANSITION_CONFIGURE)
+        assert wait_for(lambda: peer.node.count_publishers('hands') == 0)
+        assert change(peer, 'walker', Transition.TRANSITION_ACTIVATE)
+        peer.listen('markers')
+        last = peer.ask_all(['hands', 'markers'], 1)['hands'].header
+        assert change(peer, 'walker', Transition.TRANSITION_DEACTIVATE)
+        # What was there is taken back under the header of the last image.
+        assert wait_for(lambda: not peer.received['hands'][-1].hands)
+        assert peer.received['hands'][-1].header == last
+        assert wait_for(lambda: peer.received['markers'][-1].markers[0].action == 3)
+        assert wait_for(lambda: peer.node.count_publishers('hands') == 0)
+        assert change(peer, 'walker', Transition.TRANSITION_CLEANUP)
+        assert state(peer, 'walker') == State.PRIMARY_STATE_UNCONFIGURED
+    assert not change(peer, 'walker', Transition.TRANSITION_ACTIVATE)
+    assert node.end()[0] == 0 and 'Traceback' not in node.log
+
+
+@pytest.fixture(scope='module')
+def wrong_weights(tmp_path_factory):
+    """Name -> path of weights that cannot work, and words of the line that says so."""
+    torch = pytest.importorskip('torch')
+    from hiu_ros.network import checkpoint
+
+    folder = tmp_path_factory.mktemp('weights')
+    other, truncated = folder / 'other.safetensors', folder / 'truncated.safetensors'
+    checkpoint.write(other, torch.nn.Linear(3, 2), 'something', {})
+    checkpoint.write(truncated, torch.nn.Linear(300, 200), 'hiu', {})
+    truncated.write_bytes(truncated.read_bytes()[:5000])
+    return {
+        'missing': (folder / 'missing.safetensors', 'does not exist'),
+        'truncated': (truncated, 'not a whole safetensors file'),
+        'other': (other, "expected 'hiu'"),
+    }
+
+
+def test_weights_that_cannot_work_are_one_line_and_exit_code_one(spawn, wrong_weights):
+    nodes = {
+        name: spawn(*named(name), module='hiu_ros.ros.node',
+                    parameters={'weights': path, 'device': 'cpu'})
+        for name, (path, _) in wrong_weights.items()
+    }
+    for name, (path, words) in wrong_weights.items():
+        assert nodes[name].wait(90.0) == 1, name
+        lines = [line for line in nodes[name].lines if '[INFO]' not in line]
+        assert len(lines) == 1, nodes[name].log
+        assert '[FATAL]' in lines[0] and str(path) in lines[0] and words in lines[0]
+
+
+def test_an_illegal_parameter_at_start_is_one_line_and_exit_code_one(spawn):
+    cases = {
+        'range': ({'max_hands': 99}, ['max_hands', '99']),
+        'type': ({'min_score': 1}, ['min_score', 'DOUBLE']),
+        'choice': ({'regions': 'moon'}, ['regions', 'moon', 'finder']),
+        'names': ({'cameras': "['a','a']"}, ['cameras']),
+        'together': ({'warn_age': 9.0}, ['warn_age', 'error_age']),
+    }
+    nodes = {name: spawn(*named(name), parameters=p) for name, (p, _) in cases.items()}
+    for name, (_, words) in cases.items():
+        node = nodes[name]
+        assert (name, node.wait(60.0)) == (name, 1)
+        assert len(node.lines) == 1 and '[FATAL]' in node.lines[0], node.log
+        for word in words:
+            assert word in node.lines[0]
