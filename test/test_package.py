@@ -25,7 +25,7 @@ ROSDEP = {
 #: Modules from pip whose pip name differs.
 PIP = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
 #: Without a rosdep key on every platform: named in README.md.
-PIP_ONLY = {'safetensors', 'torch'}
+PIP_ONLY = {'rosbags', 'safetensors', 'torch'}
 #: Used by commands and options for developers only, which say so where they are missing.
 DEVELOPMENT = {'anny', 'fast_simplification', 'tensorboard'}
 
