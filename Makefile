@@ -1,7 +1,7 @@
 # make demo    hands in a clip, through a real ROS 2 graph; results under out/
 #              SOURCE=  a video file, a camera number, a folder of images or a bag
 # make test    build, lint and all tests; ARGS= are passed to pytest
-# make eval    scores on the labelled validation photos
+# make eval    scores of the shipped weights on labelled photos; PHOTOS= their folder
 # make env     the virtual environment; PYTHON= TORCH= TORCH_INDEX= choose what goes in
 # make build   messages and package into build/ and install/
 # make lint | clean (build results) | distclean (the virtual environment, too)
@@ -9,9 +9,9 @@
 # With a ROS distribution sourced (ROS_DISTRO is set) its rclpy and messages are used; otherwise
 # ROS 2 comes as wheels from pip.
 #
-# The build copies hiu_ros/ beside the generated hiu_ros.msg in install/. Commands and tests below
-# run in this directory and import the modules of the work tree, with hiu_ros.msg from install/
-# (hiu_ros/__init__.py joins the two); a test checks that the installed copy is the same.
+# The build copies hiu_ros/ beside the generated hiu_ros.msg in install/. The commands and tests
+# below import the modules of the work tree (environment/setup.bash puts it first) and hiu_ros.msg
+# from install/ (hiu_ros/__init__.py joins the two); a test checks that the copy is the same.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
@@ -24,7 +24,8 @@ ENV_READY := $(VENV)/.ready-$(FLAVOUR)
 BUILD_READY := build/.ready-$(FLAVOUR)
 IN_ENV := source environment/setup.bash &&
 
-export PYTHON TORCH TORCH_INDEX SOURCE
+PHOTOS ?= ../shared/data/real
+export PHOTOS PYTHON TORCH TORCH_INDEX SOURCE
 
 SOURCES := $(shell find hiu_ros msg srv launch config scripts -type f \
 	-not -name '*.pyc' -not -name '.*') CMakeLists.txt package.xml LICENSE
@@ -53,7 +54,7 @@ lint: env
 	@$(IN_ENV) ruff check .
 
 eval: build
-	@$(IN_ENV) python -m hiu_ros.cli evaluate-photos $(ARGS)
+	@$(IN_ENV) hiu evaluate --dataset photos --photos "$$PHOTOS" --masks $(ARGS)
 
 clean:
 	rm -rf build install log

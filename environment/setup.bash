@@ -1,5 +1,5 @@
-# Source this for an interactive shell: the virtual environment, then the built package.
-# A ROS distribution, where there is one, is sourced before.
+# Source this for an interactive shell: the virtual environment, the built package, and before it
+# the modules of this work tree. A ROS distribution, where there is one, is sourced before.
 _hiu_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 if [ -f "$_hiu_root/.venv/bin/activate" ]; then
     . "$_hiu_root/.venv/bin/activate"
@@ -10,5 +10,8 @@ if [ -f "$_hiu_root/.venv/bin/activate" ]; then
 fi
 if [ -f "$_hiu_root/install/local_setup.bash" ]; then
     . "$_hiu_root/install/local_setup.bash"
+fi
+if [[ ":${PYTHONPATH:-}:" != *":$_hiu_root:"* ]]; then
+    export PYTHONPATH="$_hiu_root${PYTHONPATH:+:$PYTHONPATH}"
 fi
 unset _hiu_root
