@@ -1,6 +1,8 @@
-"""Background patches: parts of the photo sets' training images away from any labelled hand.
+"""Patches of the photo sets' training images without a labelled hand, (N, 160, 160, 3) uint8 BGR.
 
-`python -m hiu_ros.data.backgrounds PHOTOS OUT.npy` writes (N, 160, 160, 3) uint8 BGR.
+`python -m hiu_ros.data.backgrounds PHOTOS OUT.npy` writes backgrounds, well away from any hand.
+With `--near` it writes what a finder mistakes for hands: squares of a hand's size right beside
+labelled hands (arms, faces, clothes) and the faces that OpenCV's cascade finds.
 """
 
 import argparse
@@ -14,6 +16,8 @@ from tqdm import tqdm
 SIZE = 160
 #: A studio wall has nothing to show.
 PLAIN_SETS = ('sign_digits',)
+#: Where a second hand without a label is likely beside a labelled one.
+TWO_HANDED_SETS = ('two_hand_signs', 'signer_small_hands')
 
 
 def patches_of(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator,
@@ -35,27 +39,67 @@ def patches_of(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator,
     return found
 
 
+def near_patches(image: np.ndarray, boxes: np.ndarray, faces: np.ndarray,
+                 rng: np.random.Generator) -> list[np.ndarray]:
+    """Squares beside hands, at their size, and around faces; none touches a joints' box.
+
+    boxes: (N, 4) x0, y0, x1, y1 of the joints; faces: (M, 4) x, y, w, h.
+    """
+    height, width = image.shape[:2]
+    wanted = [(x + w / 2, y + h / 2, w * rng.uniform(0.9, 1.6), 1) for x, y, w, h in faces]
+    for x0, y0, x1, y1 in boxes:
+        size = max(x1 - x0, y1 - y0)
+        angle = rng.uniform(0, 2 * np.pi, 6)
+        reach = size * rng.uniform(1.1, 2.2, 6)
+        wanted += [((x0 + x1) / 2 + r * np.cos(a), (y0 + y1) / 2 + r * np.sin(a),
+                    size * rng.uniform(0.9, 1.6), 0) for a, r in zip(angle, reach)]
+    found, plain = [], 0
+    for x, y, side, is_face in wanted:
+        low = np.array([x, y]) - side / 2
+        high = low + side
+        inside = np.minimum(high, [width, height]) - np.maximum(low, 0)
+        apart = ((boxes[:, 0] > high[0]) | (boxes[:, 2] < low[0]) | (boxes[:, 1] > high[1])
+                 | (boxes[:, 3] < low[1]))
+        if not apart.all() or (inside < 0.6 * side).any() or (plain > 1 and not is_face):
+            continue
+        plain += not is_face
+        scale = SIZE / side
+        matrix = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale]])
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        found.append(cv2.warpAffine(image, matrix, (SIZE, SIZE), flags=way))
+    return found
+
+
 def main() -> None:
     """Collect patches of all training images that have a labelled hand."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('photos', type=Path)
     parser.add_argument('out', type=Path)
+    parser.add_argument('--near', action='store_true', help='arms, faces and the like')
     arguments = parser.parse_args()
     with open(arguments.photos / 'labels.jsonl') as file:
         rows = [json.loads(line) for line in file]
     rng = np.random.default_rng(0)
+    cascade = cv2.CascadeClassifier(
+        str(Path(cv2.data.haarcascades) / 'haarcascade_frontalface_default.xml'))
     patches = []
     for row in tqdm(rows, unit='image'):
         if row['split'] != 'train' or not row['hands'] or row['set'] in PLAIN_SETS:
+            continue
+        if arguments.near and row['set'] in TWO_HANDED_SETS:
             continue
         boxes = []
         for hand in row['hands']:
             points = np.array(hand['keypoints_px'])
             low, high = points.min(0), points.max(0)
-            margin = 0.45 * (high - low).max()
+            margin = (0.08 if arguments.near else 0.45) * (high - low).max()
             boxes.append([*(low - margin), *(high + margin)])
         image = cv2.imread(str(arguments.photos / row['file']))
-        patches += patches_of(image, np.array(boxes), rng)
+        if arguments.near:
+            faces = cascade.detectMultiScale(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 1.2, 5)
+            patches += near_patches(image, np.array(boxes), np.array(faces).reshape(-1, 4), rng)
+        else:
+            patches += patches_of(image, np.array(boxes), rng)
     np.save(arguments.out, np.stack(patches))
     print(f'{len(patches)} patches in {arguments.out}')
 
