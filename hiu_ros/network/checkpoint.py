@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -37,27 +38,49 @@ def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: d
     os.replace(part, path)
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a weights file says of itself."""
+
+    kind: str  #: 'hiu' or 'finder'
+    config: dict
+    notes: dict
+
+
+def read_header(path: Path | str) -> Header:
+    """The header of a file written by `write`, without its tensors; raises CheckpointError."""
+    return _read(Path(path), tensors=False)[0]
+
+
 def open_checkpoint(path: Path | str, kind: str) -> tuple[dict, dict, dict]:
     """Tensors (on the CPU, float32), configuration and notes of a file written by `write`."""
-    path = Path(path)
+    header, tensors = _read(Path(path))
+    if header.kind != kind:
+        raise CheckpointError(f'weights file {path} holds {header.kind!r}, expected {kind!r}')
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    return tensors, header.config, header.notes
+
+
+def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Tensor]]:
     if not path.is_file():
         raise CheckpointError(f'weights file {path} does not exist; give the path of a '
                               f'.safetensors file written by `hiu train`')
+    found = {}
     try:
         with safe_open(path, framework='pt', device='cpu') as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            values = file.metadata() or {}
+            if tensors:
+                found = {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f'weights file {path} is not a whole safetensors file ({error}); copy it again'
         ) from error
-    if header.get('format') != FORMAT or header.get('kind') != kind:
-        raise CheckpointError(
-            f"weights file {path} holds {header.get('kind')!r} in format "
-            f"{header.get('format')!r}, expected {kind!r} in format {FORMAT!r}"
-        )
-    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    return tensors, json.loads(header['config']), json.loads(header['notes'])
+    if values.get('format') != FORMAT:
+        raise CheckpointError(f"weights file {path} has format {values.get('format')!r}, "
+                              f'expected {FORMAT!r}: it was not written by `hiu train`')
+    header = Header(values.get('kind', ''), json.loads(values['config']),
+                    json.loads(values['notes']))
+    return header, found
 
 
 def fill(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path | str) -> None:

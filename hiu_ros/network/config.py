@@ -46,6 +46,16 @@ class HIUConfig:
         for f in fields(self):
             if isinstance(getattr(self, f.name), list):
                 object.__setattr__(self, f.name, tuple(getattr(self, f.name)))
+        for f in fields(self):
+            value, default = getattr(self, f.name), f.default
+            if isinstance(default, tuple):
+                check(isinstance(value, tuple) and len(value) > 0
+                      and all(_whole(v) and v > 0 for v in value), f.name,
+                      'a list of positive whole numbers')
+            elif _whole(default):
+                check(_whole(value) and value > 0, f.name, 'a positive whole number')
+            else:
+                check(isinstance(value, type(default)), f.name, f'a {type(default).__name__}')
         check(self.input_size >= 64 and self.input_size % 32 == 0, 'input_size',
               'a multiple of 32, at least 64')
         check(1 <= self.stages <= 8, 'stages', '1 to 8')
@@ -55,16 +65,13 @@ class HIUConfig:
         check(self.heatmap_readout in ('centre_of_mass', 'softargmax'), 'heatmap_readout',
               "'centre_of_mass' or 'softargmax'")
         check(self.head_kernel in (1, 3), 'head_kernel', '1 or 3')
-        check(self.decoder_convs >= 1, 'decoder_convs', 'at least 1')
         check(self.regressor_first_stride in (1, 2), 'regressor_first_stride', '1 or 2')
-        for name, length in (('encoder', 4), ('regressor', None)):
-            channels = getattr(self, f'{name}_channels')
-            blocks = getattr(self, f'{name}_blocks')
-            want = f'{length or len(blocks)} positive numbers'
-            check(len(channels) == (length or len(blocks)) and min(channels) > 0,
-                  f'{name}_channels', want)
-            check(len(blocks) == len(channels) and min(blocks) > 0, f'{name}_blocks',
-                  f'{len(channels)} positive numbers')
+        check(len(self.stem_channels) == 2, 'stem_channels', '2 numbers')
+        check(len(self.encoder_channels) == 4, 'encoder_channels', '4 numbers')
+        for name in ('encoder', 'regressor'):
+            length = len(getattr(self, f'{name}_channels'))
+            check(len(getattr(self, f'{name}_blocks')) == length, f'{name}_blocks',
+                  f'as many numbers as {name}_channels, {length}')
 
     @property
     def map_size(self) -> int:
@@ -83,6 +90,10 @@ class HIUConfig:
         if unknown:
             raise ConfigError(f'unknown network options {unknown}; known are {sorted(known)}')
         return cls(**values)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 HIU_DMTL = HIUConfig()

@@ -12,7 +12,8 @@ class Batch:
     """Tensors of B crops of n x n pixels. 3D is in the crop's virtual camera, metres.
 
     `canonical` tells crops shown as right hands (1) from those shown as left on purpose (0), which
-    teach the maps, the side and nothing parametric.
+    teach the maps, the side and nothing parametric. `self_supervised` marks hands without labels
+    that take part in the terms which need none.
     """
 
     images: Tensor  #: (B, 3, n, n) BGR, -1..1
@@ -31,6 +32,22 @@ class Batch:
     side_weights: Tensor  #: (B,)
     canonical: Tensor  #: (B,)
     vertices: Tensor | None = None  #: (B, V, 3) relative to the wrist
+    vertex_weights: Tensor | None = None  #: (B,)
+    presence_weights: Tensor | None = None  #: (B,); left out: ones
+    self_supervised: Tensor | None = None  #: (B,); left out: zeros
+
+    def __post_init__(self) -> None:
+        if self.presence_weights is None:
+            self.presence_weights = torch.ones_like(self.presence)
+        if self.self_supervised is None:
+            self.self_supervised = torch.zeros_like(self.presence)
+        if self.vertices is not None and self.vertex_weights is None:
+            self.vertex_weights = self.parameter_weights
+
+    @property
+    def hands(self) -> Tensor:
+        """(B,) 1 where a hand is known to be."""
+        return torch.maximum(self.presence * (self.presence_weights > 0), self.self_supervised)
 
     def to(self, device: torch.device | str) -> 'Batch':
         """The batch on another device."""
@@ -42,7 +59,14 @@ class Batch:
 
 
 def collate(items: list[dict[str, np.ndarray]]) -> Batch:
-    """Stack samples of `mix.HandMix`; images come as uint8 (n, n, 3)."""
+    """Stack samples of `mix.HandMix`; images come as uint8 (n, n, 3).
+
+    Vertices may be missing in some samples or in all.
+    """
+    some = next((item['vertices'] for item in items if 'vertices' in item), None)
+    if some is not None:
+        blank = {'vertices': np.zeros_like(some), 'vertex_weights': np.float32(0)}
+        items = [blank | item for item in items]
     columns = {key: np.stack([item[key] for item in items]) for key in items[0]}
     images = torch.from_numpy(columns.pop('images')).permute(0, 3, 1, 2).float()
     return Batch(

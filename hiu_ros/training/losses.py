@@ -1,7 +1,8 @@
 """The losses of one batch, term by term; what has no label counts for nothing.
 
-Terms and default weights are those of the paper's training code (spec section 3); terms after
-`silhouette` are declared extensions. Every term is a mean over valid items, weighted per sample.
+The first terms and their default weights are those of the paper's training code; the extensions
+say so. Every term is a mean over valid items, weighted per sample. Terms that need no labels at
+all are in `self_supervision`.
 """
 
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hiu_ros.hand.model import HandModel
+from hiu_ros.hand.model import HandGeometry, HandModel
 from hiu_ros.hand.skeleton import BONES
 from hiu_ros.network.hiu import StageOutput
 from hiu_ros.network.readout import joint_positions
 from hiu_ros.training.batch import Batch
+from hiu_ros.training.schedule import narrowing
+from hiu_ros.training.self_supervision import Agreement, SelfSupervision
+from hiu_ros.training.silhouettes import Silhouettes, reproject
 from hiu_ros.training.targets import (
     HEATMAP_SIGMA,
     bone_directions,
@@ -36,8 +40,11 @@ class LossWeights:
     mask: float = 5.0
     keypoints_2d: float = 20.0  #: reprojected hand joints against 2D labels, crop units 0..1
     bones_3d: float = 10.0  #: 1 - cosine of bone vectors
-    shape_prior: float = 10.0
-    pose_prior: float = 10.0
+    shape_prior: float = 10.0  #: mean squared shape coefficient
+    silhouette: float = 0.0  #: paper 0.01: the mesh's silhouette against the labelled mask
+    pose_angles: float = 0.0  #: paper 10: mean squared axis-angle number of the fingers, to
+    #: second order: the chord 2 - 2 cos, whose gradient is finite at every angle
+    pose_prior: float = 10.0  #: the same squared, which spares small angles
     heatmap_2d: float = 0.0  #: extension: soft-argmax against 2D labels, crop units 0..1
     keypoints_3d: float = 0.0  #: extension: L1 of joints relative to the wrist, metres
     vertices: float = 0.0  #: extension: L1 of vertices relative to the wrist, metres
@@ -58,8 +65,9 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
 class HandLoss:
     """Total loss of all stages and its terms.
 
-    `sigmas`: heat map sigma per stage as a fraction of the map's side; `stage_weights`: weight
-    per stage (normalised to mean 1). Call with the stages' outputs and a `Batch`.
+    `sigmas`: heat map sigma per stage as a fraction of the map's side, `widening` (factor, steps)
+    makes them wider at first; `stage_weights`: weight per stage (normalised to mean 1). Call with
+    the stages' outputs, a `Batch` and the step.
     """
 
     def __init__(
@@ -70,17 +78,24 @@ class HandLoss:
         sigmas: tuple[float, ...] = (HEATMAP_SIGMA,),
         stage_weights: tuple[float, ...] = (1.0,),
         pof_variant: str = 'image',
+        widening: tuple[float, int] = (1.0, 0),
+        self_supervision: SelfSupervision | None = None,
     ):
         self.model = model
         self.weights = weights
         self.readout = heatmap_readout
         self.sigmas = sigmas
+        self.widening = widening
         self.stage_weights = stage_weights
         self.pof_variant = pof_variant
         self.joint_weights = torch.tensor(JOINT_WEIGHTS) / sum(JOINT_WEIGHTS) * len(JOINT_WEIGHTS)
+        self.silhouettes = Silhouettes(model.faces)
+        self.self_supervision = self_supervision or SelfSupervision()
+        self.agreement = Agreement(self.self_supervision, heatmap_readout, pof_variant,
+                                   self.silhouettes, self.joint_weights)
 
     def __call__(
-        self, outputs: list[StageOutput], batch: Batch
+        self, outputs: list[StageOutput], batch: Batch, step: int = 0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum over terms, mean over stages; and the last stage's terms, unweighted."""
         stages = len(outputs)
@@ -89,13 +104,30 @@ class HandLoss:
         size, crop = outputs[0].pof.shape[-1], batch.images.shape[-1]
         keypoints = to_map(batch.keypoints, crop, size)
         fields = pof_targets(keypoints, batch.keypoints_m, size, self.pof_variant)
+        wide = narrowing(step, *self.widening)
+        own = self.self_supervision.share(step)
         for k, output in enumerate(outputs):
-            sigma = self.sigmas[min(k, len(self.sigmas) - 1)]
+            sigma = self.sigmas[min(k, len(self.sigmas) - 1)] * wide
+            hand = self.pose(output, mesh=own > 0 and self.self_supervision.silhouette > 0)
             terms = {**self.map_terms(output, batch, keypoints, sigma, fields),
-                     **self.hand_terms(output, batch)}
+                     **self.hand_terms(output, hand, batch)}
             stage = sum(getattr(self.weights, name) * term for name, term in terms.items())
+            if own > 0:
+                hands = batch.self_supervised
+                if self.self_supervision.everywhere:
+                    hands = torch.maximum(hands, batch.hands)
+                agreement = self.agreement(output, hand, hands * batch.canonical)
+                stage = stage + own * self.agreement.total(agreement)
+                terms |= agreement
             total = total + stage * shares[k] / sum(shares)
         return total, {name: term.detach() for name, term in terms.items()}
+
+    def pose(self, output: StageOutput, mesh: bool = False) -> HandGeometry:
+        """The parametric hand of a stage; its vertices only where a term needs them."""
+        if mesh or self.weights.vertices or self.weights.silhouette:
+            return self.model(output.rotations, output.shape)
+        joints = self.model.keypoints(output.rotations, output.shape)
+        return HandGeometry(joints[:, :0], joints, joints[:, :0])
 
     def map_terms(
         self, output: StageOutput, batch: Batch, keypoints: Tensor, sigma: float,
@@ -145,19 +177,16 @@ class HandLoss:
         near = (error * inside).sum((3, 4)) / inside.sum((3, 4)).clamp_min(1.0)
         return weighted_mean(error.mean((3, 4)) + 0.1 * near, flat)
 
-    def hand_terms(self, output: StageOutput, batch: Batch) -> dict[str, Tensor]:
+    def hand_terms(
+        self, output: StageOutput, hand: HandGeometry, batch: Batch
+    ) -> dict[str, Tensor]:
         """Everything that goes through the parametric hand, and the verdicts."""
         w = self.weights
+        joints = hand.keypoints
         terms = {}
-        if w.vertices:
-            geometry = self.model(output.rotations, output.shape)
-            joints = geometry.keypoints
-        else:
-            joints = self.model.keypoints(output.rotations, output.shape)
-        projected = output.camera[:, None, :1] * joints[..., :2] + output.camera[:, None, 1:]
         crop = batch.images.shape[-1]
         wanted = (batch.keypoints + 0.5) / crop
-        distance = ((projected + 1) / 2 - wanted).norm(dim=-1)
+        distance = (reproject(joints, output.camera) - wanted).norm(dim=-1)
         # A perspective 2D label never fits a wrong-side crop's right hand: canonical ones only.
         joint_weights = self.joint_weights.to(distance.device)
         weights_2d = batch.keypoint_weights * joint_weights * batch.canonical[:, None]
@@ -165,16 +194,20 @@ class HandLoss:
         known_3d = batch.weights_3d * batch.canonical
         cosine = (bone_directions(joints) * bone_directions(batch.keypoints_m)).sum(-1)
         terms['bones_3d'] = weighted_mean(1 - cosine, known_3d[:, None])
-        if w.keypoints_3d:
+        if w.keypoints_3d or w.vertices:
             relative = batch.keypoints_m - batch.keypoints_m[:, :1]
             ours = joints - joints[:, :1]
             # The size of a hand cannot be seen in a crop: compare at the label's size.
             ratio = (palm_length(relative) / palm_length(ours))[:, None, None]
+        if w.keypoints_3d:
             error = (ours * ratio - relative).abs().sum(-1)
             terms['keypoints_3d'] = weighted_mean(error, known_3d[:, None])
-            if w.vertices and batch.vertices is not None:
-                error = (geometry.vertices * ratio - batch.vertices).abs().sum(-1).mean(1)
-                terms['vertices'] = weighted_mean(error, batch.parameter_weights)
+        if w.vertices:
+            wanted, known = self.vertex_labels(batch)
+            error = ((hand.vertices - joints[:, :1]) * ratio - wanted).abs().sum(-1).mean(1)
+            terms['vertices'] = weighted_mean(error, known * (known_3d > 0))
+        if w.silhouette:
+            terms['silhouette'] = self.silhouette_term(output, hand, batch)
         known = batch.parameter_weights * batch.canonical
         if w.rotations:
             error = (output.rotations - batch.rotations).square().sum((2, 3))
@@ -183,20 +216,46 @@ class HandLoss:
             error = (output.shape - batch.shapes).square()
             terms['shape'] = weighted_mean(error, batch.shape_weights[:, None])
         terms['shape_prior'] = output.shape.square().mean()
-        bend = (output.rotations[:, 1:].diagonal(dim1=2, dim2=3).sum(-1) - 3).square()
-        terms['pose_prior'] = weighted_mean(bend, batch.presence[:, None]) / 16
+        chord = 3 - output.rotations[:, 1:].diagonal(dim1=2, dim2=3).sum(-1)
+        if w.pose_angles:
+            terms['pose_angles'] = weighted_mean(chord, batch.hands[:, None]) / 3
+        terms['pose_prior'] = weighted_mean(chord.square(), batch.hands[:, None]) / 16
         if w.pof_bones:
             terms['pof_bones'] = self.pof_bones_term(output, joints, batch)
-        if w.presence:
-            terms['presence'] = F.binary_cross_entropy_with_logits(
-                output.presence, batch.presence
-            )
-        if w.side:
-            entropy = F.binary_cross_entropy_with_logits(
-                output.side, batch.sides, reduction='none'
-            )
-            terms['side'] = weighted_mean(entropy, batch.side_weights)
+        # Without a weight too: in several processes every parameter must have a gradient.
+        entropy = F.binary_cross_entropy_with_logits(
+            output.presence, batch.presence, reduction='none')
+        terms['presence'] = weighted_mean(entropy, batch.presence_weights)
+        entropy = F.binary_cross_entropy_with_logits(output.side, batch.sides, reduction='none')
+        terms['side'] = weighted_mean(entropy, batch.side_weights)
         return terms
+
+    def vertex_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Vertices relative to the wrist (B, V, 3) and their weights (B,).
+
+        Labelled ones where the batch has them, else those of the labelled parameters.
+        """
+        with torch.no_grad():
+            posed = self.model(batch.rotations, batch.shapes)
+        wanted = posed.vertices - posed.keypoints[:, :1]
+        known = batch.parameter_weights * (batch.shape_weights > 0)
+        # Labels of parameters are at their own size, the joints perhaps at another.
+        relative = batch.keypoints_m - batch.keypoints_m[:, :1]
+        scale = palm_length(relative) / palm_length(posed.keypoints - posed.keypoints[:, :1])
+        wanted = wanted * scale[:, None, None]
+        if batch.vertices is None:
+            return wanted, known
+        labelled = batch.vertex_weights > 0
+        return (torch.where(labelled[:, None, None], batch.vertices, wanted),
+                torch.where(labelled, batch.vertex_weights, known))
+
+    def silhouette_term(self, output: StageOutput, hand: HandGeometry, batch: Batch) -> Tensor:
+        """Mean absolute difference of drawn silhouette and labelled mask."""
+        weights = batch.mask_weights * batch.hands * batch.canonical
+        rows = weights.nonzero()[:, 0]
+        masks = batch.masks[rows]
+        drawn = self.silhouettes(hand.vertices[rows], output.camera[rows], masks.shape[-1])
+        return weighted_mean((drawn - masks).abs().mean((1, 2)), weights[rows])
 
     def pof_bones_term(self, output: StageOutput, joints: Tensor, batch: Batch) -> Tensor:
         """The mesh's bone directions against the field read under the heat maps."""
@@ -207,9 +266,9 @@ class HandLoss:
         bones = bone_directions(joints)
         if self.pof_variant == 'image':
             return weighted_mean((bones[..., 2] - read[..., 2]).square(),
-                                 (batch.presence * batch.canonical)[:, None])
+                                 (batch.hands * batch.canonical)[:, None])
         return weighted_mean((bones - read).square().sum(-1),
-                             (batch.presence * batch.canonical)[:, None])
+                             (batch.hands * batch.canonical)[:, None])
 
 
 def palm_length(keypoints_m: Tensor) -> Tensor:

@@ -1,0 +1,61 @@
+"""What a training says of itself: lines of `log.jsonl`, and means between two of them."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Journal:
+    """Appends to a run's `log.jsonl`; a line is {step, kind, figures...}."""
+
+    def __init__(self, folder: Path):
+        self.path = Path(folder) / 'log.jsonl'
+
+    def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
+        """One line."""
+        with self.path.open('a', encoding='utf-8') as file:
+            file.write(json.dumps({'step': step, 'kind': kind, **figures}) + '\n')
+
+    def cut(self, step: int) -> None:
+        """Forget what came after `step`: a run that was killed does those steps again."""
+        if not self.path.exists():
+            return
+        lines = self.path.read_text(encoding='utf-8').splitlines(keepends=True)
+        kept = [line for line in lines if _whole(line) and json.loads(line)['step'] <= step]
+        if kept != lines:
+            partial = self.path.with_suffix('.part')
+            partial.write_text(''.join(kept), encoding='utf-8')
+            os.replace(partial, self.path)
+
+
+def _whole(line: str) -> bool:
+    """False for the line that a killed process was writing."""
+    try:
+        return line.endswith('\n') and 'step' in json.loads(line)
+    except ValueError:
+        return False
+
+
+class Means:
+    """Means of named figures since the last `take`; survives a stop as text."""
+
+    def __init__(self, text: str = '{}'):
+        self.sums: dict[str, list[float]] = json.loads(text)
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """Count one step; a figure that a step lacks is a mean over fewer steps."""
+        for name, value in figures.items():
+            total = self.sums.setdefault(name, [0.0, 0])
+            total[0] += float(value)
+            total[1] += 1
+
+    def take(self) -> dict[str, float]:
+        """The means; begins anew."""
+        means = {name: total / count for name, (total, count) in self.sums.items()}
+        self.sums = {}
+        return means
+
+    def text(self) -> str:
+        """For the constructor of another `Means` that goes on here."""
+        return json.dumps(self.sums)

@@ -1,0 +1,164 @@
+"""Where training crops come from: photo caches, render banks, data sets, hands without labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hiu_ros.hand.skeleton import KEYPOINT_COUNT
+
+Rng = np.random.Generator
+
+
+@dataclass
+class Tile:
+    """A picture with one hand and what is known of it; crops are cut from it.
+
+    Pixels are the tile's. `outline` (K, 2) is what a crop goes about: the joints, or corners of
+    the hand's box where they are not known. Poses and shapes are those of the right hand that the
+    network is shown, before the crop's turn; `right` None: the side is not known.
+    """
+
+    image: np.ndarray  #: (H, W, 3) uint8 BGR
+    outline: np.ndarray
+    right: bool | None
+    alpha: np.ndarray | None = None  #: (H, W) uint8, opacity; None: a photograph
+    mask: np.ndarray | None = None  #: (H, W) uint8
+    keypoints: np.ndarray | None = None  #: (21, 2), rows of NaN: no label
+    weight_2d: float = 1.0
+    keypoints_m: np.ndarray | None = None  #: (21, 3)
+    weight_3d: float = 1.0
+    vertices_m: np.ndarray | None = None  #: (V, 3), same axes
+    pose: np.ndarray | None = None  #: (16, 3) axis-angle
+    shape: np.ndarray | None = None  #: (10,)
+    parameter_weight: float = 1.0
+    camera: np.ndarray | None = None  #: (3, 3) K of the 3D labels; None: it looks at the crop
+    side_known: bool = True  #: whether the side is a label, or only how to show the hand
+    presence_known: bool = True
+    self_supervised: bool = False
+
+
+class Source(Protocol):
+    """Draws tiles; the same for the same generator and number."""
+
+    def draw(self, rng: Rng, number: int) -> Tile:
+        """One tile for sample `number` of the stream."""
+
+
+class PhotoSource:
+    """Labelled photographs of a photo cache; each set is drawn by the root of its size."""
+
+    def __init__(self, folder: Path, leave_out: tuple[str, ...] = (), least_trust: float = 0.4,
+                 weight_3d: float = 0.3, parameter_weight: float = 0.3):
+        self.weight_3d, self.parameter_weight = weight_3d, parameter_weight
+        self.crops, self.masks, self.labels, names = _open_cache(folder)
+        _check_names(leave_out, names, 'leave_out')
+        keep = (self.labels['split'] == 0) & (self.labels['trust'] >= least_trust)
+        for name in leave_out:
+            keep &= self.labels['set'] != names.index(name)
+        self.indices = np.flatnonzero(keep)
+        if not len(self.indices):
+            raise ValueError(f'no photograph of {folder} is left to train on')
+        self.cumulative = _by_root_of_size(self.labels['set'][self.indices])
+
+    def draw(self, rng: Rng, number: int = 0) -> Tile:
+        """One tile with its labels."""
+        i = self.indices[np.searchsorted(self.cumulative, rng.random() * 0.999999)]
+        one = {key: value[i] for key, value in self.labels.items()}
+        return Tile(
+            np.asarray(self.crops[i]), one['keypoints'], bool(one['side'] == 1),
+            mask=np.asarray(self.masks[i]) if one['mask_ok'] else None,
+            keypoints=one['keypoints'], keypoints_m=one['keypoints_m'],
+            weight_3d=self.weight_3d * float(one['trust']),
+            pose=one['pose'] if one['fit_ok'] else None,
+            parameter_weight=self.parameter_weight,
+        )
+
+
+class UnlabelledSource:
+    """Hands of a photo cache of which only place and side are used, as a finder tells them.
+
+    `sets`: only these; empty: all. Validation hands are never drawn.
+    """
+
+    def __init__(self, folder: Path, sets: tuple[str, ...] = ()):
+        self.crops, _, self.labels, names = _open_cache(folder)
+        _check_names(sets, names, 'unlabelled_sets')
+        keep = self.labels['split'] == 0
+        if sets:
+            keep &= np.isin(self.labels['set'], [names.index(name) for name in sets])
+        self.indices = np.flatnonzero(keep)
+        if not len(self.indices):
+            raise ValueError(f'no photograph of {folder} is left to train on without labels')
+        self.cumulative = _by_root_of_size(self.labels['set'][self.indices])
+
+    def draw(self, rng: Rng, number: int = 0) -> Tile:
+        """One tile without labels."""
+        i = self.indices[np.searchsorted(self.cumulative, rng.random() * 0.999999)]
+        points = self.labels['keypoints'][i]
+        outline = np.stack([points.min(0), points.max(0)])
+        return Tile(np.asarray(self.crops[i]), outline, bool(self.labels['side'][i] == 1),
+                    side_known=False, presence_known=False, self_supervised=True)
+
+
+class RenderSource:
+    """Tiles of render banks, still without a background."""
+
+    def __init__(self, folders: tuple[str, ...]):
+        self.banks = []
+        for folder in map(Path, folders):
+            if not (folder / 'labels.npz').is_file():
+                raise FileNotFoundError(f'{folder} is no render bank; make one with '
+                                        f'`python -m hiu_ros.data.renders.bank {folder}`')
+            with np.load(folder / 'labels.npz') as labels:
+                table = {key: labels[key] for key in labels.files}
+            self.banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'),
+                               np.load(folder / 'mask.npy', mmap_mode='r'), table))
+        self.counts = np.array([len(bank[2]['pose']) for bank in self.banks])
+
+    def draw(self, rng: Rng, number: int = 0) -> Tile:
+        """One tile with its labels."""
+        bank = rng.choice(len(self.banks), p=self.counts / self.counts.sum())
+        tiles, masks, table = self.banks[bank]
+        i = rng.integers(self.counts[bank])
+        tile = np.asarray(tiles[i])
+        points = table['keypoints_px'][i]
+        return Tile(
+            tile[..., :3], points, True, alpha=tile[..., 3], mask=np.asarray(masks[i]),
+            keypoints=points, keypoints_m=table['keypoints_m'][i], pose=table['pose'][i],
+            shape=table['shape'][i],
+        )
+
+
+def corners(centre: np.ndarray, side: float) -> np.ndarray:
+    """(2, 2) opposite corners of a square, an outline for a hand whose joints are not known."""
+    return np.stack([centre - side / 2, centre + side / 2])
+
+
+def no_keypoints() -> np.ndarray:
+    """(21, 2) without a label."""
+    return np.full((KEYPOINT_COUNT, 2), np.nan, np.float32)
+
+
+def _open_cache(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
+    """Crops, masks, per-hand labels and names of the sets of a photo cache."""
+    from hiu_ros.data.photo_cache import read_labels
+
+    labels = read_labels(folder)
+    names = [str(name) for name in labels.pop('sets')]
+    labels.pop('files', None)
+    return (np.load(folder / 'crops.npy', mmap_mode='r'),
+            np.load(folder / 'mask.npy', mmap_mode='r'), labels, names)
+
+
+def _check_names(wanted: tuple[str, ...], names: list[str], option: str) -> None:
+    unknown = sorted(set(wanted) - set(names))
+    if unknown:
+        raise ValueError(f'{option} names {unknown}, but the photo sets are {names}')
+
+
+def _by_root_of_size(sets: np.ndarray) -> np.ndarray:
+    """Cumulative chance of each row; a set's rows share one that goes with its root of size."""
+    share = np.bincount(sets).astype(float)[sets] ** -0.5
+    return np.cumsum(share / share.sum())

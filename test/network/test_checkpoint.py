@@ -1,0 +1,136 @@
+"""Weights files: what is written is read back, and what is wrong is named."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hiu_ros.network import checkpoint
+from hiu_ros.network.checkpoint import CheckpointError, load, read_header, save, write
+from hiu_ros.network.finder import load_finder, save_finder
+
+
+@pytest.fixture
+def path(tmp_path, network):
+    file = tmp_path / 'deep' / 'weights.safetensors'
+    save(file, network, {'step': 7})
+    return file
+
+
+def header_of(path) -> dict:
+    from safetensors import safe_open
+
+    with safe_open(path, 'pt') as file:
+        return file.metadata()
+
+
+def test_loaded_network_is_the_saved_one(path, network):
+    loaded = load(path)
+    assert loaded.config == network.config and not loaded.training
+    ours, theirs = network.state_dict(), loaded.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    assert read_header(path).notes == {'step': 7}
+    assert not list(path.parent.glob('*.part'))
+
+
+def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tmp_path, path, network):
+    half = tmp_path / 'half.safetensors'
+    save(half, network, half=True)
+    assert half.stat().st_size < 0.65 * path.stat().st_size
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    loaded = load(half)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert torch.allclose(loaded(images)[-1].mask, network(images)[-1].mask, atol=5e-2)
+
+
+def test_saving_leaves_the_network_as_it_is(path, network):
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    save(path, network, half=True)
+    assert all(torch.equal(v, network.state_dict()[k]) for k, v in before.items())
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(CheckpointError, match=r'none.safetensors does not exist.*hiu train'):
+        load(tmp_path / 'none.safetensors')
+
+
+@pytest.mark.parametrize('keep', [0, 5, 2000, -10])
+def test_truncated_file(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match='not a whole safetensors file.*copy it again'):
+        load(path)
+
+
+def test_pickles_are_not_opened(tmp_path):
+    file = tmp_path / 'weights.pt'
+    torch.save({'a': torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError, match='not a whole safetensors file'):
+        load(file)
+
+
+def test_foreign_safetensors_file(tmp_path):
+    file = tmp_path / 'other.safetensors'
+    save_file({'a': torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError, match='has format None'):
+        load(file)
+
+
+def test_finder_is_no_hand_network_and_the_other_way_round(tmp_path, path, finder):
+    file = tmp_path / 'finder.safetensors'
+    save_finder(file, finder)
+    with pytest.raises(CheckpointError, match="holds 'finder', expected 'hiu'"):
+        load(file)
+    with pytest.raises(CheckpointError, match="holds 'hiu', expected 'finder'"):
+        load_finder(path)
+
+
+def test_every_way_not_to_fit_is_named(path):
+    tensors, header = load_file(path), header_of(path)
+    del tensors['stem.0.weight']
+    tensors['new'] = torch.zeros(2)
+    tensors['stem.1.weight'] = torch.zeros(2, 2)
+    save_file(tensors, path, metadata=header)
+    with pytest.raises(CheckpointError) as error:
+        load(path)
+    for part in ('missing stem.0.weight', 'surplus new', 'stem.1.weight is (2, 2), expected'):
+        assert part in str(error.value)
+
+
+def test_long_lists_of_faults_are_cut(path):
+    save_file({'new': torch.zeros(1)}, path, metadata=header_of(path))
+    with pytest.raises(CheckpointError, match=r'and \d\d+ more'):
+        load(path)
+
+
+def test_configuration_of_another_program_version(path):
+    tensors, header = load_file(path), header_of(path)
+    config = json.loads(header['config']) | {'novelty': 3}
+    save_file(tensors, path, metadata=header | {'config': json.dumps(config)})
+    with pytest.raises(CheckpointError, match='novelty'):
+        load(path)
+
+
+def test_failed_write_leaves_the_old_file(path, network, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(*_, **__):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(checkpoint, 'save_file', fail)
+    with pytest.raises(OSError, match='disk full'):
+        save(path, network)
+    assert path.read_bytes() == before
+
+
+def test_header_is_read_without_the_tensors(path):
+    header = read_header(path)
+    assert header.kind == 'hiu' and header.config['input_size'] == 64
+
+
+def test_any_module_can_be_written(tmp_path):
+    file = tmp_path / 'linear.safetensors'
+    write(file, torch.nn.Linear(2, 3), 'toy', {'width': 3})
+    tensors, config, notes = checkpoint.open_checkpoint(file, 'toy')
+    assert set(tensors) == {'weight', 'bias'} and config == {'width': 3} and notes == {}

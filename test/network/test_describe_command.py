@@ -1,0 +1,59 @@
+"""`hiu describe` shows configuration, size and cost, and refuses what it cannot show."""
+
+import pytest
+
+from hiu_ros import cli
+from hiu_ros.network.checkpoint import save
+from hiu_ros.network.finder import save_finder
+
+
+def test_without_a_name_all_networks_are_listed(capsys):
+    assert cli.main(['describe']) == 0
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines()[1:]] == [
+        'hiu_dmtl', 'hiu_lite', 'finder']
+    assert '256 x 192' in text
+
+
+def test_configuration_and_modules_of_a_changed_preset(capsys):
+    assert cli.main(['describe', 'hiu_lite', 'stages=1', 'input_size=160']) == 0
+    text = capsys.readouterr().out
+    assert 'hiu_lite, input 160 x 160' in text
+    assert 'stages.0.pof_decoder' in text and 'stages.1' not in text
+    assert 'encoder_channels' in text and '32 80 128 224' in text
+    assert '100.0%' in text
+
+
+def test_finder(capsys):
+    assert cli.main(['describe', 'finder', 'long_side=128']) == 0
+    text = capsys.readouterr().out
+    assert 'finder, input 128 x 96' in text and 'level32' in text
+
+
+def test_weights_files_are_described_with_their_notes(tmp_path, network, finder, capsys):
+    save(tmp_path / 'a.safetensors', network, {'step': 250})
+    save_finder(tmp_path / 'b.safetensors', finder)
+    assert cli.main(['describe', str(tmp_path / 'a.safetensors')]) == 0
+    text = capsys.readouterr().out
+    assert 'step: 250' in text and 'hiu_lite, input 64 x 64' in text
+    assert cli.main(['describe', str(tmp_path / 'b.safetensors')]) == 0
+    assert 'finder, input 128 x 96' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['hiu_huge'], "no network and no weights file 'hiu_huge'"),
+    (['none.safetensors'], 'does not exist'),
+    (['hiu_lite', 'stages=0'], 'stages'),
+    (['hiu_lite', 'stages'], 'no change'),
+    (['finder', 'color=3'], 'color'),
+])
+def test_errors_are_one_line(arguments, message, capsys):
+    assert cli.main(['describe', *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+
+
+def test_weights_cannot_be_changed(tmp_path, network, capsys):
+    save(tmp_path / 'a.safetensors', network)
+    assert cli.main(['describe', str(tmp_path / 'a.safetensors'), 'stages=1']) == 1
+    assert 'fixed' in capsys.readouterr().err
