@@ -39,6 +39,8 @@ def add_evaluate(subparsers) -> None:
     photos.add_argument('--min-trust', type=float, default=0.0, help='needs --cache')
     photos.add_argument('--find', action='store_true',
                         help='whole images: hands found, missed, and found where there is none')
+    photos.add_argument('--draw', type=Path, metavar='DIR',
+                        help='with --find: pictures of missed and false hands')
     photos.add_argument('--finder', type=Path, help='weights of the finder')
     renders = parser.add_argument_group('--dataset renders')
     renders.add_argument('--bank', type=Path, help='folder of a render bank')
@@ -72,7 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
         rows = evaluate_challenge(arguments, None if arguments.score else _predictor(arguments))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(rows, indent=1) + '\n')
+        # JSON has no NaN: a figure that does not exist is null.
+        plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
+        arguments.json.write_text(json.dumps(plain, indent=1) + '\n')
     return 0
 
 
@@ -131,7 +135,9 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
     folder, chosen, unseen = _chosen(arguments)
     predictor = PipelinePredictor(
         arguments.weights, arguments.finder, arguments.device, boxes=False)
-    rows = finding.summary_rows(*finding.evaluate(folder, chosen, predictor.find), unseen)
+    show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
+    images, regions = finding.evaluate(folder, chosen, predictor.find, show=show)
+    rows = finding.summary_rows(images, regions, unseen)
     print(table(rows, finding.COLUMNS, f'{arguments.weights} with the finder on whole photos'))
     return rows
 

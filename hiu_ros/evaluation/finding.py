@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from zlib import crc32
 
+import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
@@ -11,10 +13,13 @@ from tqdm import tqdm
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.evaluation import metrics
 from hiu_ros.evaluation.photos import UNSEEN_SETS, HandScore, joint_box, score_hand, summarise
+from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.result import Hand, Hands
 
 #: All hands of an image that has nothing to do with the one before.
 Find = Callable[[np.ndarray], Hands]
+#: Takes a kind of mistake, its photo, the image that was searched and what was found.
+Show = Callable[[str, Photo, np.ndarray, Hands], None]
 #: Boxes of a predicted and a labelled hand that overlap by this much are of one hand.
 LEAST_OVERLAP = 0.3
 #: Hand-free regions keep this many hand sizes away from every labelled hand.
@@ -89,21 +94,47 @@ def hand_free_region(photo: Photo) -> tuple[int, int, int, int] | None:
 
 
 def evaluate(
-    folder: PhotoFolder, photos: Sequence[Photo], find: Find, quiet: bool = False
+    folder: PhotoFolder, photos: Sequence[Photo], find: Find, quiet: bool = False,
+    show: Show | None = None,
 ) -> tuple[list[ImageScore], list[RegionScore]]:
-    """Run `find` on every photo that has labelled hands, and on its hand-free region."""
+    """Run `find` on every photo that has labelled hands, and on its hand-free region.
+
+    show: called with what went wrong: 'missed' photos and 'false' regions.
+    """
     images, regions = [], []
     for photo in tqdm(photos, 'whole photos', mininterval=2, disable=quiet):
         if not photo.hands:
             continue
         image = folder.read_image(photo)
-        images.append(score_image(photo, find(image).hands))
+        hands = find(image)
+        images.append(score_image(photo, hands.hands))
+        if show and len(images[-1].found) < len(photo.hands):
+            show('missed', photo, image, hands)
         region = hand_free_region(photo)
         if region is not None:
             x, y, width, height = region
             part = np.ascontiguousarray(image[y:y + height, x:x + width])
-            regions.append(RegionScore(photo.set, photo.file, len(find(part))))
+            hands = find(part)
+            regions.append(RegionScore(photo.set, photo.file, len(hands)))
+            if show and len(hands):
+                show('false', photo, part, hands)
     return images, regions
+
+
+def draw_mistakes(folder: Path) -> Show:
+    """A `show` that writes pictures: hands found as usual, labelled hands as white boxes."""
+
+    def show(kind: str, photo: Photo, image: np.ndarray, hands: Hands) -> None:
+        picture = draw(image, hands)
+        if kind == 'missed':
+            for label in photo.hands:
+                x, y, width, height = np.round(joint_box(label.keypoints_px)).astype(int)
+                cv2.rectangle(picture, (x, y), (x + width, y + height), (255, 255, 255), 2)
+        path = folder / kind / f'{photo.set}_{Path(photo.file).stem}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture)
+
+    return show
 
 
 def summary_rows(

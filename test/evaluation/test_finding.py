@@ -75,8 +75,11 @@ def test_shares_over_sets(tmp_path):
         found = () if len(seen) > 2 else (hand(shots[0].hands[0].keypoints_px),)
         return Hands(SIZE, SIZE, found)
 
-    rows = {row['set']: row for row in finding.summary_rows(
-        *finding.evaluate(PhotoFolder(tmp_path), shots, find, quiet=True))}
+    rows = {row['set']: row for row in finding.summary_rows(*finding.evaluate(
+        PhotoFolder(tmp_path), shots, find, True, finding.draw_mistakes(tmp_path / 'out')))}
+    drawn = sorted(str(path.relative_to(tmp_path / 'out')) for path in tmp_path.rglob('*.jpg'))
+    assert drawn == ['false/home_0.jpg', 'false/phone_above_2.jpg', 'missed/home_0.jpg',
+                     'missed/phone_above_2.jpg']
     assert rows['home']['images'] == 1 and rows['home']['image_found'] == 1
     assert rows['home']['hand_found'] == 0.5 and rows['home']['palm_mean'] < 1e-6
     assert rows['UNSEEN (all images)']['image_found'] == 0
