@@ -135,3 +135,17 @@ def test_any_labelled_data_set_is_scored_by_the_labels_it_has(points):
     assert np.isclose(figures['crop_error'], 5 * 256 / (1.5 * side), rtol=1e-4)
     assert figures['pa_mpjpe'] < 1e-3 < 10 < figures['root_mpjpe']
     assert figures['mask_iou'] == 0.5 and figures['side'] == 1 and figures['hands'] == 2
+
+
+def test_freihand_joints_are_regressed_from_the_posed_vertices(monkeypatch):
+    regressor = np.zeros((16, 778))
+    regressor[np.arange(16), 100 + np.arange(16)] = 1
+    monkeypatch.setattr(challenge, 'load_joint_regressor', lambda path: regressor)
+    vertices = np.arange(778.0)[:, None] * np.ones(3)
+    points, mesh = challenge.freihand_joints('MANO_RIGHT.pkl')(hand(np.zeros((21, 3)), vertices))
+    assert points[:, 0].tolist() == [
+        100, 113, 114, 115, 744, 101, 102, 103, 320, 104, 105, 106, 443, 110, 111, 112, 555,
+        107, 108, 109, 672]
+    assert (mesh == vertices).all()
+    with pytest.raises(ValueError, match='777 vertices is not MANO'):
+        challenge.freihand_joints('MANO_RIGHT.pkl')(hand(np.zeros((21, 3)), vertices[:777]))
