@@ -133,7 +133,7 @@ def build_masks(photos: PhotoFolder, cache: Path) -> None:
     judge_masks(cache)
 
 
-def trim_masks(cache: Path) -> None:
+def trim_masks(photos: PhotoFolder, cache: Path) -> None:
     """Hold the masks that have a fitted hand against its outline; once for every mask."""
     masks = open_memmap(cache / 'mask.npy', 'r+')
     quality = open_memmap(cache / 'mask_quality.npy', 'r+')
@@ -143,7 +143,11 @@ def trim_masks(cache: Path) -> None:
     for row in tqdm(np.flatnonzero(todo), 'trim', mininterval=10):
         silhouette, palm = outline(model, labels['pose'][row], labels['shape'][row],
                                    labels['camera'][row], labels['side'][row] == 0, CROP_PIXELS)
-        masks[row], *quality[row, 4:] = trim(masks[row], silhouette, palm)
+        photo = photos.photos[labels['photo'][row]]
+        crop = Crop(tuple(labels['crop_centre'][row]), labels['crop_size'][row],
+                    resolution=CROP_PIXELS)
+        inside = crop.extract(np.ones((photo.height, photo.width), np.uint8), nearest=True) > 0
+        masks[row], *quality[row, 4:] = trim(masks[row], silhouette & inside, palm)
     judge_masks(cache)
 
 
@@ -202,7 +206,8 @@ def statistics(cache: Path) -> dict[str, dict]:
             'trusted_2d': int((labels['trust'][rows] > 0.5).sum()),
             'trusted_3d': int((labels['trust_3d'][rows] > 0.5).sum()),
             'fit_residual_percentiles_50_90_99': [
-                round(float(value), 4) for value in np.percentile(residual, [50, 90, 99])],
+                round(float(value), 4) for value in np.percentile(residual, [50, 90, 99])
+            ] if np.isfinite(residual).all() and len(residual) else [],
             **{kind: dict(sorted(count.items())) for kind, count in faults.items()},
         }
     return answer
@@ -231,7 +236,7 @@ def main() -> None:
             quality[:] = np.nan
         build_masks(photos, cache)
     if 'trim' in arguments.stages:
-        trim_masks(cache)
+        trim_masks(photos, cache)
     judge_labels(cache)
     (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
 

@@ -23,7 +23,7 @@ LEAST_CURL = -0.15
 #: Mean distance of image joints from a scaled, shifted 3D hand seen from the front, palm lengths.
 MOST_APART = 0.25
 #: Fit residual (palm lengths) up to which image joints are believed fully, and not at all.
-RESIDUAL_RANGE = (0.045, 0.085)
+RESIDUAL_RANGE = (0.045, 0.07)
 #: Mean angle (radians) between labelled and fitted bones up to which 3D is believed, and not.
 BEND_RANGE = (0.40, 0.65)
 #: Joints' box in image pixels below which a label is half believed.
