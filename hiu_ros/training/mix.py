@@ -38,7 +38,7 @@ class MixOptions:
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
     unlabelled_sets: tuple[str, ...] = ()  #: photo sets used without labels; empty: all
     least_trust: float = 0.4  #: photo labels trusted less are left out
-    wrong_side_share: float = 0.06
+    wrong_side_share: float = 0.25
     occluder_share: float = 0.15
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
