@@ -47,7 +47,7 @@ def test_image_and_space_that_contradict_each_other(labels):
 
 
 def test_trust_falls_with_the_residual():
-    answer = judge(np.array([''] * 4), made_fits([0.01, 0.05, 0.06, 0.2]), np.full(4, 90.0))
+    answer = judge(np.array([''] * 4), made_fits([0.01, 0.052, 0.06, 0.2]), np.full(4, 90.0))
     assert answer['trust'][0] == 1 and answer['trust'][3] == 0
     assert (np.diff(answer['trust']) < 0).all()
     assert answer['trust_reason'].tolist() == ['', '', 'misfit', 'misfit']
