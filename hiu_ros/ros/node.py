@@ -13,6 +13,7 @@ Callbacks only store; one worker thread does the rest, always with the newest im
 output carries the header of its image unchanged.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,6 +41,7 @@ from hiu_ros.srv import CalibrateHandSize
 LISTEN_PERIOD = 0.2
 #: The same fault is logged at most so often, s.
 LOG_PERIOD = 5.0
+_PARTICULARS = re.compile(r"'[^']*'|[0-9.]+")
 #: How long a frame in work is waited for when the node is deactivated, s.
 STOP_PATIENCE = 1.5
 
@@ -106,12 +108,18 @@ class HiuNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the topics and start the worker."""
+        """Open the topics and start the worker; FAILURE where a topic cannot be opened."""
         self._slots = Slots()
-        for name in self.options.cameras or ('',):
-            self._outputs[name] = Outputs(self, name, self._engine, self._transforms)
-            self._streams[name] = Stream(self, name, self.options, self._slots)
-            self._streams[name].open()
+        try:
+            for name in self.options.cameras or ('',):
+                self._outputs[name] = Outputs(self, name, self._engine, self._transforms)
+                self._streams[name] = Stream(self, name, self.options, self._slots)
+                self._streams[name].open()
+        except Exception as error:
+            # Wrong qos_overrides, for example.
+            self.get_logger().fatal(f'cannot open the topics: {error}')
+            self._close_topics()
+            return FAILURE
         self._worker = Worker(self._slots, self._work, self._on_worker_error)
         self._worker.start()
         self._state = 'active'
@@ -234,8 +242,8 @@ class HiuNode(LifecycleNode):
         self._log(f'{name}: {text}' if name else text, warning=True)
 
     def _log(self, text: str, warning: bool = False) -> None:
-        """Log a line unless one that starts alike was logged just before."""
-        key, now = text[:40], time.monotonic()
+        """Log a line unless one that differs by numbers and names alone was logged just before."""
+        key, now = _PARTICULARS.sub('', text), time.monotonic()
         if now - self._logged.get(key, -LOG_PERIOD) < LOG_PERIOD:
             return
         self._logged[key] = now

@@ -74,7 +74,7 @@ class Stream:
         ]
         if self._options.use_depth:
             self._others.append(
-                topics.subscription(self._node, self.name, topics.DEPTH, self._depths.append)
+                topics.subscription(self._node, self.name, topics.DEPTH, self._on_depth)
             )
 
     @property
@@ -110,6 +110,9 @@ class Stream:
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
         self.log.image(now, self._slots.put(self.name, (data, now)))
+
+    def _on_depth(self, depth: Image) -> None:
+        self._depths.append(depth)
 
     def _on_region(self, region: RegionOfInterest) -> None:
         self._region = region

@@ -64,7 +64,9 @@ class NodeProcess:
 
     def wait_log(self, text, timeout=PATIENCE):
         """Whether a line with this text comes."""
-        return bool(wait_for(lambda: any(text in line for line in list(self.lines)), timeout))
+        came = wait_for(lambda: any(text in line for line in list(self.lines)), timeout)
+        assert came, f'no line with {text!r} in:\n{self.log}'
+        return True
 
     def end(self, number=signal.SIGINT, timeout=10.0):
         """Send a signal: exit code and seconds until the end."""
@@ -123,7 +125,7 @@ class Peer:
         self._thread.start()
         self.received = {}
         self._publishers = {}
-        self._next = 1000.0
+        self._last = 0
 
     def close(self):
         import rclpy
@@ -157,11 +159,11 @@ class Peer:
         return publisher
 
     def stamp(self):
-        """A new stamp, always later."""
+        """Now, and always later than before."""
         from builtin_interfaces.msg import Time
 
-        self._next += 0.04
-        return Time(sec=int(self._next), nanosec=round(1e9 * (self._next % 1)))
+        self._last = max(time.time_ns(), self._last + 1_000_000)
+        return Time(sec=self._last // 10**9, nanosec=self._last % 10**9)
 
     def image(
         self, hands=1, order=0, size=(160, 120), encoding='bgr8', frame='camera', stamp=None

@@ -1,0 +1,104 @@
+"""Nothing is built for a topic that nobody reads; counted at the node's own outputs."""
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from rclpy.context import Context  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from hiu_ros.perception.frame import Frame  # noqa: E402
+from hiu_ros.ros.outputs import Limit, Outputs  # noqa: E402
+from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
+from hiu_ros.ros.topics import LATCHED, OUTPUTS  # noqa: E402
+
+OPTIONS = NodeOptions(marker_rate=0.0, annotated_rate=0.0)
+FRAME = Frame(np.zeros((480, 640, 3), np.uint8))
+
+
+class NoTransforms:
+    def wanted(self):
+        return False
+
+
+@pytest.fixture
+def world(domain, fake):
+    """A node with outputs, and a node to read with."""
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node, reader = (rclpy.create_node(name, context=context) for name in ('node', 'reader'))
+    engine = fake.FakeEngine(NodeOptions())
+    engine.drawn = 0
+    draw = engine.draw
+
+    def counting(frame, hands):
+        engine.drawn += 1
+        return draw(frame, hands)
+
+    engine.draw = counting
+    yield Outputs(node, '', engine, NoTransforms()), reader, engine
+    for one in (node, reader):
+        one.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_without_readers_nothing_is_built(world, fake):
+    outputs, _, engine = world
+    for _ in range(5):
+        outputs.publish(fake.make_hands(2), Header(), FRAME, OPTIONS)
+    assert sum(outputs.built.values()) == 0 and engine.drawn == 0
+    assert not outputs.observed(OPTIONS)
+
+
+@pytest.mark.parametrize('topic', [topic for topic in OUTPUTS if topic not in LATCHED])
+def test_only_what_is_read_is_built(world, fake, wait_for, topic):
+    outputs, reader, engine = world
+    reader.create_subscription(OUTPUTS[topic], topic, lambda message: None, 10)
+    assert wait_for(lambda: outputs.wanted(topic))
+    assert outputs.observed(OPTIONS)
+    for _ in range(3):
+        outputs.publish(fake.make_hands(2), Header(), FRAME, OPTIONS)
+    assert outputs.built == {topic: 3}
+    assert engine.drawn == (3 if topic == 'annotated' else 0)
+
+
+def test_the_latched_topic_alone_does_not_keep_the_camera_busy(world, wait_for):
+    outputs, reader, _ = world
+    reader.create_subscription(OUTPUTS['topology'], 'topology', lambda message: None, 10)
+    assert wait_for(lambda: outputs.wanted('topology'))
+    assert not outputs.observed(OPTIONS)
+
+
+def test_markers_and_annotated_images_keep_to_their_rate(world, fake, wait_for):
+    outputs, reader, _ = world
+    for topic in ('markers', 'annotated', 'hands'):
+        reader.create_subscription(OUTPUTS[topic], topic, lambda message: None, 10)
+        assert wait_for(lambda topic=topic: outputs.wanted(topic))
+    slow = NodeOptions(marker_rate=0.01, annotated_rate=0.01)
+    for _ in range(4):
+        outputs.publish(fake.make_hands(1), Header(), FRAME, slow)
+    assert outputs.built == {'hands': 4, 'markers': 1, 'annotated': 1}
+
+
+def test_deletes_wait_for_the_next_markers(world, fake, wait_for):
+    outputs, reader, _ = world
+    received = []
+    reader.create_subscription(OUTPUTS['markers'], 'markers', received.append, 10)
+    assert wait_for(lambda: outputs.wanted('markers'))
+    outputs.publish(fake.make_hands(2), Header(), FRAME, OPTIONS)
+    seldom = NodeOptions(marker_rate=0.001)
+    outputs.publish(fake.make_hands(1), Header(), FRAME, seldom)
+    outputs.publish(fake.make_hands(1), Header(), FRAME, OPTIONS)
+
+    executor = rclpy.executors.SingleThreadedExecutor(context=reader.context)
+    executor.add_node(reader)
+    assert wait_for(lambda: executor.spin_once(timeout_sec=0.1) or len(received) == 2)
+    deleted = {m.id for m in received[1].markers if m.action == m.DELETE}
+    assert deleted == {1}
+
+
+def test_limit_lets_the_first_one_pass():
+    limit = Limit()
+    assert limit(1.0) and not limit(1.0) and limit(0.0)
