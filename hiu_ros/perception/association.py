@@ -1,6 +1,6 @@
 """Which reading of this frame is which hand of the last one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -14,7 +14,7 @@ _SAME = 0.18
 #: The same for readings of one side.
 _SAME_SIDE = 0.32
 #: Shares of joints, overlap, side and of being asked for in the similarity of 0 to 1.
-_JOINTS, _OVERLAP, _SIDE, _OWN = 0.5, 0.2, 0.2, 0.1
+_JOINTS, _OVERLAP, _SIDE, _OWN = 0.45, 0.2, 0.25, 0.1
 #: A hand in one frame is at most so many times larger than in the last.
 _GROWTH = 2.2
 
@@ -40,14 +40,17 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return inner / union if union > 0 else 0.0
 
 
-def without_duplicates(readings: Sequence[Reading]) -> list[int]:
-    """Indices of readings, best first, of which no two are of one hand."""
+def without_duplicates(readings: Sequence[Reading]) -> list[list[int]]:
+    """Indices of readings, a group for each hand: its best reading first, best hand first."""
     order = sorted(range(len(readings)), key=lambda k: (-readings[k].quality, k))
-    kept: list[int] = []
+    groups: list[list[int]] = []
     for k in order:
-        if not any(_one_hand(readings[k], readings[other]) for other in kept):
-            kept.append(k)
-    return kept
+        same = [g for g in groups if _one_hand(readings[k], readings[g[0]])]
+        if same:
+            same[0].append(k)
+        else:
+            groups.append([k])
+    return groups
 
 
 def _one_hand(a: Reading, b: Reading) -> bool:
@@ -57,13 +60,13 @@ def _one_hand(a: Reading, b: Reading) -> bool:
 
 def assign(
     expected: Sequence[np.ndarray], sides: Sequence[float], patience: Sequence[float],
-    readings: Sequence[Reading], askers: Sequence[int | None],
+    readings: Sequence[Reading], askers: Sequence[Collection[int]],
 ) -> list[tuple[int, int]]:
     """Pairs (hand, reading) of the best assignment; a hand or reading may stay alone.
 
     expected: joints (21, 2) px that each followed hand should have now. sides: log odds that it is
     a right hand. patience: how far, in hand sizes, it may be from there. askers: the followed
-    hand whose region gave the reading, None for a new region.
+    hands whose regions gave the reading.
     """
     if not expected or not readings:
         return []
@@ -83,7 +86,7 @@ def assign(
             cost[i, j] = 1.0 - (
                 _JOINTS * np.exp(-(distance / _NEAR) ** 2)
                 + _OVERLAP * overlap(box, joint_box(reading.keypoints_px))
-                + _SIDE * agree + _OWN * (askers[j] == i)
+                + _SIDE * agree + _OWN * (i in askers[j])
             )
     rows, columns = linear_sum_assignment(cost)
     return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < 1e2]

@@ -25,9 +25,9 @@ class TrackingOptions:
     """
 
     min_hits: int = 2
-    max_misses: int = 10
+    max_misses: int = 20
     keep_score: float = 0.3
-    finder_interval: int = 5
+    finder_interval: int = 3
 
     def __post_init__(self) -> None:
         _integer(self, 'min_hits', 1)

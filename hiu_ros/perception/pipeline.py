@@ -214,8 +214,8 @@ class Pipeline:
         readings = turn.readings
         if turn.frame.boxes is None:
             readings = [r for r in readings if r.presence >= self.options.min_score]
-            kept = without_duplicates(readings)[:self.options.max_hands]
-            readings = [readings[k] for k in kept]
+            groups = without_duplicates(readings)[:self.options.max_hands]
+            readings = [readings[group[0]] for group in groups]
         count = {'left': 0, 'right': 0}
         sightings = []
         for reading in readings:

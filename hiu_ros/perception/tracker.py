@@ -27,6 +27,8 @@ PAUSE = 2.0
 _SIDE_STEP, _SIDE_KEPT, _SIDE_TURNED, _SIDE_SURE = 3.0, 0.93, 4.0, 3.0
 #: A hand not announced yet ends after so many misses.
 _EARLY_MISSES = 1
+#: Frames that a hand may be hidden by another one without missing.
+_HIDDEN_MOST = 45
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
 _MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
 #: Hand sizes that a hand may be off its prediction, and how much more with each miss.
@@ -45,7 +47,8 @@ class Track:
     name: str | None = None
     side: str = 'right'
     hits: int = 0
-    misses: int = 0
+    misses: int = 0  #: frames in a row
+    hidden: int = 0  #: of these, frames in which another hand was in front
     motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def expected(self, stamp: float) -> np.ndarray:
@@ -131,7 +134,14 @@ class Tracker:
             if track.misses == 0
         ]
         free = max(0, self.max_hands - len(explained))
-        new = [k for k, box in enumerate(boxes) if not any(_near(box, e) for e in explained)]
+        new = []
+        for k, box in enumerate(boxes):
+            # One hand explains one box, the one that lies on it best.
+            fits = [overlap(box, e) if _near(box, e) else -1.0 for e in explained]
+            if fits and max(fits) >= 0:
+                explained.pop(int(np.argmax(fits)))
+            else:
+                new.append(k)
         return new[:free]
 
     def update(
@@ -145,13 +155,15 @@ class Tracker:
         least = [self.min_score if who is None else min(self.options.keep_score, self.min_score)
                  for who in askers]
         present = [k for k, reading in enumerate(readings) if reading.presence >= least[k]]
-        kept = [present[k] for k in without_duplicates([readings[k] for k in present])]
-        kept.sort()
+        groups = [[present[k] for k in group]
+                  for group in without_duplicates([readings[k] for k in present])]
+        groups.sort(key=lambda group: group[0])
+        kept = [group[0] for group in groups]
         patience = [min(_PATIENCE + _PATIENCE_GROWTH * track.misses, _PATIENCE_MOST)
                     for track in self.tracks]
         pairs = assign(
             self.expected(), [track.right for track in self.tracks], patience,
-            [readings[k] for k in kept], [askers[k] for k in kept])
+            [readings[k] for k in kept], [{askers[k] for k in group} for group in groups])
         taken = {j: i for i, j in pairs}
         seen: list[tuple[Track, Reading]] = []
         for j, k in enumerate(kept):
@@ -171,13 +183,22 @@ class Tracker:
         return [(track, reading.as_side(track.side)) for track, reading in announced]
 
     def _forget(self, seen: set[int]) -> None:
-        """Count misses, and drop hands missed too often or one too many."""
+        """Count misses, and drop hands missed too often or one too many.
+
+        A hand where another one is seen may be hidden by it: its misses do not count for a while.
+        """
+        shown = [joint_box(track.keypoints) for track in self.tracks if id(track) in seen]
         for track in self.tracks:
-            if id(track) not in seen:
-                track.misses += 1
+            if id(track) in seen:
+                track.hidden = 0
+                continue
+            track.misses += 1
+            box = joint_box(track.expected(self._stamp))
+            if track.hidden < _HIDDEN_MOST and any(overlap(box, other) > 0.1 for other in shown):
+                track.hidden += 1
         self.tracks = [
-            track for track in self.tracks
-            if track.misses <= (self.options.max_misses if track.name else _EARLY_MISSES)
+            track for track in self.tracks if track.misses - track.hidden <= (
+                self.options.max_misses if track.name else _EARLY_MISSES)
         ]
         in_sight = [track for track in self.tracks if track.misses == 0]
         missed = [track for track in self.tracks if track.misses]
@@ -208,4 +229,4 @@ def _near(box: np.ndarray, other: np.ndarray) -> bool:
     """Whether two boxes [x, y, w, h] are of one hand, allowing for loose and tight ones."""
     away = np.abs((box[:2] + box[2:] / 2) - (other[:2] + other[2:] / 2))
     size = max(other[2:].max(), 1.0)
-    return overlap(box, other) > 0.3 or bool((away < 0.35 * size).all())
+    return overlap(box, other) > 0.3 or bool((away < 0.3 * size).all())
