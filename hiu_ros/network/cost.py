@@ -5,6 +5,7 @@ size is measured in a second. Only convolutions and matrix products count, as is
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -38,6 +39,7 @@ class Cost:
     modules: tuple[ModuleCost, ...]
 
 
+@lru_cache
 def cost(config: HIUConfig | FinderConfig, height: int | None = None) -> Cost:
     """Cost of one image of the configuration's size; `height` is for the finder's frames (px).
 

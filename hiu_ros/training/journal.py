@@ -5,6 +5,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 
 class Journal:
     """Appends to a run's `log.jsonl`; a line is {step, kind, figures...}."""
@@ -38,24 +41,28 @@ def _whole(line: str) -> bool:
 
 
 class Means:
-    """Means of named figures since the last `take`; survives a stop as text."""
+    """Means of named figures since the last `take`; survives a stop as text.
+
+    Figures may be tensors of one number: they are not waited for before `take` or `text`.
+    """
 
     def __init__(self, text: str = '{}'):
-        self.sums: dict[str, list[float]] = json.loads(text)
+        self.sums: dict[str, list] = json.loads(text)
 
-    def add(self, figures: Mapping[str, float]) -> None:
+    def add(self, figures: Mapping[str, Tensor | float]) -> None:
         """Count one step; a figure that a step lacks is a mean over fewer steps."""
         for name, value in figures.items():
             total = self.sums.setdefault(name, [0.0, 0])
-            total[0] += float(value)
+            total[0] = total[0] + torch.as_tensor(value, dtype=torch.float64).detach()
             total[1] += 1
 
     def take(self) -> dict[str, float]:
         """The means; begins anew."""
-        means = {name: total / count for name, (total, count) in self.sums.items()}
+        means = {name: float(total) / count for name, (total, count) in self.sums.items()}
         self.sums = {}
         return means
 
     def text(self) -> str:
         """For the constructor of another `Means` that goes on here."""
-        return json.dumps(self.sums)
+        return json.dumps({name: [float(total), count]
+                           for name, (total, count) in self.sums.items()})

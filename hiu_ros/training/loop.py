@@ -1,38 +1,64 @@
 """The training loop: one or more processes, exact resume, averaged weights, atomic checkpoints."""
 
 import json
-import math
 import os
-import signal
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
+from hiu_ros.hand.mano_file import load_mano
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.network.checkpoint import save
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training.averaging import Average
-from hiu_ros.training.batch import collate
+from hiu_ros.training.batch import Batch, collate
+from hiu_ros.training.board import Board
+from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.losses import HandLoss
 from hiu_ros.training.mix import HandMix
+from hiu_ros.training.pictures import sheet
+from hiu_ros.training.schedule import learning_rate
 from hiu_ros.training.settings import Settings, as_yaml
-from hiu_ros.training.validation import validate_photos, validate_renders
+from hiu_ros.training.state import StateError, read_state, restore, write_state
+from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+from hiu_ros.training.validation import validate
+
+_HALVES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
+#: Render bank of `data.made_renders`: one for all runs of a seed.
+_MADE_SEED = 11
+
+
+class Share(Sampler):
+    """Numbers of the stream's samples that one of `world` processes takes, from a step on."""
+
+    def __init__(self, first_step: int, steps: int, batch: int, rank: int, world: int):
+        self.steps = range(first_step, steps)
+        self.batch, self.rank, self.world = batch, rank, world
+
+    def __len__(self) -> int:
+        return len(self.steps) * self.batch
+
+    def __iter__(self) -> Iterator[int]:
+        for step in self.steps:
+            first = (step * self.world + self.rank) * self.batch
+            yield from range(first, first + self.batch)
 
 
 class Trainer:
     """Trains one network as `settings` say, from scratch or from where the run stopped.
 
-    The run's folder holds `settings.yaml`, `state.safetensors` and `state.json` (to go on),
-    `weights.safetensors` (averaged, to use) and `log.jsonl`.
+    The run's folder holds `settings.yaml`, `state.safetensors` (to go on), `weights.safetensors`
+    (averaged, to use), `log.jsonl` and `tensorboard/`. Raises StateError for a state that does not
+    fit, FloatingPointError where the loss is not finite.
     """
 
     def __init__(self, settings: Settings):
@@ -46,20 +72,30 @@ class Trainer:
         cuda = torch.cuda.is_available()
         self.device = torch.device('cuda', int(os.environ.get('LOCAL_RANK', 0))) if cuda else (
             torch.device('cpu'))
+        if settings.precision == 'float16' and not cuda:
+            raise ValueError("precision 'float16' needs a GPU; use 'bfloat16' or 'float32'")
         torch.manual_seed(settings.seed)
         self.config = settings.network_config()
         network = HIU(self.config).to(self.device, memory_format=torch.channels_last)
         self.network: nn.Module = network
         self.average = Average(network, settings.ema)
-        self.hand = HandModel(load_template('fast')).to(self.device)
+        self.template = load_mano(settings.hand) if settings.hand else load_template('fast')
+        if self.template.side != 'right':
+            raise ValueError(f'{settings.hand} is a left hand; the network is shown right ones')
+        self.hand = HandModel(self.template).to(self.device)
         self.loss = HandLoss(self.hand, settings.loss, self.config.heatmap_readout,
-                             settings.sigmas, settings.stage_weights, settings.pof_variant)
+                             settings.sigmas, settings.stage_weights, settings.pof_variant,
+                             (settings.sigma_factor, settings.sigma_steps),
+                             settings.self_supervision)
         kind = torch.optim.AdamW if settings.optimiser == 'adamw' else torch.optim.Adam
         self.optimiser = kind(network.parameters(), settings.rate,
                               weight_decay=settings.weight_decay)
+        self.scaler = torch.amp.GradScaler(self.device.type,
+                                           enabled=settings.precision == 'float16')
         self.folder = Path(settings.run)
+        self.journal = Journal(self.folder)
+        self.means = Means()
         self.step = 0
-        self.stop = False
         self.resume()
         self.wrapped: nn.Module = network
         if self.world > 1:
@@ -69,156 +105,156 @@ class Trainer:
             self.wrapped = DistributedDataParallel(network, device_ids=ids,
                                                    broadcast_buffers=True)
 
-    def rate(self, step: int) -> float:
-        """Learning rate at a step: linear warm-up, then poly (power 0.9) or cosine to zero."""
-        s = self.settings
-        if step < s.warmup:
-            return s.rate * (step + 1) / s.warmup
-        done = min(1.0, (step - s.warmup) / max(1, s.steps - s.warmup))
-        if s.schedule == 'poly':
-            return s.rate * (1 - done) ** 0.9
-        return s.rate * 0.5 * (1 + math.cos(math.pi * done))
-
     def batches(self) -> DataLoader:
         """The stream of batches from the current step on, this process's share of it."""
         s = self.settings
-        mix = HandMix(s.data, self.config.input_size, s.seed)
-        first = (self.step * self.world + self.rank) * s.batch
-        stride = self.world * s.batch
-        order = [first + k * stride + i for k in range(s.steps - self.step)
-                 for i in range(s.batch)]
-        return DataLoader(Subset(mix, order), s.batch, num_workers=s.workers, collate_fn=collate,
-                          pin_memory=self.device.type == 'cuda')
+        data = replace(s.data, renders=(str(self.made_renders()),)) if (
+            s.data.made_renders and not s.data.renders) else s.data
+        mix = HandMix(data, self.config.input_size, s.seed, template=self.template,
+                      mano=bool(s.hand))
+        share = Share(self.step, s.steps, s.batch, self.rank, self.world)
+        return DataLoader(mix, s.batch, sampler=share, num_workers=s.workers, collate_fn=collate,
+                          pin_memory=self.device.type == 'cuda',
+                          worker_init_fn=leave_signals_to_the_parent)
+
+    def made_renders(self) -> Path:
+        """The bank of renders that the run makes for itself, rendered if it is not there yet."""
+        from hiu_ros.data.renders.bank import BankOptions, write_bank
+
+        bank = self.folder / 'renders'
+        if self.rank == 0 and not (bank / 'labels.npz').exists():
+            write_bank(bank, self.settings.data.made_renders, BankOptions(_MADE_SEED),
+                       quiet=True)
+        if self.world > 1:
+            dist.barrier()
+        return bank
 
     def run(self) -> None:
         """Train until the last step, Ctrl-C or SIGTERM; saves in each case."""
         s = self.settings
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask_to_stop)
+        if self.step >= s.steps:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
+        board = None
         if self.rank == 0:
             (self.folder / 'settings.yaml').write_text(as_yaml(s))
+            self.journal.cut(self.step)
+            board = Board(self.folder, self.step) if s.tensorboard else None
         bar = tqdm(total=s.steps, initial=self.step, disable=self.rank != 0, unit='step',
                    smoothing=0.05, mininterval=5)
         started, seen = time.monotonic(), 0
-        sums: dict[str, float] = {}
-        for batch in self.batches() if self.step < s.steps else ():
-            terms = self.train_step(batch.to(self.device))
-            seen += s.batch * self.world
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            self.step += 1
-            bar.update()
-            if self.step % s.log_every == 0:
-                means = {k: v / s.log_every for k, v in sums.items()}
-                pace = seen / (time.monotonic() - started)
-                self.log('train', {**means, 'samples_per_s': pace,
-                                   'rate': self.rate(self.step)})
-                bar.set_postfix(loss=f'{means["total"]:.3f}', pace=f'{pace:.0f}/s')
-                sums = {}
-            last = self.step == s.steps
-            if self.step % s.validate_every == 0 or last:
-                self.validate()
-            if self.asked_to_stop() or last or self.step % s.save_every == 0:
-                self.save()
-            if self.stop:
-                break
+        with StopRequest() as stop:
+            for batch in self.batches():
+                batch = batch.to(self.device)
+                self.means.add(self.train_step(batch))
+                seen += s.batch * self.world
+                self.step += 1
+                bar.update()
+                if self.step % s.log_every == 0:
+                    pace = seen / (time.monotonic() - started)
+                    figures = {**self.means.take(), 'samples_per_s': pace,
+                               'rate': self.rate(self.step)}
+                    self.log('train', figures, board)
+                    bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                last = self.step == s.steps
+                if self.step % s.validate_every == 0 or last:
+                    self.validate(batch, board)
+                stopping = self.agreed(stop.asked)
+                if stopping or last or self.step % s.save_every == 0:
+                    self.save()
+                if stopping:
+                    break
         bar.close()
+        if board:
+            board.close()
 
-    def train_step(self, batch) -> dict[str, torch.Tensor]:
+    def rate(self, step: int) -> float:
+        """Learning rate at a step."""
+        s = self.settings
+        return learning_rate(step, s.steps, s.rate, s.schedule, s.warmup)
+
+    def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the optimiser; returns the terms of the last stage and the total."""
         s = self.settings
         for group in self.optimiser.param_groups:
             group['lr'] = self.rate(self.step)
         self.wrapped.train()
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        half = s.precision == 'bfloat16'
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(self.device.type, _HALVES.get(s.precision, torch.bfloat16),
+                            enabled=s.precision in _HALVES):
             outputs = self.wrapped(images)
-        total, terms = self.loss(outputs, batch)
+        total, terms = self.loss(outputs, batch, self.step)
         if not torch.isfinite(total):
             raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        self.scaler.scale(total).backward()
+        self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.network.parameters(), s.clip)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.average.update(self.network)
         return {**terms, 'total': total.detach()}
 
-    def validate(self) -> None:
-        """Measure the averaged weights; only the first process does."""
-        v = self.settings.validation
-        if self.rank or not (v.photos or v.renders):
+    def validate(self, batch: Batch, board: Board | None) -> None:
+        """Measure the averaged weights and draw some crops; only the first process does."""
+        if self.rank:
             return
-        model = self.average.module
-        figures = {}
-        with torch.inference_mode():
-            if v.photos:
-                figures.update(validate_photos(model, v.photos, v.hands))
-            if v.renders:
-                figures.update(validate_renders(model, self.hand, v.renders, v.hands))
-        self.log('validation', figures)
-        shown = '  '.join(f'{name} {value:.4f}' for name, value in figures.items())
-        tqdm.write(f'step {self.step}: {shown}')
+        model, s = self.average.module, self.settings
+        bank = s.validation.renders
+        if s.validation.training_renders:
+            bank = s.data.renders[0] if s.data.renders else str(self.folder / 'renders')
+        figures = validate(model, self.hand, replace(s.validation, renders=bank), bool(s.hand))
+        if figures:
+            self.log('validation', figures, board)
+            shown = '  '.join(f'{name} {value:.4f}' for name, value in figures.items())
+            tqdm.write(f'step {self.step}: {shown}')
+        if board and board.on and s.pictures:
+            board.picture(self.step, 'crops', sheet(model, self.hand, batch, s.pictures))
 
-    def log(self, kind: str, values: dict[str, float]) -> None:
-        """One line of `log.jsonl`."""
+    def log(self, kind: str, figures: dict[str, float], board: Board | None) -> None:
+        """One line of `log.jsonl`, and the same for TensorBoard."""
         if self.rank == 0:
-            with open(self.folder / 'log.jsonl', 'a') as file:
-                file.write(json.dumps({'step': self.step, 'kind': kind, **values}) + '\n')
+            self.journal.write(self.step, kind, figures)
+            if board:
+                board.scalars(self.step, kind, figures)
 
-    def asked_to_stop(self) -> bool:
-        """Whether any process got a signal; the same answer in all of them."""
+    def agreed(self, asked: bool) -> bool:
+        """Whether any process was asked to stop; the same answer in all of them."""
         if self.world > 1:
-            flag = torch.tensor([float(self.stop)], device=self.device)
+            flag = torch.tensor([float(asked)], device=self.device)
             dist.all_reduce(flag, dist.ReduceOp.MAX)
-            self.stop = bool(flag.item())
-        return self.stop
-
-    def _ask_to_stop(self, number: int, frame: object) -> None:
-        self.stop = True
+            asked = bool(flag.item())
+        return asked
 
     def save(self) -> None:
         """Write state and averaged weights, each by renaming a whole file."""
         if self.rank:
             return
-        tensors = {f'network.{k}': v for k, v in self.network.state_dict().items()}
-        tensors |= {f'average.{k}': v for k, v in self.average.module.state_dict().items()}
-        state = self.optimiser.state_dict()
-        for index, slots in state['state'].items():
-            tensors |= {f'optimiser.{index}.{k}': v for k, v in slots.items()}
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        part = self.folder / 'state.part'
-        save_file(tensors, part, metadata={
-            'step': str(self.step), 'updates': str(self.average.updates),
-            'config': json.dumps(self.config.to_dict())})
-        os.replace(part, self.folder / 'state.safetensors')
-        save(self.folder / 'weights.safetensors', self.average.module, {'step': self.step})
+        write_state(
+            self.folder / 'state.safetensors',
+            {'network': self.network, 'average': self.average.module,
+             'optimiser': self.optimiser},
+            {'step': str(self.step), 'updates': str(self.average.updates),
+             'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'scaler': json.dumps(self.scaler.state_dict())})
+        save(self.folder / 'weights.safetensors', self.average.module,
+             {'step': self.step, 'hand': self.template.name})
 
     def resume(self) -> None:
         """Go on from the run's folder if it holds a state of this network."""
         path = self.folder / 'state.safetensors'
         if not path.exists():
             return
-        with safe_open(path, 'pt') as file:
-            header = file.metadata()
+        parts, header = read_state(path)
         if json.loads(header['config']) != json.loads(json.dumps(self.config.to_dict())):
-            raise ValueError(f'{path} is the state of another network; give another run folder')
-        tensors = load_file(path)
-        part = {name: {} for name in ('network', 'average', 'optimiser')}
-        for key, tensor in tensors.items():
-            kind, _, rest = key.partition('.')
-            part[kind][rest] = tensor
-        self.network.load_state_dict(part['network'])
-        self.average.module.load_state_dict(part['average'])
+            raise StateError(f'{path} is the state of another network; give another run folder')
+        restore(self.network, parts['network'])
+        restore(self.average.module, parts['average'])
+        restore(self.optimiser, parts['optimiser'])
         self.average.updates = int(header['updates'])
-        state = self.optimiser.state_dict()
-        slots: dict[int, dict] = {}
-        for key, tensor in part['optimiser'].items():
-            index, _, name = key.partition('.')
-            slots.setdefault(int(index), {})[name] = tensor
-        state['state'] = slots
-        self.optimiser.load_state_dict(state)
+        self.means = Means(header.get('means', '{}'))
+        if self.scaler.is_enabled() and header.get('scaler', '{}') != '{}':
+            self.scaler.load_state_dict(json.loads(header['scaler']))
         self.step = int(header['step'])
 
 

@@ -9,6 +9,9 @@ import yaml
 from hiu_ros.network.config import HIUConfig, preset
 from hiu_ros.training.losses import LossWeights
 from hiu_ros.training.mix import MixOptions
+from hiu_ros.training.schedule import SCHEDULES
+from hiu_ros.training.self_supervision import SelfSupervision
+from hiu_ros.training.set_source import SetOptions
 
 CONFIGURATIONS = Path(__file__).parent / 'configurations'
 
@@ -23,7 +26,14 @@ class Validation:
 
     photos: str = ''  #: photo cache; its `val` hands
     renders: str = ''  #: a render bank of its own
+    training_renders: bool = False  #: instead, the one trained on: does it fit at all
+    sets: tuple[SetOptions, ...] = ()  #: published data sets
+    apart: tuple[str, ...] = ()  #: photo sets measured on their own, too
     hands: int = 256  #: at most this many of each
+
+    def __post_init__(self) -> None:
+        ready = (SetOptions.from_dict(s) if isinstance(s, dict) else s for s in self.sets)
+        object.__setattr__(self, 'sets', tuple(ready))
 
 
 @dataclass(frozen=True)
@@ -32,11 +42,15 @@ class Settings:
 
     network: str = 'hiu_lite'  #: preset
     network_changes: dict = field(default_factory=dict)
+    hand: str = ''  #: a MANO file (MANO_RIGHT.pkl) to train with; empty: the shipped hand
     run: str = 'runs/lite'  #: checkpoints and logs
     data: MixOptions = MixOptions()
     validation: Validation = Validation()
     loss: LossWeights = LossWeights()
+    self_supervision: SelfSupervision = SelfSupervision()
     sigmas: tuple[float, ...] = (16 / 368,)  #: heat map sigma per stage, of the map's side
+    sigma_factor: float = 1.0  #: how much wider heat maps are at first
+    sigma_steps: int = 0  #: until they have their own width
     stage_weights: tuple[float, ...] = (1.0,)
     pof_variant: str = 'image'
     batch: int = 24  #: per process
@@ -48,28 +62,38 @@ class Settings:
     weight_decay: float = 1e-5
     clip: float = 10.0  #: gradient norm
     ema: float = 0.999  #: decay of the averaged weights; 0: off
-    precision: str = 'float32'  #: or 'bfloat16' (autocast)
+    precision: str = 'float32'  #: or 'bfloat16', 'float16' (autocast; the latter on GPUs)
     seed: int = 2020
     workers: int = 0  #: loader processes per training process
     threads: int = 0  #: torch threads per process; 0: torch's choice
     log_every: int = 50
     validate_every: int = 1000
     save_every: int = 500
+    tensorboard: bool = True  #: scalars and pictures, where it is installed
+    pictures: int = 4  #: crops drawn at each validation
 
     def network_config(self) -> HIUConfig:
         """The network's own configuration."""
         return preset(self.network, **self.network_changes)
 
     def __post_init__(self) -> None:
-        for name, choices in (('schedule', ('poly', 'cosine')), ('optimiser', ('adam', 'adamw')),
-                              ('precision', ('float32', 'bfloat16')),
+        for name, choices in (('schedule', SCHEDULES), ('optimiser', ('adam', 'adamw')),
+                              ('precision', ('float32', 'bfloat16', 'float16')),
                               ('pof_variant', ('image', 'space'))):
             if getattr(self, name) not in choices:
                 raise SettingsError(f'{name} is {getattr(self, name)!r}, expected one of '
                                     f'{choices}')
-        for name in ('batch', 'steps', 'log_every', 'validate_every', 'save_every'):
-            if getattr(self, name) < 1:
-                raise SettingsError(f'{name} is {getattr(self, name)}, expected at least 1')
+        # Batch norm over the attention's single numbers needs two of them.
+        for name, least in (('batch', 2), ('steps', 1), ('log_every', 1), ('validate_every', 1),
+                            ('save_every', 1), ('sigma_steps', 0), ('workers', 0)):
+            if getattr(self, name) < least:
+                raise SettingsError(f'{name} is {getattr(self, name)}, expected at least {least}')
+        for name in ('sigmas', 'stage_weights'):
+            if not getattr(self, name) or min(getattr(self, name)) <= 0:
+                raise SettingsError(f'{name} is {getattr(self, name)}, expected positive numbers')
+        if self.sigma_factor <= 0 or not 0 <= self.ema < 1:
+            raise SettingsError(f'sigma_factor is {self.sigma_factor} and ema {self.ema}, '
+                                'expected above 0, and 0 to below 1')
 
 
 def build(kind: type, values: dict[str, Any], where: str = '') -> Any:
@@ -94,7 +118,12 @@ def build(kind: type, values: dict[str, Any], where: str = '') -> Any:
                 isinstance(value, bool) and not isinstance(present, bool)):
             raise SettingsError(f'{name} is {value!r}, expected {type(present).__name__}')
         ready[name] = value
-    return replace(default, **ready)
+    try:
+        return replace(default, **ready)
+    except SettingsError:
+        raise
+    except ValueError as error:
+        raise SettingsError(f'{where}: {error}') from error
 
 
 def _number(value: Any, name: str) -> float:
@@ -112,17 +141,29 @@ def read_settings(source: str, changes: list[str] | tuple[str, ...] = ()) -> Set
     if not path.is_file():
         shipped = sorted(p.stem for p in CONFIGURATIONS.glob('*.yaml'))
         raise SettingsError(f'no training configuration {source!r}; shipped are {shipped}')
-    values = yaml.safe_load(path.read_text()) or {}
+    values = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
+    if not isinstance(values, dict):
+        raise SettingsError(f'{path} holds a {type(values).__name__}, expected key: value lines')
     for change in changes:
         key, equals, text = change.partition('=')
         if not equals:
             raise SettingsError(f'{change!r} is no change, expected key=value or key.sub=value')
-        *parents, last = key.split('.')
-        level = values
-        for parent in parents:
-            level = level.setdefault(parent, {})
-        level[last] = yaml.safe_load(text)
+        _change(values, key.split('.'), yaml.safe_load(text), change)
     return build(Settings, values)
+
+
+def _change(values: dict, path: list[str], value: Any, text: str) -> None:
+    """Set one value of the tree; a number in the path counts the entries of a list."""
+    level: Any = values
+    try:
+        for key, below in zip(path, [*path[1:], None]):
+            key = int(key) if isinstance(level, list) else key
+            if below is None:
+                level[key] = value
+            else:
+                level = level[key] if isinstance(level, list) else level.setdefault(key, {})
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise SettingsError(f'{text!r} leads nowhere ({error})') from error
 
 
 def as_yaml(settings: Settings) -> str:
@@ -134,4 +175,4 @@ def as_yaml(settings: Settings) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

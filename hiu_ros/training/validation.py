@@ -9,14 +9,31 @@ from hiu_ros.evaluation.metrics import align
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel
 from hiu_ros.network.hiu import HIU
+from hiu_ros.network.readout import CropReading
+from hiu_ros.training.set_source import SetOptions, SetSource
+from hiu_ros.training.silhouettes import reproject
 
 #: Photo sets that no training sees.
 UNSEEN = ('dorm_counting', 'phone_above')
 
 
+@torch.inference_mode()
+def validate(model: HIU, hand: HandModel, options, mano: bool = False) -> dict[str, float]:
+    """All figures that `options` (a `settings.Validation`) ask for, by name."""
+    figures = {}
+    if options.photos:
+        figures |= validate_photos(model, options.photos, options.hands, hand, options.apart)
+    if options.renders:
+        figures |= validate_renders(model, hand, options.renders, options.hands)
+    for one in options.sets:
+        figures |= validate_set(model, hand, one, options.hands, mano)
+    return figures
+
+
 def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64):
     """Readings of all tiles, in tile pixels where they are 2D; right hands' 3D."""
     n = model.config.input_size
+    device = next(model.parameters()).device
     crops = [Crop.around_keypoints(k, 1.5, n, mirrored=bool(m))
              for k, m in zip(keypoints, mirrored)]
     points, parts = [], []
@@ -24,10 +41,23 @@ def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64):
         some = slice(start, start + batch)
         images = np.stack([c.extract(np.asarray(t)) for c, t in zip(crops[some], tiles[some])])
         tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-        reading = model.predict(tensor)
+        reading = CropReading(*(value.cpu() for value in model.predict(tensor.to(device))))
         parts.append(reading)
         points += [c.to_image(k) for c, k in zip(crops[some], reading.keypoints_px.numpy())]
     return crops, np.stack(points), parts
+
+
+def _joints(hand: HandModel, parts: list[CropReading]) -> torch.Tensor:
+    """(N, 21, 3) joints of the parametric hand, metres, crop axes."""
+    device = hand.faces.device
+    return torch.cat([hand.keypoints(p.rotations.to(device), p.shape.to(device)).cpu()
+                      for p in parts])
+
+
+def _mesh_points(hand: HandModel, crops: list[Crop], parts: list[CropReading]) -> np.ndarray:
+    """(N, 21, 2) the parametric hand's joints in tile pixels."""
+    units = reproject(_joints(hand, parts), torch.cat([p.camera for p in parts])).numpy()
+    return np.stack([c.to_image(u * c.resolution - 0.5) for c, u in zip(crops, units)])
 
 
 def palm_px(keypoints: np.ndarray) -> np.ndarray:
@@ -35,8 +65,13 @@ def palm_px(keypoints: np.ndarray) -> np.ndarray:
     return np.linalg.norm(keypoints[:, 9] - keypoints[:, 0], axis=-1)
 
 
-def validate_photos(model: HIU, cache: str, hands: int) -> dict[str, float]:
-    """Per group of sets: 2D error over palm length (median, mean), mask IoU, side."""
+def validate_photos(
+    model: HIU, cache: str, hands: int, hand: HandModel | None = None, apart: tuple[str, ...] = (),
+) -> dict[str, float]:
+    """Per group of sets: 2D error over palm length (median, mean), mask IoU, side.
+
+    `hand` adds the 2D error of the parametric hand, `apart` a group of the sets it names.
+    """
     folder = Path(cache)
     with np.load(folder / 'labels.npz') as labels:
         table = {key: labels[key] for key in labels.files}
@@ -44,8 +79,9 @@ def validate_photos(model: HIU, cache: str, hands: int) -> dict[str, float]:
     masks = np.load(folder / 'mask.npy', mmap_mode='r')
     names = list(table['sets'])
     unseen = np.isin(table['set'], [names.index(s) for s in UNSEEN if s in names])
+    own = np.isin(table['set'], [names.index(s) for s in apart if s in names])
     figures = {}
-    for group, members in (('unseen', unseen), ('seen', ~unseen)):
+    for group, members in (('unseen', unseen), ('seen', ~unseen), ('apart', own)):
         chosen = np.flatnonzero((table['split'] == 1) & members & (table['trust'] > 0.4))
         if not len(chosen):
             continue
@@ -55,6 +91,11 @@ def validate_photos(model: HIU, cache: str, hands: int) -> dict[str, float]:
         error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
         figures[f'{group}/2d_median'] = float(np.median(error))
         figures[f'{group}/2d_mean'] = float(error.mean())
+        if hand is not None:
+            drawn = _mesh_points(hand, crops, parts)
+            error = np.linalg.norm(drawn - keypoints, axis=-1).mean(1) / palm_px(keypoints)
+            figures[f'{group}/mesh_2d_median'] = float(np.median(error))
+            figures[f'{group}/mesh_2d_mean'] = float(error.mean())
         guessed = torch.cat([p.mask for p in parts]).numpy() > 0.5
         overlap = []
         for c, i, guess in zip(crops, chosen, guessed):
@@ -81,7 +122,7 @@ def validate_renders(model: HIU, hand: HandModel, bank: str, hands: int) -> dict
     images = (alpha * tiles[..., :3] + (1 - alpha) * behind).astype(np.uint8)
     crops, found, parts = _read(model, images, keypoints, [False] * len(images))
     error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
-    joints = torch.cat([hand.keypoints(p.rotations, p.shape) for p in parts]).numpy()
+    joints = _joints(hand, parts).numpy()
     aligned = np.stack([align(t, j) for j, t in zip(joints, keypoints_m)])
     guessed = torch.cat([p.mask for p in parts]).numpy() > 0.5
     overlap = []
@@ -94,3 +135,33 @@ def validate_renders(model: HIU, hand: HandModel, bank: str, hands: int) -> dict
             np.linalg.norm(aligned - keypoints_m, axis=-1).mean() * 1000),
         'renders/mask_iou': float(np.mean(overlap)),
     }
+
+
+def validate_set(
+    model: HIU, hand: HandModel, options: SetOptions, hands: int, mano: bool = False
+) -> dict[str, float]:
+    """Of hands with all joints labelled, evenly spread: 2D error over palm length, PA-MPJPE."""
+    source = SetSource(options, hand.template, mano, seed=0)
+    tiles = []
+    for i in range(0, len(source.data), max(1, len(source.data) // hands)):
+        tile = source.tile(source.data[i])
+        if np.isfinite(tile.keypoints).all() and tile.right is not None:
+            tiles.append(tile)
+    if not tiles:
+        raise ValueError(f'data set {options.name} in {options.root} has no hand with all joints '
+                         f'labelled to validate with')
+    keypoints = np.stack([tile.keypoints for tile in tiles])
+    left = np.array([not tile.right for tile in tiles])
+    _, found, parts = _read(model, [tile.image for tile in tiles], keypoints, left)
+    error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
+    figures = {f'{options.name}/2d_median': float(np.median(error)),
+               f'{options.name}/2d_mean': float(error.mean())}
+    deep = np.array([tile.keypoints_m is not None for tile in tiles])
+    if deep.any():
+        truth = np.stack([t.keypoints_m for t in tiles if t.keypoints_m is not None])
+        joints = _joints(hand, parts).numpy()[deep]
+        joints[left[deep]] *= [-1, 1, 1]
+        aligned = align(truth, joints)
+        figures[f'{options.name}/pa_mpjpe_mm'] = float(
+            np.linalg.norm(aligned - truth, axis=-1).mean() * 1000)
+    return figures

@@ -1,0 +1,173 @@
+"""The mix of training crops: one stream for everybody, with labels that fit the pictures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hiu_ros.training.batch import collate
+from hiu_ros.training.losses import palm_length
+from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.silhouettes import reproject
+
+CALM = {'negative_share': 0.0, 'wrong_side_share': 0.0, 'occluder_share': 0.0,
+        'photometric': False, 'wild_share': 0.5}
+
+
+def mix_of(**options) -> HandMix:
+    return HandMix(MixOptions(**options), 64, seed=3)
+
+
+def check_labels(sample: dict, hand, tolerance: float = 1e-4) -> None:
+    """Pose, shape, 3D and 2D labels of one sample are the same hand."""
+    posed = hand.keypoints(torch.from_numpy(sample['rotations'])[None],
+                           torch.from_numpy(sample['shapes'])[None])
+    wanted = torch.from_numpy(sample['keypoints_m'])[None]
+    wanted = wanted - wanted[:, :1]
+    ours = posed - posed[:, :1]
+    ours = ours * (palm_length(wanted) / palm_length(ours))[:, None, None]
+    assert torch.allclose(ours, wanted, atol=tolerance)
+    # Weak perspective: the crop shows the 3D joints turned as they are, up to scale and place.
+    flat = wanted[0, :, :2] - wanted[0, :, :2].mean(0)
+    seen = torch.from_numpy(sample['keypoints'])
+    seen = seen - seen.mean(0)
+    scale = (flat * seen).sum() / flat.square().sum()
+    assert scale > 0 and (flat * scale - seen).norm(dim=1).max() < 0.04 * seen.norm(dim=1).max()
+
+
+def test_samples_are_a_function_of_seed_and_number(bank, cache):
+    options = MixOptions(photos=str(cache), renders=(str(bank),), negative_share=0.2)
+    one, two = HandMix(options, 64, seed=3), HandMix(options, 64, seed=3)
+    _ = two[11]
+    for i in range(6):
+        a, b = one[i], two[i]
+        assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+    other = HandMix(options, 64, seed=4)
+    assert any(not np.array_equal(one[i]['images'], other[i]['images']) for i in range(3))
+
+
+def test_render_labels_are_one_hand_however_it_is_cut(bank, hand):
+    mix = mix_of(renders=(str(bank),), **CALM)
+    for i in range(8):
+        sample = mix[i]
+        assert sample['keypoint_weights'].sum() > 10 and sample['shape_weights'] == 1
+        check_labels(sample, hand)
+
+
+def test_photo_labels_are_one_hand_left_or_right(cache, hand):
+    mix = mix_of(photos=str(cache), **CALM)
+    posed = 0
+    for i in range(24):
+        sample = mix[i]
+        if sample['parameter_weights'] > 0:
+            # A cache's shapes are not trained on; those of its fits are near enough to none.
+            check_labels(sample, hand, tolerance=0.02)
+            posed += 1
+        assert sample['shape_weights'] == 0 and sample['sides'] == 1
+    assert 8 < posed < 24
+
+
+def test_mask_lies_on_the_hand(bank):
+    mix = mix_of(renders=(str(bank),), **CALM)
+    for i in range(4):
+        sample = mix[i]
+        at = ((sample['keypoints'][sample['keypoint_weights'] > 0] + 0.5) / 2 - 0.5)
+        at = at.round().astype(int).clip(0, 31)
+        assert sample['masks'][at[:, 1], at[:, 0]].mean() > 0.6
+        assert sample['masks'].mean() < 0.6
+
+
+def test_wrong_side_is_mirrored_and_has_no_pose(bank):
+    mix = mix_of(renders=(str(bank),), **{**CALM, 'wrong_side_share': 1.0, 'wild_share': 0,
+                                          'angle_deg': 0.0, 'shift': 0.0, 'scale': (1.5, 1.5)})
+    right = mix_of(renders=(str(bank),), **{**CALM, 'wild_share': 0, 'angle_deg': 0.0,
+                                            'shift': 0.0, 'scale': (1.5, 1.5)})
+    wrong, sample = mix[0], right[0]
+    assert wrong['sides'] == 0 == wrong['canonical'] == wrong['parameter_weights']
+    assert np.allclose(wrong['keypoints'][:, 0], 63 - sample['keypoints'][:, 0], atol=1e-3)
+    assert np.allclose(wrong['masks'], sample['masks'][:, ::-1], atol=0.02)
+
+
+def test_negatives_have_an_empty_mask_and_no_hand(bank):
+    mix = mix_of(renders=(str(bank),), render_share=1e-9, negative_share=1.0)
+    sample = mix[0]
+    assert sample['presence'] == 0 and sample['presence_weights'] == 1
+    assert sample['mask_weights'] == 1 and sample['masks'].max() == 0
+    assert sample['keypoint_weights'].max() == 0 == sample['side_weights']
+
+
+def test_unlabelled_hands_have_no_label_at_all(cache):
+    mix = mix_of(unlabelled=str(cache), unlabelled_sets=('garden',), **CALM)
+    for i in range(4):
+        sample = mix[i]
+        weights = [k for k in sample if k.endswith('weights') and np.any(sample[k] > 0)]
+        assert not weights and sample['self_supervised'] == 1 == sample['canonical']
+        assert sample['images'].std() > 5
+
+
+def test_sets_are_left_out_and_named(cache):
+    names = mix_of(photos=str(cache), leave_out=('kitchen',)).sources['photo']
+    used = set(names.labels['set'][names.indices])
+    assert used == {1, 2} and 1 not in names.indices
+    assert not set(np.flatnonzero(names.labels['split'] == 1)) & set(names.indices)
+    with pytest.raises(ValueError, match="leave_out names \\['cellar'\\].*kitchen"):
+        mix_of(photos=str(cache), leave_out=('cellar',))
+    with pytest.raises(ValueError, match='unlabelled_sets'):
+        mix_of(unlabelled=str(cache), unlabelled_sets=('cellar',))
+
+
+def test_nothing_to_train_on_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match='nothing to train on.*data.sets'):
+        mix_of()
+    with pytest.raises(FileNotFoundError, match='photo_cache'):
+        mix_of(photos=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match='renders.bank'):
+        mix_of(renders=(str(tmp_path),))
+
+
+def test_shares_are_kept(bank, cache):
+    options = MixOptions(photos=str(cache), renders=(str(bank),), unlabelled=str(cache),
+                         photo_share=0.3, render_share=0.4, negative_share=0.1,
+                         unlabelled_share=0.2)
+    mix = HandMix(options, 64, seed=1)
+    drawn = []
+    mix.hand = lambda tile, rng: drawn.append(tile) or {}
+    mix.negative = lambda rng: drawn.append(None)
+    for i in range(400):
+        mix[i]
+    share = [sum(t is None for t in drawn), sum(t is not None and t.alpha is not None
+                                                 for t in drawn),
+             sum(t is not None and t.self_supervised for t in drawn)]
+    assert share == pytest.approx([40, 160, 80], abs=25)
+
+
+def test_batch_fills_in_missing_vertices(bank):
+    mix = mix_of(renders=(str(bank),), **CALM)
+    first, second = mix[0], mix[1]
+    assert collate([first, second]).vertices is None
+    first['vertices'], first['vertex_weights'] = np.ones((5, 3), np.float32), np.float32(1)
+    batch = collate([first, second])
+    assert batch.vertices.shape == (2, 5, 3) and batch.vertex_weights.tolist() == [1, 0]
+    assert batch.images.min() >= -1 and batch.images.max() <= 1
+
+
+def test_silhouette_of_the_labels_is_the_mask(bank, hand):
+    """The parametric hand under a camera fitted to the labelled joints covers the mask."""
+    from hiu_ros.training.silhouettes import Silhouettes
+
+    sample = mix_of(renders=(str(bank),), **CALM)[1]
+    rotations = torch.from_numpy(sample['rotations'])[None]
+    posed = hand(rotations, torch.from_numpy(sample['shapes'])[None])
+    units = (torch.from_numpy(sample['keypoints']) + 0.5) / 64 * 2 - 1
+    flat = posed.keypoints[0, :, :2]
+    scale = (flat.var(0).sum() / units.var(0).sum()) ** -0.5
+    camera = torch.cat([scale[None], units.mean(0) - scale * flat.mean(0)])[None]
+    assert torch.allclose(reproject(posed.keypoints, camera)[0] * 2 - 1, units, atol=0.02)
+    drawn = Silhouettes(hand.faces)(posed.vertices, camera, 32)[0] > 0.5
+    mask = torch.from_numpy(sample['masks']) > 0.5
+    assert (drawn & mask).sum() / (drawn | mask).sum() > 0.85
+
+
+def test_options_can_be_changed_one_by_one():
+    assert replace(MixOptions(), photometric=False).photometric is False
