@@ -107,6 +107,15 @@ def test_pip_only_modules_are_explained_in_the_readme():
     assert all(name in text for name in PIP_ONLY)
 
 
+def test_pip_takes_every_module_and_every_data_file_along():
+    patterns = re.findall(r"'([\w/]+)/\*'", (ROOT / 'setup.py').read_text())
+    data_folders = {PACKAGE / pattern for pattern in patterns}
+    for path in PACKAGE.rglob('*'):
+        if path.is_file() and '__pycache__' not in path.parts:
+            module = path.suffix == '.py' and (path.parent / '__init__.py').exists()
+            assert module or path.parent in data_folders, f'setup.py leaves out {path}'
+
+
 def test_installed_requirements_are_in_the_ranges_that_were_tried():
     requirements = pytest.importorskip('packaging.requirements')
     lines = (ROOT / 'requirements.txt').read_text().splitlines()
