@@ -1,0 +1,168 @@
+"""The training of the hand finder: its loss and its loop, with exact resume."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from hiu_ros.network.finder import Finder, FinderConfig, FinderOutput, save_finder
+from hiu_ros.training.averaging import Average
+from hiu_ros.training.finder_scenes import SceneOptions, Scenes
+from hiu_ros.training.journal import Journal, Means
+from hiu_ros.training.loop import Share
+from hiu_ros.training.schedule import decay
+from hiu_ros.training.state import read_state, restore, write_state
+from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+
+
+@dataclass(frozen=True)
+class FinderSettings:
+    """All of a finder's training."""
+
+    folder: Path
+    scenes: SceneOptions
+    steps: int = 6000
+    batch: int = 24
+    rate: float = 1.5e-3
+    warmup: int = 200  #: steps
+    weight_decay: float = 0.02
+    clip: float = 5.0  #: gradient norm
+    ema: float = 0.998
+    seed: int = 1
+    threads: int = 0  #: of torch; 0: its choice
+    workers: int = 0
+    log_every: int = 25
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ('steps', 'batch', 'log_every', 'save_every'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} is {getattr(self, name)}, expected at least 1')
+        if not (self.scenes.photos or self.scenes.renders):
+            raise ValueError('nothing to train on: give photographs (--photos) or render banks '
+                             '(--renders)')
+
+
+def finder_loss(
+    output: FinderOutput, batch: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Focal loss of the centres (CenterNet), L1 of offset and size, cross entropy of the side.
+
+    `batch` holds the maps of `finder_scenes.centre_targets`. Returns total and terms.
+    """
+    heat, known = batch['centre'], batch['known']
+    chance = output.centre.sigmoid().clamp(1e-4, 1 - 1e-4)
+    hit = (heat > 0.999).float()
+    focal = -(hit * (1 - chance)**2 * chance.log()
+              + (1 - hit) * (1 - heat)**4 * chance**2 * (1 - chance).log())
+    hits = hit.sum().clamp_min(1)
+    cells = known.sum().clamp_min(1)
+    terms = {
+        'centre': focal.sum() / hits,
+        'offset': ((output.offset - batch['offset']).abs() * known[:, None]).sum() / cells,
+        'size': ((output.log_size - batch['log_size']).abs() * known).sum() / cells,
+        'side': (F.binary_cross_entropy_with_logits(output.side, batch['side'], reduction='none')
+                 * known).sum() / cells,
+    }
+    total = terms['centre'] + 0.5 * terms['offset'] + terms['size'] + 0.3 * terms['side']
+    return total, {name: term.detach() for name, term in terms.items()}
+
+
+class FinderTrainer:
+    """Trains the finder, from scratch or from where the folder's run stopped.
+
+    The folder holds `state.safetensors` (to go on), `weights.safetensors` (averaged, to use) and
+    `log.jsonl`.
+    """
+
+    def __init__(self, settings: FinderSettings, config: FinderConfig | None = None):
+        s = self.settings = settings
+        if s.threads:
+            torch.set_num_threads(s.threads)
+        cv2.setNumThreads(1)
+        torch.manual_seed(s.seed)
+        self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+        self.config = config or FinderConfig()
+        self.model = Finder(self.config).to(self.device, memory_format=torch.channels_last)
+        self.average = Average(self.model, s.ema)
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), s.rate,
+                                           weight_decay=s.weight_decay)
+        self.state = s.folder / 'state.safetensors'
+        self.journal = Journal(s.folder)
+        self.step = 0
+        if self.state.exists():
+            self.resume()
+
+    def rate(self, step: int) -> float:
+        """Learning rate: a cosine to zero, with a linear warm-up laid over it."""
+        s = self.settings
+        return s.rate * min(1.0, (step + 1) / max(1, s.warmup)) * decay('cosine', step / s.steps)
+
+    def run(self) -> None:
+        """Train until the last step, Ctrl-C or SIGTERM; saves in each case."""
+        s = self.settings
+        if self.step >= s.steps:
+            return
+        s.folder.mkdir(parents=True, exist_ok=True)
+        self.journal.cut(self.step)
+        scenes = Scenes(s.scenes, self.config.long_side, self.config.long_side, s.seed)
+        loader = DataLoader(scenes, s.batch, sampler=Share(self.step, s.steps, s.batch, 0, 1),
+                            num_workers=s.workers, worker_init_fn=leave_signals_to_the_parent)
+        bar = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
+        began, first, means = time.monotonic(), self.step, Means()
+        with StopRequest() as stop:
+            for batch in loader:
+                means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
+                self.step += 1
+                bar.update()
+                if self.step % s.log_every == 0:
+                    pace = (self.step - first) * s.batch / (time.monotonic() - began)
+                    figures = {**means.take(), 'samples_per_s': pace}
+                    self.journal.write(self.step, 'train', figures)
+                    bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                if stop.asked or self.step == s.steps or self.step % s.save_every == 0:
+                    self.save()
+                if stop.asked:
+                    break
+        bar.close()
+
+    def train_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step of the optimiser; returns the terms and their total."""
+        s = self.settings
+        for group in self.optimiser.param_groups:
+            group['lr'] = self.rate(self.step)
+        images = batch['images'].permute(0, 3, 1, 2).float() / 127.5 - 1
+        self.model.train()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.model(images.contiguous(memory_format=torch.channels_last))
+        total, terms = finder_loss(output, batch)
+        if not torch.isfinite(total):
+            raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)
+        self.optimiser.step()
+        self.average.update(self.model)
+        return {**terms, 'total': total.detach()}
+
+    def save(self) -> None:
+        """Write state and averaged weights, each by renaming a whole file."""
+        write_state(self.state, {
+            'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
+            'step': torch.tensor(self.step)})
+        save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
+                    {'step': self.step})
+
+    def resume(self) -> None:
+        """Go on from the folder's state; StateError where it does not fit."""
+        parts, _ = read_state(self.state)
+        restore(self.model, parts['model'])
+        restore(self.average.module, parts['average'])
+        restore(self.optimiser, parts.get('moment', {}))
+        self.step = self.average.updates = int(parts['step'][''])

@@ -1,0 +1,115 @@
+"""The finder's training: its loss, its scenes, and going on where it stopped."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hiu_ros import cli
+from hiu_ros.network.finder import FinderConfig, FinderOutput, load_finder
+from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_loss
+from hiu_ros.training.finder_scenes import SceneOptions, Scenes, centre_targets
+
+SMALL = FinderConfig(long_side=64, channels=(8, 8, 8, 8, 8))
+
+
+def settings(folder, bank, **changes) -> FinderSettings:
+    values = {'steps': 8, 'batch': 2, 'warmup': 2, 'threads': 1, 'log_every': 2,
+              'save_every': 4} | changes
+    return FinderSettings(folder, SceneOptions(renders=(str(bank),)), **values)
+
+
+def targets(boxes, right) -> dict[str, torch.Tensor]:
+    maps = centre_targets([np.array(b, float) for b in boxes], right, 64, 96)
+    return {name: torch.from_numpy(value)[None] for name, value in maps.items()}
+
+
+def told(batch) -> FinderOutput:
+    """What a finder would say that knows the truth."""
+    return FinderOutput(torch.logit(batch['centre'], 1e-4), batch['offset'], batch['log_size'],
+                        batch['side'] * 40 - 20)
+
+
+def test_targets_tell_where_and_how_large_hands_are():
+    batch = targets([(16, 8, 48, 40)], [True])
+    heat = batch['centre'][0]
+    assert heat.shape == (8, 12)
+    row, column = divmod(int(heat.argmax()), 12)
+    offset = batch['offset'][0, :, row, column]
+    place = (np.array([column, row]) + offset.numpy() + 0.5) * 8 - 0.5
+    assert place.tolist() == pytest.approx([32, 24])
+    assert batch['log_size'][0, row, column].exp().item() == pytest.approx(32 / 96)
+    assert batch['side'][0, row, column] == 1 and batch['known'][0, row, column] == 1
+
+
+def test_hands_outside_of_the_frame_are_no_targets():
+    batch = targets([(200, 10, 220, 30)], [True])
+    assert batch['centre'].max() == 0 == batch['known'].max()
+
+
+def test_the_truth_has_next_to_no_loss_and_each_fault_its_term():
+    batch = targets([(16, 8, 48, 40), (60, 20, 90, 60)], [True, False])
+    truth = told(batch)
+    total, terms = finder_loss(truth, batch)
+    assert total < 0.05
+    for name, wrong in (('centre', truth._replace(centre=truth.centre * 0)),
+                        ('offset', truth._replace(offset=truth.offset + 0.3)),
+                        ('size', truth._replace(log_size=truth.log_size - 0.5)),
+                        ('side', truth._replace(side=-truth.side))):
+        assert finder_loss(wrong, batch)[1][name] > terms[name] + 0.1
+
+
+def test_empty_frame_has_a_finite_loss():
+    batch = targets([], [])
+    total, _ = finder_loss(told(batch), batch)
+    assert torch.isfinite(total) and total < 0.05
+
+
+def test_scenes_are_a_function_of_seed_and_number(bank):
+    options = SceneOptions(renders=(str(bank),))
+    one, two = (Scenes(options, 64, 96, seed=5) for _ in range(2))
+    for i in (3, 0):
+        a, b = one[i], two[i]
+        assert all(np.array_equal(a[k], b[k]) for k in a)
+    assert a['images'].shape == (64, 96, 3) and a['centre'].shape == (8, 12)
+    assert any(one[i]['known'].any() for i in range(6))
+
+
+def test_stopped_training_goes_on_exactly(tmp_path, bank):
+    straight = FinderTrainer(settings(tmp_path / 'straight', bank), SMALL)
+    straight.run()
+
+    class Stopped(FinderTrainer):
+        def train_step(self, batch):
+            if self.step == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().train_step(batch)
+
+    Stopped(settings(tmp_path / 'cut', bank), SMALL).run()
+    second = FinderTrainer(settings(tmp_path / 'cut', bank), SMALL)
+    assert second.step == 5
+    second.run()
+    states = [load_file(tmp_path / name / 'state.safetensors') for name in ('straight', 'cut')]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+    kinds = {key.split('.')[0] for key in states[0]}
+    assert kinds == {'model', 'average', 'moment', 'step'}
+
+
+def test_weights_and_log_are_there_after_the_last_step(tmp_path, bank):
+    trainer = FinderTrainer(settings(tmp_path, bank), SMALL)
+    trainer.run()
+    assert load_finder(tmp_path / 'weights.safetensors').config == SMALL
+    lines = [json.loads(line) for line in (tmp_path / 'log.jsonl').read_text().splitlines()]
+    assert [line['step'] for line in lines] == [2, 4, 6, 8]
+    assert {'centre', 'offset', 'size', 'side', 'total'} <= set(lines[0])
+    assert trainer.rate(0) == pytest.approx(0.00075) and trainer.rate(8) == 0
+
+
+def test_nothing_to_train_on(tmp_path, capsys):
+    assert cli.main(['train-finder', '--folder', str(tmp_path)]) == 1
+    assert 'nothing to train on' in capsys.readouterr().err
