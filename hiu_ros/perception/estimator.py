@@ -14,6 +14,7 @@ import torch
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.network.readout import CropReading
+from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 #: Log odds of the side below which a region is looked at both ways again.
@@ -34,13 +35,15 @@ class Region:
     """A square of an image in which one hand is looked for.
 
     side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
-    more looks follow, each around the joints that the one before found.
+    more looks follow, each around the joints that the one before found. views: crops of the last
+    look, turned and sized a little differently, whose readings are averaged (`views.VIEWS`).
     """
 
     image: np.ndarray
     crop: Crop
     side: str | None = None
     passes: int = 0
+    views: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +119,16 @@ class HandEstimator:
                     if side is None and abs(evidence[index]) >= _SURE_SIDE:
                         side = readings[index].side
                 sides = ('right', 'left') if side is None else (side,)
-                asked += [(index, crop, name) for name in sides]
-            found: dict[int, list[Reading]] = {}
+                crops = views_of(crop, region.views) if turn == region.passes else [crop]
+                asked += [(index, view, name) for name in sides for view in crops]
+            found: dict[tuple[int, str], list[Reading]] = {}
             looked = self._read([(regions[i].image, crop, side) for i, crop, side in asked])
-            for (index, _, _), reading in zip(asked, looked):
-                found.setdefault(index, []).append(reading)
-            for index, both in found.items():
+            for (index, _, side), reading in zip(asked, looked):
+                found.setdefault((index, side), []).append(reading)
+            sighted: dict[int, list[Reading]] = {}
+            for (index, _), views in found.items():
+                sighted.setdefault(index, []).append(averaged(views))
+            for index, both in sighted.items():
                 now = float(np.mean([reading.right for reading in both]))
                 evidence[index] = (turn * evidence[index] + now) / (turn + 1)
                 readings[index] = _chosen(both, evidence[index])

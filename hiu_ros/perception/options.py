@@ -7,6 +7,7 @@ from typing import Final
 
 from hiu_ros.hand.size import LENGTH_RANGE
 from hiu_ros.perception.smoothing import Smoothing
+from hiu_ros.perception.views import VIEWS
 
 WEIGHTS: Final = Path(__file__).parents[1] / 'weights'
 HIU_WEIGHTS: Final = WEIGHTS / 'hiu.safetensors'
@@ -62,6 +63,7 @@ class PipelineOptions:
     crop_scale: float = 1.5  #: side of a crop / larger side of the joints' box
     box_scale: float = 1.4  #: side of the first crop / larger side of a box that was given
     refine_passes: int = 1  #: more looks at a new region, around the joints found before
+    views: int = 1  #: crops of each region whose readings are averaged, see `views.VIEWS`
     fit_pose: bool = True  #: bring the pose into line with the joints seen
     mask_threshold: float = 0.5
     valid_score: float = 0.2  #: keypoints of a lower score are marked not valid
@@ -73,6 +75,9 @@ class PipelineOptions:
                              f'{", ".join(REGIONS)}')
         _integer(self, 'max_hands', 1)
         _integer(self, 'refine_passes', 0)
+        _integer(self, 'views', 1)
+        if self.views > len(VIEWS):
+            raise ValueError(f'PipelineOptions.views is {self.views}, expected 1 to {len(VIEWS)}')
         for name in ('min_score', 'mask_threshold', 'valid_score', 'known_length_doubt',
                      'length_doubt'):
             _unit(self, name)

@@ -156,7 +156,8 @@ class Pipeline:
             margin = min(1.0 + _SEARCH_GROWTH * track.misses, _SEARCH_MOST)
             crop = self._estimator.crop_around(points, margin)
             if _in_view(crop, frame.image):
-                turn.regions.append(Region(frame.image, crop, track.side_to_try))
+                turn.regions.append(Region(frame.image, crop, track.side_to_try,
+                                           views=self.options.views))
                 turn.askers.append(index)
         if frame.boxes is not None or tracker.wants_search():
             detections = self._detections(frame)
@@ -182,7 +183,7 @@ class Pipeline:
     def _region(self, image: np.ndarray, detection: Detection) -> Region:
         crop = Crop.around_box(detection.box, self.options.box_scale, self._estimator.resolution)
         side = detection.side if detection.side_score >= _TRUSTED_SIDE else None
-        return Region(image, crop, side, self.options.refine_passes)
+        return Region(image, crop, side, self.options.refine_passes, self.options.views)
 
     def _end(self, turns: Sequence[_Turn]) -> list[Hands]:
         """Name the hands, and place those of all frames together."""

@@ -37,6 +37,8 @@ def add_predict(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--weights', metavar='FILE', help='hand network (default: the shipped)')
     parser.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ...')
+    parser.add_argument('--views', type=int, default=4, metavar='N',
+                        help='looks at each hand that are averaged, 1 to 6; 1 is fastest')
     parser.add_argument('--detail', default='fast', choices=('fast', 'render'),
                         help='mesh of about 777 or of 1609 vertices')
     parser.add_argument('--max-hands', type=int, default=8, metavar='N')
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         regions='finder' if boxes is None else 'boxes', tracking=None,
         max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
         hand_length_m=options.hand_length, small_hands=options.small_hands,
-        mirrored_input=options.mirrored))
+        mirrored_input=options.mirrored, views=options.views))
     for folder in (options.masks, options.meshes, options.draw):
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -105,6 +105,9 @@ class Stage:
         points = points + self.rng.normal(0, self.noise + 1e-9, points.shape)
         rotations = hand.rotations.copy()
         rotations[0] = rotation_to_ray(self.camera.rays(centre)).T @ rotations[0]
+        upright = np.diag([-1.0, 1.0]) @ back if mirrored else back
+        turn = Rotation.from_euler('z', np.arctan2(upright[1, 0], upright[0, 0]))
+        rotations[0] = turn.as_matrix() @ rotations[0]
         if mirrored:
             rotations = FLIP @ rotations @ FLIP
         shown_right = (hand.side == 'right') != mirrored

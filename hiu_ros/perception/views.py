@@ -1,0 +1,70 @@
+"""One region seen several times, turned and sized a little differently, and the average of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hiu_ros.geometry.crop import Crop
+
+if TYPE_CHECKING:
+    from hiu_ros.perception.estimator import Reading
+
+#: Turn in degrees and factor of the crop's side; the first is the crop itself.
+VIEWS: Final = ((0.0, 1.0), (14.0, 1.06), (-14.0, 1.06), (0.0, 1.18), (7.0, 0.92), (-7.0, 0.92))
+
+
+def views_of(crop: Crop, count: int) -> list[Crop]:
+    """The first `count` views of a crop; ValueError for fewer than one or more than there are."""
+    if not 1 <= count <= len(VIEWS):
+        raise ValueError(f'views is {count}, expected 1 to {len(VIEWS)}')
+    return [replace(crop, angle=crop.angle + np.radians(turn), size=crop.size * factor)
+            for turn, factor in VIEWS[:count]]
+
+
+def averaged(readings: Sequence['Reading']) -> 'Reading':
+    """One reading, in the first one's crop, of several of the same region and side.
+
+    Keypoints weigh by their scores; the hand's rotation is brought into the first crop's camera
+    before rotations are averaged (the nearest rotation to their mean); masks are laid over it.
+    """
+    first = readings[0]
+    if len(readings) == 1:
+        return first
+    scores = np.stack([r.keypoint_scores for r in readings])
+    weights = scores + 1e-3
+    weights = weights / weights.sum(axis=0)
+    points = (np.stack([r.keypoints_px for r in readings]) * weights[..., None]).sum(axis=0)
+    rotations = np.stack([_turned(r, first.crop) for r in readings]).mean(axis=0)
+    left, _, right = np.linalg.svd(rotations)
+    flip = np.sign(np.linalg.det(left @ right))
+    left[..., -1] *= flip[..., None]
+    masks = np.stack([_laid_over(r, first.crop) for r in readings])
+    return replace(
+        first, keypoints_px=points, keypoint_scores=scores.mean(axis=0), mask=masks.mean(axis=0),
+        rotations=left @ right, shape=np.mean([r.shape for r in readings], axis=0),
+        presence=float(np.mean([r.presence for r in readings])),
+        right=float(np.mean([r.right for r in readings])),
+    )
+
+
+def _turned(reading: 'Reading', base: Crop) -> np.ndarray:
+    """Rotations (16, 3, 3) of a reading as the camera of `base` sees them."""
+    rotations = reading.rotations.copy()
+    turn = Rotation.from_euler('z', base.angle - reading.crop.angle).as_matrix()
+    rotations[0] = turn @ rotations[0]
+    return rotations
+
+
+def _laid_over(reading: 'Reading', base: Crop) -> np.ndarray:
+    """The mask (n, n) of a reading in the pixels of `base`."""
+    if reading.crop == base:
+        return reading.mask
+    to_image = np.vstack([reading.crop.inverse_matrix(), [0, 0, 1]])
+    matrix = base.matrix() @ to_image
+    n = base.resolution
+    return cv2.warpAffine(reading.mask, matrix, (n, n), flags=cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)

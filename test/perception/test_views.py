@@ -1,0 +1,57 @@
+"""A region seen several times says what it says when seen once."""
+
+import numpy as np
+import pytest
+
+from hiu_ros.geometry.crop import Crop
+from hiu_ros.perception.estimator import HandEstimator, Region
+from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.views import VIEWS, averaged, views_of
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_views_of_a_perfect_network_agree_with_one(make_stage, side):
+    stage = make_stage(resolution=128)
+    hand = stage.hand(side, place=(0.0, 0.1, 0.9))
+    image = stage.image([hand])
+    estimator = HandEstimator(stage)
+    crop = estimator.crop_around(hand.pixels)
+    one, many = estimator.look([Region(image, crop, side),
+                                Region(image, crop, side, views=len(VIEWS))])
+    # The stage tells places by colour, in steps of 2.5 px.
+    assert np.linalg.norm(many.keypoints_px - one.keypoints_px, axis=1).mean() < 1.5
+    np.testing.assert_allclose(many.rotations, one.rotations, atol=0.02)
+    np.testing.assert_allclose(np.linalg.det(many.rotations), 1, atol=1e-6)
+    assert many.crop == one.crop
+    assert many.side == side
+
+
+def test_views_average_out_noise(make_stage):
+    stage = make_stage(noise=3.0)
+    hand = stage.hand('right')
+    image = stage.image([hand])
+    estimator = HandEstimator(stage)
+    crop = estimator.crop_around(hand.pixels)
+    errors = {
+        count: np.mean([np.linalg.norm(r.keypoints_px - hand.pixels, axis=1).mean()
+                        for r in estimator.look([Region(image, crop, 'right', views=count)] * 8)])
+        for count in (1, len(VIEWS))
+    }
+    assert errors[len(VIEWS)] < 0.6 * errors[1]
+
+
+def test_average_of_one_reading_is_that_reading(make_stage):
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    reading = estimator.look([Region(stage.image([hand]), estimator.crop_around(hand.pixels))])[0]
+    assert averaged([reading]) is reading
+
+
+def test_the_first_view_is_the_crop_itself():
+    crop = Crop((10, 20), 30, resolution=64)
+    assert views_of(crop, 3)[0] == crop
+    with pytest.raises(ValueError, match='views is 7'):
+        views_of(crop, 7)
+    with pytest.raises(ValueError, match='views'):
+        PipelineOptions(views=0)
