@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hiu_ros.geometry.camera import Camera
-from hiu_ros.geometry.rasteriser import rasterise
+from hiu_ros.geometry.rasteriser import interpolate, rasterise
 from hiu_ros.hand.skeleton import BONES, FINGERS
 from hiu_ros.perception.result import Hand, Hands
 
@@ -126,15 +126,23 @@ def _mesh(picture: np.ndarray, hand: Hand, camera: Camera | None, faces: np.ndar
     raster = rasterise(
         torch.from_numpy(vertices[None]).float(), torch.from_numpy(np.array(faces, np.int64)),
         int(high[1] - low[1]), int(high[0] - low[0]))
-    face = raster.face[0].numpy()
-    corners = hand.vertices_m[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    light = 0.35 + 0.65 * np.clip(-normal[:, 2], 0, 1)
-    colour = light[:, None] * np.array([225.0, 215.0, 205.0])
+    light = torch.from_numpy(_light(hand.vertices_m, faces))[:, None]
+    shade = interpolate(raster, torch.from_numpy(np.array(faces, np.int64)), light)[0, ..., 0]
+    inside = raster.covered[0].numpy()
     part = picture[low[1]:high[1], low[0]:high[0]]
-    inside = face >= 0
-    part[inside] = (0.35 * part[inside] + 0.65 * colour[face[inside]]).astype(np.uint8)
+    colour = shade.numpy()[inside][:, None] * np.array([225.0, 215.0, 205.0])
+    part[inside] = (0.35 * part[inside] + 0.65 * colour).astype(np.uint8)
+
+
+def _light(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V,) brightness 0..1 of vertices lit from the camera, float32."""
+    corners = vertices[faces]
+    # Longer than 1 by the face's area: large faces count for more.
+    face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal = np.zeros_like(vertices)
+    np.add.at(normal, faces.reshape(-1), np.repeat(face_normal, 3, axis=0))
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    return (0.3 + 0.7 * np.clip(-normal[:, 2], 0, 1)).astype(np.float32)
 
 
 def _in_picture(hand: Hand, camera: Camera | None) -> np.ndarray | None:
