@@ -167,7 +167,16 @@ class HandEstimator:
 
 
 def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
-    """One row of the read-out, carried into the image and mirrored back."""
+    """One row of the read-out, carried into the image and mirrored back.
+
+    Values that are not finite, as half precision may give, become a reading of no hand.
+    """
+    if not all(np.isfinite(value).all() for value in values.values()):
+        middle, n = (crop.resolution - 1) / 2, crop.resolution
+        values = {
+            'keypoints_px': np.full((21, 2), middle), 'keypoint_scores': np.zeros(21),
+            'mask': np.zeros((n, n), np.float32), 'rotations': np.tile(np.eye(3), (16, 1, 1)),
+            'shape': np.zeros(10), 'presence': 0.0, 'side': 0.5}
     shown_right = float(np.clip(values['side'], 1e-6, 1 - 1e-6))
     right = float(np.log(shown_right / (1 - shown_right)))
     rotations = values['rotations'].astype(np.float64)

@@ -168,7 +168,7 @@ class Pipeline:
 
     def _detections(self, frame: Frame) -> list[Detection]:
         if frame.boxes is not None:
-            return [Detection(np.asarray(box, dtype=np.float64)) for box in frame.boxes]
+            return [Detection(_near_image(box, frame.image)) for box in frame.boxes]
         height, width = frame.image.shape[:2]
         if self.options.regions == 'whole':
             scale = self.options.box_scale
@@ -258,6 +258,15 @@ def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
 
 def _smoother(options: PipelineOptions) -> HandSmoother | None:
     return HandSmoother(options.smoothing) if options.smoothing.any else None
+
+
+def _near_image(box: Sequence[float], image: np.ndarray) -> np.ndarray:
+    """The part of a box [x, y, w, h] in the image or up to half of its size beyond it."""
+    size = np.array(image.shape[1::-1], dtype=np.float64)
+    values = np.asarray(box, dtype=np.float64)
+    low = np.clip(values[:2], -0.5 * size, 1.5 * size - 1)
+    high = np.clip(values[:2] + values[2:], low + 1, 1.5 * size)
+    return np.array([*low, *(high - low)])
 
 
 def _in_view(crop: Crop, image: np.ndarray) -> bool:

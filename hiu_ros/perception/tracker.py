@@ -46,6 +46,7 @@ class Track:
     presence: float = 0.0
     name: str | None = None
     side: str = 'right'
+    doubtful: bool = False  #: last read as the other side only
     hits: int = 0
     misses: int = 0  #: frames in a row
     hidden: int = 0  #: of these, frames in which another hand was in front
@@ -60,7 +61,8 @@ class Track:
     @property
     def side_to_try(self) -> str | None:
         """The side that its next crop is cut for, None to try both."""
-        if abs(self.right) < _SIDE_SURE or (self.right > 0) != (self.side == 'right'):
+        turned = (self.right > 0) != (self.side == 'right')
+        if self.doubtful or turned or abs(self.right) < _SIDE_SURE:
             return None
         return self.side
 
@@ -179,8 +181,12 @@ class Tracker:
             seen.append((track, reading))
         self._forget({id(track) for track, _ in seen})
         announced = [pair for pair in seen if self._announce(pair[0])]
-        announced = [pair for pair in announced if any(pair[0] is t for t in self.tracks)]
-        return [(track, reading.as_side(track.side)) for track, reading in announced]
+        announced = [(track, reading.as_side(track.side)) for track, reading in announced
+                     if any(track is other for other in self.tracks)]
+        # A hand read as one of the other side alone has no pose to show; both are tried next.
+        for track, reading in announced:
+            track.doubtful = reading.side != track.side
+        return [(track, reading) for track, reading in announced if not track.doubtful]
 
     def _forget(self, seen: set[int]) -> None:
         """Count misses, and drop hands missed too often or one too many.

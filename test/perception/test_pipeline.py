@@ -70,6 +70,25 @@ def test_every_box_given_has_a_hand_with_a_score(make_stage):
     assert hands.hands[0].score > 0.9 and hands.hands[1].score < 0.1
 
 
+def test_boxes_far_beyond_the_image_are_cut(make_stage):
+    stage = make_stage()
+    true = stage.hand(place=(0, 0, 0.5))
+    boxes = [[-1e9, -1e9, 2e9, 2e9], [1e8, 1e8, 5, 5]]
+    huge, outside = pipeline(stage).process(stage.image([true]), boxes=boxes)
+    assert huge.side == 'right' and outside.score < 0.1
+
+
+def test_a_network_that_gives_nan_gives_no_hand(make_stage):
+    stage = make_stage()
+    perfect = stage.predict
+    stage.predict = lambda images: perfect(images)._replace(
+        rotations=perfect(images).rotations * float('nan'))
+    image = stage.image([stage.hand()])
+    assert len(pipeline(stage).process(image, stage.camera)) == 0
+    hand, = pipeline(stage).process(image, boxes=[[200, 100, 200, 200]])
+    assert hand.score == 0.0
+
+
 def test_without_a_camera_there_is_no_place_and_no_claim_of_scale(make_stage):
     stage = make_stage()
     true = stage.hand('left', (-0.1, 0.05, 0.6))
