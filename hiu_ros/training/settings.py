@@ -106,6 +106,7 @@ def build(kind: type, values: dict[str, Any], where: str = '') -> Any:
     ready = {}
     for name, value in values.items():
         present = getattr(default, name)
+        value = '' if value is None and isinstance(present, str) else value
         if is_dataclass(present):
             value = build(type(present), value or {}, name)
         elif isinstance(present, tuple):

@@ -9,7 +9,8 @@ import yaml
 
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
-from hiu_ros.network.hiu import StageOutput
+from hiu_ros.network.config import preset
+from hiu_ros.network.hiu import HIU, StageOutput
 from hiu_ros.training.batch import Batch
 from hiu_ros.training.settings import Settings, read_settings
 from hiu_ros.training.silhouettes import Silhouettes, reproject
@@ -25,6 +26,13 @@ SKIN = np.array([120, 150, 210], np.uint8)
 @pytest.fixture(scope='session')
 def hand() -> HandModel:
     return HandModel(load_template('fast'))
+
+
+@pytest.fixture
+def network() -> HIU:
+    """hiu_lite with fewer and narrower layers, ready for training."""
+    torch.manual_seed(0)
+    return HIU(preset('hiu_lite', **TINY)).train()
 
 
 def some_poses(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -51,6 +59,7 @@ def hand_labels(hand: HandModel, count: int, seed: int = 0) -> dict[str, np.ndar
         'bgra': bgra, 'mask': mask, 'keypoints_px': points.numpy(),
         'keypoints_m': (posed.keypoints + torch.tensor([0, 0, 0.5])).numpy(),
         'pose': pose.numpy(), 'shape': shape.numpy(),
+        'K': np.tile(np.eye(3), (count, 1, 1)), 'visibility': np.ones((count, 21), bool),
     }
 
 

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training.batch import Batch
 from hiu_ros.training.losses import HandLoss, LossWeights
@@ -31,15 +30,6 @@ def with_garbage(batch: Batch, seed: int) -> Batch:
         weight = weight.reshape(*weight.shape, *[1] * (value.ndim - weight.ndim))
         changed[label] = torch.where(weight > 0, value, noise)
     return replace(batch, **changed)
-
-
-@pytest.fixture(scope='module')
-def network() -> HIU:
-    torch.manual_seed(0)
-    return HIU(preset('hiu_lite', input_size=64, stem_channels=(8, 8),
-                      encoder_channels=(8, 8, 16, 16), encoder_blocks=(1, 1, 1, 1),
-                      decoder_channels=8, attention_hidden=8, regressor_channels=(16, 16),
-                      regressor_blocks=(1, 1), regressor_hidden=16)).train()
 
 
 def loss_and_gradients(network: HIU, loss: HandLoss, batch: Batch) -> tuple[float, dict]:

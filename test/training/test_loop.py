@@ -1,0 +1,198 @@
+"""The training loop: learns, stops and goes on as if nothing had been, alone and in company."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hiu_ros import cli
+from hiu_ros.network import checkpoint
+from hiu_ros.training.loop import Share, Trainer, train
+from hiu_ros.training.settings import as_yaml, read_settings
+from hiu_ros.training.state import StateError
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def figures(run: str) -> list[dict]:
+    """Lines of the log without what depends on the machine's pace."""
+    lines = (Path(run) / 'log.jsonl').read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != 'samples_per_s'}
+            for line in lines]
+
+
+def same_ending(one: str, other: str) -> None:
+    """Both runs have the same loss curve and the same state."""
+    assert figures(one) == figures(other)
+    states = [load_file(Path(run) / 'state.safetensors') for run in (one, other)]
+    assert states[0].keys() == states[1].keys()
+    different = [k for k in states[0] if not torch.equal(states[0][k], states[1][k])]
+    assert not different
+
+
+def python(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess:
+    environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    return subprocess.run([sys.executable, '-W', 'ignore', *map(str, arguments)], cwd=ROOT,
+                          env=environment, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.fixture
+def uninterrupted(tiny_settings):
+    settings = tiny_settings(folder='straight')
+    train(settings)
+    return settings
+
+
+def interrupted_by(number: int, step: int) -> type[Trainer]:
+    """A trainer that gets a signal in the middle of a step."""
+
+    class Interrupted(Trainer):
+        def train_step(self, batch):
+            if self.step == step:
+                os.kill(os.getpid(), number)
+            return super().train_step(batch)
+
+    return Interrupted
+
+
+def test_run_leaves_weights_settings_and_log(uninterrupted):
+    run = Path(uninterrupted.run)
+    assert checkpoint.load(run / 'weights.safetensors').config == uninterrupted.network_config()
+    assert checkpoint.read_header(run / 'weights.safetensors').notes == {
+        'step': 12, 'hand': 'hand_right_fast'}
+    assert read_settings(str(run / 'settings.yaml')) == uninterrupted
+    lines = figures(run)
+    assert [line['step'] for line in lines] == [2, 4, 6, 8, 10, 12]
+    assert {'heatmap', 'pof', 'mask', 'total', 'rate'} <= set(lines[0])
+    assert lines[-1]['rate'] == 0 and not list(run.glob('*.part'))
+    before = (run / 'state.safetensors').stat().st_mtime_ns
+    train(uninterrupted)
+    assert (run / 'state.safetensors').stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_saves_and_goes_on_exactly(uninterrupted, tiny_settings, number):
+    settings = tiny_settings(folder='cut')
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    # Step 5 lies between two saves and between two lines of the log.
+    interrupted_by(number, 4)(settings).run()
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert Trainer(settings).step == 5
+    train(settings)
+    same_ending(uninterrupted.run, settings.run)
+
+
+def test_killed_it_goes_on_from_the_last_save_exactly(uninterrupted, tiny_settings, tmp_path):
+    settings = tiny_settings(folder='killed')
+    path = tmp_path / 'killed.yaml'
+    path.write_text(as_yaml(settings))
+    done = python(HERE / 'killed_run.py', path, 7)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [line['step'] for line in figures(settings.run)] == [2, 4, 6]
+    trainer = Trainer(settings)
+    assert trainer.step == 4
+    trainer.run()
+    same_ending(uninterrupted.run, settings.run)
+
+
+def test_two_processes_share_the_work_and_stay_equal(tiny_settings, tmp_path):
+    settings = tiny_settings('steps=3', 'log_every=1', 'save_every=2')
+    path = tmp_path / 'both.yaml'
+    path.write_text(as_yaml(settings))
+    done = python('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+                  HERE / 'two_processes.py', path, tmp_path / 'report.json')
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / 'report.json').read_text()) == {'steps': 3, 'world': 2}
+    assert [line['step'] for line in figures(settings.run)] == [1, 2, 3]
+
+
+def test_processes_divide_the_stream_of_one():
+    whole = list(Share(2, 5, 6, 0, 1))
+    halves = [list(Share(2, 5, 3, rank, 2)) for rank in (0, 1)]
+    assert [halves[0][k:k + 3] + halves[1][k:k + 3] for k in (0, 3, 6)] == [
+        whole[k:k + 6] for k in (0, 6, 12)]
+    assert len(Share(2, 5, 6, 0, 1)) == 18 and whole[0] == 12
+
+
+def test_workers_see_the_same_stream(tiny_settings):
+    trainer = Trainer(tiny_settings('steps=3'))
+    alone = list(trainer.batches())
+    helped = list(Trainer(tiny_settings('steps=3', 'workers=2')).batches())
+    assert len(alone) == len(helped) == 3
+    assert all(torch.equal(a.images, b.images) for a, b in zip(alone, helped))
+
+
+def test_state_of_another_network_is_refused(uninterrupted, tiny_settings):
+    other = tiny_settings('network_changes.decoder_channels=16', folder='straight')
+    with pytest.raises(StateError, match='another network; give another run folder'):
+        Trainer(other)
+
+
+def test_loss_that_is_not_finite_stops_the_run(tiny_settings):
+    trainer = Trainer(tiny_settings())
+    with torch.no_grad():
+        next(trainer.network.parameters()).fill_(float('nan'))
+    with pytest.raises(FloatingPointError, match='at step 0'):
+        trainer.run()
+    assert not (trainer.folder / 'state.safetensors').exists()
+
+
+@pytest.mark.parametrize('changes', [
+    ('precision=bfloat16', 'optimiser=adamw', 'ema=0'),
+    ('network=hiu_dmtl', 'pof_variant=space', 'sigma_factor=2', 'sigma_steps=3',
+     'loss.silhouette=0.01', 'loss.vertices=1'),
+])
+def test_other_settings_train_too(tiny_settings, cache, changes):
+    settings = tiny_settings(
+        'steps=2', 'log_every=2', f'data.photos={cache}', f'data.unlabelled={cache}',
+        'data.unlabelled_share=0.5', 'self_supervision.keypoints_2d=10', 'batch=4',
+        'self_supervision.silhouette=1', 'self_supervision.pof=1', 'self_supervision.ramp=1',
+        'self_supervision.least_certainty=0', *changes)
+    train(settings)
+    (line,) = figures(settings.run)
+    assert line['self_share'] > 0 and all(map(torch.isfinite, map(torch.tensor, (
+        v for v in line.values() if not isinstance(v, str)))))
+
+
+def test_validation_measures_photos_renders_and_sets(tiny_settings, cache, bank):
+    settings = tiny_settings(
+        'steps=2', f'validation.photos={cache}', f'validation.renders={bank}',
+        'validation.apart=[street]', 'validation.hands=4',
+        f'validation.sets=[{{name: renders, root: {bank}}}]')
+    train(settings)
+    (line,) = [line for line in figures(settings.run) if line['kind'] == 'validation']
+    for name in ('seen/2d_median', 'seen/mesh_2d_median', 'seen/mask_iou', 'seen/side',
+                 'apart/2d_mean', 'renders/pa_mpjpe_mm', 'renders/mask_iou', 'renders/2d_median'):
+        assert 0 <= line[name] < 200
+
+
+def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
+    accumulator = pytest.importorskip(
+        'tensorboard.backend.event_processing.event_accumulator')
+    settings = tiny_settings('steps=2', 'tensorboard=true', 'pictures=2')
+    train(settings)
+    events = accumulator.EventAccumulator(str(Path(settings.run) / 'tensorboard'))
+    events.Reload()
+    assert 'train/total' in events.Tags()['scalars']
+    (picture,) = events.Images('crops')
+    assert (picture.width, picture.height) == (9 * 128, 2 * 128)
+
+
+def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
+    """A shortened form: 2 renders instead of 32 and a thirtieth of the steps."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(['train', 'smoke', 'data.made_renders=2', 'batch=2', 'steps=80', 'warmup=5',
+                     'validate_every=80', 'threads=1', 'ema=0.9', 'tensorboard=false',
+                     'log_every=20', 'network_changes.input_size=64']) == 0
+    lines = figures(tmp_path / 'runs' / 'smoke')
+    totals = [line['total'] for line in lines if line['kind'] == 'train']
+    assert totals[-1] < 0.6 * totals[0]
+    (result,) = [line for line in lines if line['kind'] == 'validation']
+    assert result['renders/pa_mpjpe_mm'] < 15 and result['renders/mask_iou'] > 0.5

@@ -1,0 +1,75 @@
+"""Settings: read, changed on the command line, written, and refused with a reason."""
+
+import pytest
+
+from hiu_ros import cli
+from hiu_ros.training.settings import CONFIGURATIONS, SettingsError, as_yaml, read_settings
+
+SHIPPED = sorted(path.stem for path in CONFIGURATIONS.glob('*.yaml'))
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_shipped_settings_survive_being_written(name, tmp_path):
+    settings = read_settings(name)
+    path = tmp_path / 'again.yaml'
+    path.write_text(as_yaml(settings))
+    assert read_settings(str(path)) == settings
+    settings.network_config()
+
+
+def test_shipped_are_the_three_of_the_documentation():
+    assert SHIPPED == ['lite_open', 'paper_freihand', 'smoke']
+
+
+def test_paper_settings_are_those_of_the_specification():
+    s = read_settings('paper_freihand')
+    assert s.network_config().stages == 4 and s.network_config().name == 'hiu_dmtl'
+    assert (s.rate, s.weight_decay, s.batch, s.clip) == (1e-3, 1e-5, 24, 10.0)
+    assert (s.optimiser, s.schedule, s.warmup, s.seed) == ('adam', 'poly', 0, 2020)
+    assert s.steps == pytest.approx(33 * 4 * 32560 / (8 * 24), abs=1)
+    w = s.loss
+    assert (w.heatmap, w.pof, w.mask, w.keypoints_2d, w.bones_3d, w.silhouette, w.shape_prior,
+            w.pose_angles) == (200, 100, 5, 20, 10, 0.01, 10, 10)
+    assert s.sigmas[0] == pytest.approx(16 / 368, rel=1e-3)
+    assert s.data.sets[0].name == 'freihand' and s.data.negative_share == 0
+
+
+def test_changes_reach_every_depth():
+    s = read_settings('paper_freihand', [
+        'steps=7', 'data.sets.0.root=/data/x', 'network_changes.stages=2', 'rate=5e-4',
+        'self_supervision.keypoints_2d=10', 'data.scale=[1, 2]', 'hand='])
+    assert s.steps == 7 and s.data.sets[0].root == '/data/x' and s.rate == 5e-4
+    assert s.network_config().stages == 2 and s.self_supervision.keypoints_2d == 10.0
+    assert s.data.scale == (1, 2)
+
+
+def test_data_sets_can_be_given_on_the_command_line():
+    s = read_settings('smoke', ['data.sets=[{name: rhd, root: /data/rhd, share: 0.5}]'])
+    assert s.data.sets[0].share == 0.5 and s.data.sets[0].options == {}
+
+
+@pytest.mark.parametrize('change, message', [
+    ('speed=3', "unknown setting \\['speed'\\]"), ('loss.speed=3', "unknown loss \\['speed'\\]"),
+    ('steps', 'is no change'), ('steps=fast', "steps is 'fast'"), ('steps=0', 'at least 1'),
+    ('batch=1', 'at least 2'), ('schedule=staircase', 'poly'), ('precision=int8', 'bfloat16'),
+    ('sigmas=3', 'expected a list'), ('sigmas=[]', 'positive'), ('ema=1.0', 'below 1'),
+    ('loss.pof=much', 'expected a number'), ('tensorboard=3', 'expected bool'),
+    ('data.sets.3.root=x', 'leads nowhere'), ('steps.more=3', 'leads nowhere'),
+    ('data.sets=[{name: rhd}]', 'needs name and root'),
+    ('self_supervision.pof_stop=all', "pof_stop is 'all'"),
+])
+def test_illegal_changes_are_refused(change, message):
+    with pytest.raises(SettingsError, match=message):
+        read_settings('paper_freihand', [change])
+
+
+def test_unknown_configuration_lists_the_shipped_ones(capsys):
+    assert cli.main(['train', 'lite_closed']) == 2
+    assert 'lite_open' in capsys.readouterr().err
+
+
+def test_file_that_is_no_mapping(tmp_path):
+    path = tmp_path / 'list.yaml'
+    path.write_text('- 1\n- 2\n')
+    with pytest.raises(SettingsError, match='holds a list'):
+        read_settings(str(path))
