@@ -17,6 +17,8 @@ from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
+#: Mean score of the joints from which on they speak for a hand.
+_SHARP_JOINTS = 0.25
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
 
@@ -66,6 +68,11 @@ class Reading:
     presence: float  #: 0..1
     right: float
     other: 'Reading | None' = field(default=None, repr=False)
+
+    @property
+    def score(self) -> float:
+        """0..1, whether this is a hand: its presence, less where no joints are to be seen."""
+        return float(self.presence * min(1.0, self.keypoint_scores.mean() / _SHARP_JOINTS))
 
     @property
     def quality(self) -> float:

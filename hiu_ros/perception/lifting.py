@@ -222,7 +222,7 @@ class Lifter:
         low, high = _box(pixels, draft.mask, draft.origin)
         return Hand(
             id=sighting.id, side=sighting.side, side_score=sighting.side_score,
-            score=sighting.reading.presence,
+            score=sighting.reading.score,
             box=np.array([*low, *(high - low)]),
             keypoints_px=pixels, keypoint_scores=scores,
             keypoints_valid=scores >= self.options.valid_score,

@@ -20,7 +20,7 @@ class TrackingOptions:
     """How hands are followed from frame to frame.
 
     min_hits: frames a hand is seen in before it is announced. max_misses: frames in a row it may
-    be missed in before it is dropped. keep_score: presence below which a followed hand counts as
+    be missed in before it is dropped. keep_score: score below which a followed hand counts as
     missed. finder_interval: frames between two searches while some hands are followed; with
     none, or with one just lost, every frame is searched.
     """
@@ -49,7 +49,7 @@ class PipelineOptions:
     #: (the whole image is one region). Boxes given with a frame always replace the search.
     regions: str = 'finder'
     max_hands: int = 4
-    min_score: float = 0.5  #: presence from which a region counts as a hand
+    min_score: float = 0.5  #: score from which a region counts as a hand
     #: None: every image is taken on its own, and ids count within the image.
     tracking: TrackingOptions | None = field(default_factory=TrackingOptions)
     smoothing: Smoothing = field(default_factory=Smoothing)

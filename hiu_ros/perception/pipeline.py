@@ -214,7 +214,7 @@ class Pipeline:
         """Hands of an image on its own. Each box that was given has one, whatever is in it."""
         readings = turn.readings
         if turn.frame.boxes is None:
-            readings = [r for r in readings if r.presence >= self.options.min_score]
+            readings = [r for r in readings if r.score >= self.options.min_score]
             groups = without_duplicates(readings)[:self.options.max_hands]
             readings = [readings[group[0]] for group in groups]
         count = {'left': 0, 'right': 0}

@@ -43,7 +43,7 @@ class Track:
     stamp: float
     memory: HandMemory
     right: float = 0.0  #: log odds of being a right hand, over time
-    presence: float = 0.0
+    score: float = 0.0
     name: str | None = None
     side: str = 'right'
     doubtful: bool = False  #: last read as the other side only
@@ -83,7 +83,7 @@ class Track:
         self.right = _SIDE_KEPT * self.right + reading.presence * float(
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
-        self.presence, self.hits, self.misses = reading.presence, self.hits + 1, 0
+        self.score, self.hits, self.misses = reading.score, self.hits + 1, 0
 
 
 class Tracker:
@@ -156,7 +156,7 @@ class Tracker:
         """
         least = [self.min_score if who is None else min(self.options.keep_score, self.min_score)
                  for who in askers]
-        present = [k for k, reading in enumerate(readings) if reading.presence >= least[k]]
+        present = [k for k, reading in enumerate(readings) if reading.score >= least[k]]
         groups = [[present[k] for k in group]
                   for group in without_duplicates([readings[k] for k in present])]
         groups.sort(key=lambda group: group[0])
@@ -172,7 +172,7 @@ class Tracker:
             reading = readings[k]
             if j in taken:
                 track = self.tracks[taken[j]]
-            elif reading.presence >= self.min_score:
+            elif reading.score >= self.min_score:
                 track = Track(reading.keypoints_px, self._stamp, self._new_memory())
                 self.tracks.append(track)
             else:
@@ -209,7 +209,7 @@ class Tracker:
         in_sight = [track for track in self.tracks if track.misses == 0]
         missed = [track for track in self.tracks if track.misses]
         # Names before newcomers, then the surer hands; sorting keeps the order among equals.
-        in_sight.sort(key=lambda t: (t.name is None, -t.presence))
+        in_sight.sort(key=lambda t: (t.name is None, -t.score))
         missed.sort(key=lambda t: t.misses)
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]
