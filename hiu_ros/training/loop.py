@@ -74,14 +74,14 @@ class Trainer:
             torch.device('cpu'))
         if settings.precision == 'float16' and not cuda:
             raise ValueError("precision 'float16' needs a GPU; use 'bfloat16' or 'float32'")
+        self.template = load_mano(settings.hand) if settings.hand else load_template('fast')
+        if self.template.side != 'right':
+            raise ValueError(f'{settings.hand} is a left hand; the network is shown right ones')
         torch.manual_seed(settings.seed)
         self.config = settings.network_config()
         network = HIU(self.config).to(self.device, memory_format=torch.channels_last)
         self.network: nn.Module = network
         self.average = Average(network, settings.ema)
-        self.template = load_mano(settings.hand) if settings.hand else load_template('fast')
-        if self.template.side != 'right':
-            raise ValueError(f'{settings.hand} is a left hand; the network is shown right ones')
         self.hand = HandModel(self.template).to(self.device)
         self.loss = HandLoss(self.hand, settings.loss, self.config.heatmap_readout,
                              settings.sigmas, settings.stage_weights, settings.pof_variant,

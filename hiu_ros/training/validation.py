@@ -11,6 +11,7 @@ from hiu_ros.hand.model import HandModel
 from hiu_ros.network.hiu import HIU
 from hiu_ros.network.readout import CropReading
 from hiu_ros.training.set_source import SetOptions, SetSource
+from hiu_ros.training.settings import Validation
 from hiu_ros.training.silhouettes import reproject
 
 #: Photo sets that no training sees.
@@ -18,8 +19,10 @@ UNSEEN = ('dorm_counting', 'phone_above')
 
 
 @torch.inference_mode()
-def validate(model: HIU, hand: HandModel, options, mano: bool = False) -> dict[str, float]:
-    """All figures that `options` (a `settings.Validation`) ask for, by name."""
+def validate(
+    model: HIU, hand: HandModel, options: Validation, mano: bool = False
+) -> dict[str, float]:
+    """All figures that `options` ask for, by name."""
     figures = {}
     if options.photos:
         figures |= validate_photos(model, options.photos, options.hands, hand, options.apart)
