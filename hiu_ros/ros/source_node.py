@@ -1,0 +1,81 @@
+"""Plays a source as a camera would: images and camera_info at its own rate, whoever listens.
+
+`python -m hiu_ros.ros.source_node --ros-args -p source:=clip.mp4 -p loop:=true`. Stamps are the
+time of publishing; images are sensor data, best effort.
+"""
+
+import signal
+import sys
+import time
+
+import rclpy
+from rclpy.exceptions import ParameterUninitializedException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from hiu_ros.ros import messages
+from hiu_ros.ros.sources import Picture, SourceError, open_source
+
+
+class SourceNode(Node):
+    """Publishes `image`, and `camera_info` where the source knows it."""
+
+    def __init__(self) -> None:
+        super().__init__('source')
+        self.what = str(self.declare_parameter('source', Parameter.Type.STRING).value or '')
+        self.loop = self.declare_parameter('loop', True).value
+        self.frame_id = self.declare_parameter('frame_id', 'camera_optical_frame').value
+        self._image = self.create_publisher(Image, 'image', qos_profile_sensor_data)
+        self._info = self.create_publisher(CameraInfo, 'camera_info', qos_profile_sensor_data)
+
+    def play(self) -> None:
+        """Until the source ends, or for ever with `loop`; SourceError where there is none."""
+        if not self.what:
+            raise SourceError('the parameter `source` is empty; expected a video file, a camera '
+                              'number, a folder of images or a bag')
+        while rclpy.ok():
+            source = open_source(self.what)
+            begin = time.monotonic()
+            for index, picture in enumerate(source.pictures):
+                if not source.live:
+                    time.sleep(max(0.0, begin + index / source.rate - time.monotonic()))
+                if not rclpy.ok():
+                    return
+                self._publish(picture)
+            if not self.loop or source.live:
+                return
+
+    def _publish(self, picture: Picture) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.frame_id)
+        if picture.k is not None:
+            height, width = picture.image.shape[:2]
+            self._info.publish(CameraInfo(
+                header=header, width=width, height=height, k=picture.k,
+                distortion_model='plumb_bob', d=[0.0] * 5,
+            ))
+        self._image.publish(messages.image(header, picture.image, 'bgr8'))
+
+
+def main() -> int:
+    """0 at the end of the source or a signal, 1 where there is no source."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        SourceNode().play()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (SourceError, ParameterUninitializedException) as error:
+        print(f'source: {error}', file=sys.stderr)
+        return 1
+    finally:
+        if rclpy.ok():
+            rclpy.shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The launch files: what they declare, and the node that they start."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_rviz_shows_what_the_node_publishes():
+    from_node = {'/image', '/annotated', '/markers', '/points'}
+    config = yaml.safe_load((ROOT / 'config' / 'hiu.rviz').read_text())
+    displays = config['Visualization Manager']['Displays']
+    topics = {d['Topic']['Value'] for d in displays if 'Topic' in d}
+    assert topics == from_node
+    assert {d['Class'].rpartition('/')[2] for d in displays} >= {
+        'Image', 'MarkerArray', 'PointCloud2', 'TF'}
+    markers = next(d for d in displays if d['Class'].endswith('MarkerArray'))
+    rclpy = pytest.importorskip('rclpy')
+    assert rclpy
+    from hiu_ros.ros.markers import NAMESPACES
+    assert set(markers['Namespaces']) == set(NAMESPACES)
+
+
+def load(name):
+    pytest.importorskip('launch')
+    pytest.importorskip('launch_ros')
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'launch' / f'{name}.launch.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('name', ['hiu', 'demo'])
+def test_every_argument_is_described(name):
+    description = load(name).generate_launch_description()
+    arguments = description.get_launch_arguments()
+    assert len(arguments) >= 4
+    assert all(len(argument.description) > 10 for argument in arguments)
+
+
+def actions_of(**arguments):
+    from launch import LaunchContext
+
+    module = load('hiu')
+    context = LaunchContext()
+    for name, default, *_ in module.ARGUMENTS:
+        context.launch_configurations[name] = arguments.get(name, default)
+    return module._actions(context)
+
+
+def test_hiu_launch_starts_what_was_asked_for():
+    names = [type(a).__name__ for a in actions_of()]
+    assert names == ['LifecycleNode']
+    names = [type(a).__name__ for a in actions_of(rviz='true', lifecycle_events='true')]
+    assert names == ['RegisterEventHandler', 'EmitEvent', 'LifecycleNode', 'Node']
+
+
+def start(file, *arguments, domain):
+    environment = {
+        **os.environ, 'ROS_DOMAIN_ID': str(domain), 'OMP_NUM_THREADS': '1',
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    }
+    code = (
+        'import sys\nfrom launch import LaunchDescription, LaunchService\n'
+        'from launch.actions import IncludeLaunchDescription\n'
+        'from launch.launch_description_sources import PythonLaunchDescriptionSource\n'
+        'service = LaunchService()\n'
+        'service.include_launch_description(LaunchDescription([IncludeLaunchDescription(\n'
+        '    PythonLaunchDescriptionSource(sys.argv[1]),\n'
+        '    launch_arguments=[a.split(":=") for a in sys.argv[2:]])]))\n'
+        'sys.exit(service.run())\n'
+    )
+    return subprocess.Popen(
+        [sys.executable, '-c', code, str(ROOT / 'launch' / file), *arguments], env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )
+
+
+def end(process):
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        return process.communicate(timeout=20.0)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def weights_are_there():
+    from hiu_ros.perception.options import FINDER_WEIGHTS, HIU_WEIGHTS
+    return HIU_WEIGHTS.is_file() and FINDER_WEIGHTS.is_file()
+
+
+def test_lifecycle_events_bring_the_node_up(peer, domain, wait_for):
+    load('hiu')
+    pytest.importorskip('hiu_ros.msg')
+    if not weights_are_there():
+        pytest.skip('there are no weights in hiu_ros/weights')
+    from lifecycle_msgs.srv import GetState
+
+    process = start('hiu.launch.py', 'lifecycle_events:=true', 'name:=launched', 'namespace:=left',
+                    'image:=camera/image_raw', 'device:=cpu', domain=domain)
+    try:
+        def active():
+            response = peer.call(GetState, 'left/launched/get_state', GetState.Request(), 30.0)
+            return response is not None and response.current_state.label == 'active'
+
+        assert wait_for(active, 60.0, step=0.5)
+        peer.listen('left/hands', peer_type())
+        assert wait_for(lambda: peer.node.count_subscribers('left/camera/image_raw'))
+        assert wait_for(lambda: peer.node.count_subscribers('left/camera/camera_info'))
+    finally:
+        log = end(process)
+    assert 'Traceback' not in log, log
+
+
+def peer_type():
+    from hiu_ros.ros.topics import OUTPUTS
+    return OUTPUTS['hands']
+
+
+def test_demo_plays_a_folder_of_images(peer, domain, wait_for, tmp_path):
+    load('demo')
+    pytest.importorskip('hiu_ros.msg')
+    if not weights_are_there():
+        pytest.skip('there are no weights in hiu_ros/weights')
+    import cv2
+    import numpy as np
+
+    for k in range(3):
+        cv2.imwrite(str(tmp_path / f'{k}.png'), np.full((120, 160, 3), 60 * k, np.uint8))
+    process = start('demo.launch.py', f'source:={tmp_path}', 'rviz:=false', domain=domain)
+    try:
+        peer.listen('hiu_demo/hands', peer_type())
+        message = wait_for(lambda: peer.received['hiu_demo/hands'], 90.0)
+        assert message[0].image_width == 160
+        assert message[0].header.frame_id == 'camera_optical_frame'
+    finally:
+        log = end(process)
+    assert 'Traceback' not in log, log
