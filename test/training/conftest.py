@@ -158,14 +158,16 @@ def cache(tmp_path_factory, hand) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny_settings(tmp_path, bank):
+@pytest.fixture(scope='module')
+def tiny_settings(tmp_path_factory, bank):
     """A function that makes the settings of a training of seconds, with some values changed."""
+    folders = tmp_path_factory.mktemp('runs')
 
-    def make(*changes: str, folder: str = 'run') -> Settings:
-        path = tmp_path / 'tiny.yaml'
+    def make(*changes: str, folder: str = '') -> Settings:
+        path = folders / 'tiny.yaml'
+        run = folders / folder if folder else tmp_path_factory.mktemp('run')
         path.write_text(yaml.safe_dump({
-            'network': 'hiu_lite', 'network_changes': TINY, 'run': str(tmp_path / folder),
+            'network': 'hiu_lite', 'network_changes': TINY, 'run': str(run),
             'data': {'renders': [str(bank)], 'negative_share': 0.2}, 'sigmas': [0.06, 0.04],
             'loss': {'heatmap': 1.0, 'pof': 4.0, 'keypoints_3d': 10.0, 'rotations': 0.5},
             'batch': 2, 'steps': 12, 'rate': 0.002, 'threads': 1, 'log_every': 2,

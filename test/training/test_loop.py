@@ -43,8 +43,9 @@ def python(*arguments: str | Path, timeout: float = 300) -> subprocess.Completed
                           env=environment, capture_output=True, text=True, timeout=timeout)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def uninterrupted(tiny_settings):
+    """Settings of a training that ran from its first step to its last."""
     settings = tiny_settings(folder='straight')
     train(settings)
     return settings
@@ -79,7 +80,7 @@ def test_run_leaves_weights_settings_and_log(uninterrupted):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_saves_and_goes_on_exactly(uninterrupted, tiny_settings, number):
-    settings = tiny_settings(folder='cut')
+    settings = tiny_settings()
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     # Step 5 lies between two saves and between two lines of the log.
     interrupted_by(number, 4)(settings).run()
@@ -90,7 +91,7 @@ def test_asked_to_stop_it_saves_and_goes_on_exactly(uninterrupted, tiny_settings
 
 
 def test_killed_it_goes_on_from_the_last_save_exactly(uninterrupted, tiny_settings, tmp_path):
-    settings = tiny_settings(folder='killed')
+    settings = tiny_settings()
     path = tmp_path / 'killed.yaml'
     path.write_text(as_yaml(settings))
     done = python(HERE / 'killed_run.py', path, 7)
