@@ -173,6 +173,9 @@ def run(
             begin = time.monotonic()
             tally, again = play(source, player, out, limit)
             seconds = time.monotonic() - begin
+            # Diagnostics come once a second: a clip shorter than that waits for one.
+            while '/diagnostics' not in bag.counts and time.monotonic() - begin < 3.0:
+                time.sleep(0.05)
             free = player.free_run(again, source.rate) if again else {}
     finally:
         bag.close()
