@@ -6,14 +6,13 @@ a hand taken to be l' long, the hand is l' z / z' long.
 """
 
 import math
+import threading
 import time
+from collections import deque
 
 import numpy as np
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.task import Future
 
 from hiu_ros.hand.skeleton import KEYPOINT_NAMES
 from hiu_ros.perception.result import Hand, Hands, ScaleSource
@@ -23,6 +22,8 @@ _CHAIN = [KEYPOINT_NAMES.index(name) for name in (
     'wrist', 'middle_mcp', 'middle_pip', 'middle_dip', 'middle_tip')]
 #: Measurements that a result needs at least.
 ENOUGH = 5
+#: Frames that are remembered, and the longest time asked for, s.
+FRAMES, LONGEST = 1000, 30.0
 
 
 def length(hand: Hand) -> float:
@@ -32,77 +33,75 @@ def length(hand: Hand) -> float:
 
 
 class Calibration:
-    """The service ~/calibrate_hand_size; `observe` is called with every frame's hands."""
+    """The service ~/calibrate_hand_size over the frames that `observe` was given.
+
+    It looks back: the hand is held at the distance first, then the service is called. So it
+    answers at once and no frame waits for it.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._wanted_id: str | None = None
-        self._distance = math.nan
-        self._lengths: list[float] = []
-        self._why_not = ''
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-
-    @property
-    def running(self) -> bool:
-        """Whether a measurement is under way."""
-        return self._wanted_id is not None
+        self._lock = threading.Lock()
+        #: Moment, and id -> length / distance of the hands of a frame; NaN without a distance.
+        self._frames: deque[tuple[float, dict[str, float]]] = deque(maxlen=FRAMES)
 
     def observe(self, hands: Hands) -> None:
-        """Take a measurement of the wanted hand, where one is under way."""
-        wanted = self._wanted_id
-        if wanted is None:
-            return
-        candidates = [hand for hand in hands if not wanted or hand.id == wanted]
-        if len(candidates) != 1:
-            self._why_not = f'{len(candidates)} hands in view, expected one'
-        elif candidates[0].translation_m is None or (
-                candidates[0].scale_source is not ScaleSource.CAMERA_INFO):
-            self._why_not = 'the size needs camera_info, and no depth image'
-        else:
-            hand = candidates[0]
-            self._lengths.append(length(hand) * self._distance / float(hand.translation_m[2]))
+        """Remember what a frame says of the sizes of its hands."""
+        ratios = {}
+        for hand in hands:
+            known = (hand.translation_m is not None and hand.translation_m[2] > 0
+                     and hand.scale_source is ScaleSource.CAMERA_INFO)
+            ratios[hand.id] = length(hand) / float(hand.translation_m[2]) if known else math.nan
+        with self._lock:
+            self._frames.append((time.monotonic(), ratios))
 
-    async def on_request(
+    def forget(self) -> None:
+        """Start again: another size is assumed from now on, or other hands are seen."""
+        with self._lock:
+            self._frames.clear()
+
+    def on_request(
         self, request: CalibrateHandSize.Request, response: CalibrateHandSize.Response
     ) -> CalibrateHandSize.Response:
-        """Average for the time asked for and set the parameter hand_length_m."""
+        """Average over the seconds before the call and set the parameter hand_length_m."""
         response.hand_length_m = math.nan
-        if self.running:
-            response.message = 'another measurement is under way'
-            return response
-        if not (0.1 <= request.distance_m <= 5.0 and 0.1 <= request.duration_s <= 60.0):
+        if not (0.1 <= request.distance_m <= 5.0 and 0.1 <= request.duration_s <= LONGEST):
             response.message = (
                 f'got distance_m {request.distance_m} and duration_s {request.duration_s}, '
-                'expected 0.1 to 5 m and 0.1 to 60 s'
+                f'expected 0.1 to 5 m and 0.1 to {LONGEST:.0f} s'
             )
             return response
-        self._lengths, self._why_not = [], 'no hand was seen'
-        self._distance, self._wanted_id = request.distance_m, request.id
-        await self._sleep(request.duration_s)
-        self._wanted_id = None
-        lengths = np.array(self._lengths)
-        if len(lengths) < ENOUGH:
-            response.message = f'{len(lengths)} measurements are too few: {self._why_not}'
+        ratios, why_not = self._ratios(request.id, request.duration_s)
+        if len(ratios) < ENOUGH:
+            response.message = f'{len(ratios)} measurements are too few: {why_not}'
             return response
+        lengths = request.distance_m * np.array(ratios)
         measured = float(np.median(lengths))
         result = self._node.set_parameters([Parameter('hand_length_m', value=measured)])[0]
         response.success = result.successful
-        spread = float(np.std(lengths))
         response.message = result.reason or (
-            f'{measured:.4f} m, standard deviation {spread:.4f} m of {len(lengths)} measurements'
+            f'{measured:.4f} m, standard deviation {float(np.std(lengths)):.4f} m of '
+            f'{len(lengths)} measurements'
         )
         if response.success:
             response.hand_length_m = measured
+            self.forget()
         return response
 
-    async def _sleep(self, duration: float) -> None:
-        """Let the executor go on with other callbacks for so long."""
-        done, end = Future(), time.monotonic() + duration
-
-        def look() -> None:
-            if time.monotonic() >= end and not done.done():
-                done.set_result(None)
-
-        timer = self._node.create_timer(0.05, look, clock=self._steady)
-        await done
-        self._node.destroy_timer(timer)
+    def _ratios(self, wanted: str, duration: float) -> tuple[list[float], str]:
+        """Measurements of the wanted (or only) hand, and what stood in the way of more."""
+        since = time.monotonic() - duration
+        with self._lock:
+            frames = [ratios for moment, ratios in self._frames if moment >= since]
+        why_not = (f'{len(frames)} images in the last {duration:g} s (while nobody reads a topic '
+                   'the node does not look)')
+        found = []
+        for ratios in frames:
+            mine = [r for id_, r in ratios.items() if not wanted or id_ == wanted]
+            if len(mine) != 1:
+                why_not = f'{len(mine)} hands {f"named {wanted} " if wanted else ""}in view, not 1'
+            elif not math.isfinite(mine[0]):
+                why_not = 'the size needs camera_info, and no depth image'
+            else:
+                found.append(mine[0])
+        return found, why_not

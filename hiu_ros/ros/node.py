@@ -259,7 +259,7 @@ class HiuNode(LifecycleNode):
             return
         for name, stream in list(self._streams.items()):
             observed = not self.options.lazy or self._outputs[name].observed(self.options)
-            stream.listen(not self._paused and (observed or self._calibration.running))
+            stream.listen(observed and not self._paused)
 
     def _on_diagnostics(self) -> None:
         now = time.monotonic()
@@ -315,6 +315,7 @@ class HiuNode(LifecycleNode):
         response.success = self._engine is not None
         if self._engine is not None:
             self._engine.reset()
+            self._calibration.forget()
         response.message = 'tracking starts again' if response.success else 'not configured'
         return response
 

@@ -1,8 +1,8 @@
 """An engine without networks: what it sees is written into the first pixels of the image.
 
-Pixel (0, 0): number of hands. Pixel (0, 1): 255 a bug in perception, 254 the device is lost,
-other values: so many milliseconds of work. Hands come with a known distance where there is a
-camera_info.
+Pixel (0, 0): number of hands; where regions were given, their number counts. Pixel (0, 1): 255 a
+bug in perception, 254 the device is lost, other values: so many milliseconds of work. Hands come
+with a known distance where there is a camera_info.
 """
 
 import time
@@ -83,6 +83,8 @@ class FakeEngine:
                 raise IndexError('a bug in perception')
             if order == 254 and self.device != 'cpu':
                 raise_device_error()
+            if frame.boxes is not None:
+                count = len(frame.boxes)
             time.sleep(order / 1000 if order < 250 else 0)
             hands = make_hands(min(count, 8), frame.camera is not None, (width, height))
             results.append(hands)

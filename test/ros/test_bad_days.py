@@ -228,6 +228,39 @@ def test_parameters_change_together_or_not_at_all(node, peer, wait_for):
     assert wait_for(lambda: publisher.get_subscription_count() == 0)
 
 
+def test_hand_size_is_calibrated_at_a_known_distance(node, peer, wait_for):
+    from hiu_ros.srv import CalibrateHandSize
+
+    assert set_info(peer, wait_for, info(), used=True)
+    for hands, distance, words in ((1, 0.66, ''), (2, 0.66, '2 hands'), (1, 9.0, '9.0')):
+        assert peer.call(Trigger, 'hiu_node/reset_tracking', Trigger.Request()).success
+        for _ in range(8):
+            peer.ask(hands)
+        request = CalibrateHandSize.Request(distance_m=distance, duration_s=20.0)
+        response = peer.call(CalibrateHandSize, 'hiu_node/calibrate_hand_size', request)
+        assert response.success is (not words) and words in response.message, response.message
+        if not words:
+            # The hand of the fake engine is 0.18 m long and was said to be at 0.6 m.
+            assert response.hand_length_m == pytest.approx(0.1801 * distance / 0.6, rel=0.01)
+        else:
+            assert math.isnan(response.hand_length_m)
+
+
+def test_regions_take_the_place_of_the_finder(node, peer, wait_for):
+    from sensor_msgs.msg import RegionOfInterest
+
+    assert set_parameters(peer, regions='topic').successful
+    assert len(peer.ask(3).hands) == 0
+    region = RegionOfInterest(x_offset=10, y_offset=20, width=50, height=60)
+    for _ in range(20):
+        peer.send(region, 'regions')
+        if len(peer.ask(3).hands) == 1:
+            break
+    assert len(peer.ask(3).hands) == 1
+    assert set_parameters(peer, regions='finder').successful
+    assert len(peer.ask(3).hands) == 3
+
+
 def test_the_image_topic_is_left_alone_while_nobody_reads(node, peer, wait_for):
     publisher = peer.publisher('image', Image, wait=False)
     assert wait_for(lambda: publisher.get_subscription_count() == 0)
@@ -282,6 +315,36 @@ def test_mutated_images_and_camera_infos_do_no_harm(node, peer, wait_for):
 def test_the_device_is_lost_and_the_node_goes_on_on_the_cpu(node, peer):
     assert len(peer.ask(1, order=254).hands) == 1
     assert node.wait_log('CUDA error: out of memory; going on on the CPU')
+
+
+def test_two_cameras_share_one_node(spawn, peer):
+    from hiu_ros.msg import HandKeypointsArray
+
+    node = spawn('-r', '__node:=pair', parameters={'cameras': "['left','right']"})
+    assert node.wait_log('fake on fake')
+    for camera in ('left', 'right'):
+        peer.listen(f'{camera}/hands', HandKeypointsArray)
+    for _ in range(30):
+        images = {'left': peer.image(1), 'right': peer.image(3, size=(64, 48))}
+        for camera, image in images.items():
+            peer.send(image, f'{camera}/image')
+        answers = [peer.answer(image.header, f'{camera}/hands', timeout=1.0)
+                   for camera, image in images.items()]
+        if all(answers):
+            break
+    assert [len(answer.hands) for answer in answers] == [1, 3]
+    assert [answer.image_width for answer in answers] == [160, 64]
+
+
+def test_a_publisher_that_does_not_fit_is_told_with_the_cure(spawn, peer):
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+    node = spawn('-r', '__node:=strict', '-r', 'image:=strict_image', parameters={
+        'lazy': False, 'qos_overrides./strict_image.subscription.reliability': 'reliable'})
+    assert node.wait_log('fake on fake')
+    peer.node.create_publisher(Image, 'strict_image', QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    assert node.wait_log('qos_overrides./strict_image.subscription.reliability')
 
 
 def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for):

@@ -1,0 +1,126 @@
+"""Joint states, wrist poses and transforms: which hand, which names, what without a distance."""
+
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from scipy.spatial.transform import Rotation  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from hiu_ros.perception.result import Hands  # noqa: E402
+from hiu_ros.ros import controllers  # noqa: E402
+from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles  # noqa: E402
+from hiu_ros.ros.transforms import TransformSender  # noqa: E402
+
+HEADER = Header(frame_id='camera')
+
+
+def scored(fake, number, side, score):
+    hand = fake.make_hand(number, side)
+    object.__setattr__(hand, 'score', score)
+    return hand
+
+
+def test_one_hand_a_side_is_chosen_and_kept(fake):
+    chosen = controllers.Chosen()
+    first, better = scored(fake, 1, 'right', 0.6), scored(fake, 2, 'right', 0.9)
+    assert chosen(Hands(640, 480, (first,)))['right'].id == 'right_1'
+    assert chosen(Hands(640, 480, (better, first)))['right'].id == 'right_1'
+    assert chosen(Hands(640, 480, (better,)))['right'].id == 'right_2'
+    left = scored(fake, 3, 'left', 0.5)
+    assert set(chosen(Hands(640, 480, (better, left)))) == {'left', 'right'}
+    fresh = controllers.Chosen()
+    assert fresh(Hands(640, 480, (first, better)))['right'].id == 'right_2'
+
+
+def test_joint_states_are_named_by_side_and_angle(fake):
+    chosen = controllers.Chosen()(fake.make_hands(2))
+    message = controllers.joint_states(chosen, HEADER)
+    assert message.header is HEADER
+    assert message.name[:2] == ['left_thumb_cmc_flexion', 'left_thumb_cmc_abduction']
+    assert len(message.name) == 2 * len(ANGLE_NAMES) == 40
+    start = message.name.index(f'right_{ANGLE_NAMES[0]}')
+    np.testing.assert_allclose(
+        message.position[start : start + 20], joint_angles(chosen['right']))
+    empty = controllers.joint_states({}, HEADER)
+    assert empty.name == [] and len(empty.position) == 0
+
+
+def test_wrist_pose_is_there_with_a_distance_only(fake):
+    message = controllers.wrist_pose(fake.make_hand(at=(0.1, 0.2, 0.7)), HEADER)
+    assert (message.header, message.pose.position.z) == (HEADER, pytest.approx(0.7))
+    assert controllers.wrist_pose(fake.make_hand(at=None), HEADER) is None
+
+
+def test_transforms_agree_with_the_hand_and_its_pose(fake):
+    hand = fake.make_hand(turn=(0.2, -0.4, 1.0))
+    hands = Hands(640, 480, (hand, fake.make_hand(2, at=None)))
+    result = controllers.transforms(hands, HEADER, 'hand_', joints=True)
+    frames = {t.child_frame_id: t for t in result}
+    assert len(frames) == len(result) == 17
+    assert all(t.header is HEADER for t in result)
+    wrist = frames['hand_right_1']
+    pose = controllers.wrist_pose(hand, HEADER).pose
+    assert wrist.transform.rotation == pose.orientation
+    assert wrist.transform.translation.x == pose.position.x
+    knuckle = frames['hand_right_1_index1'].transform
+    place = hand.keypoints_m[5] + hand.translation_m
+    assert knuckle.translation.z == pytest.approx(place[2], abs=1e-6)
+    q = knuckle.rotation
+    turn = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_rotvec()
+    np.testing.assert_allclose(turn, (0.2, -0.4, 1.0), atol=1e-6)
+    assert [t.child_frame_id for t in controllers.transforms(hands, HEADER, 'h_')] == [
+        'h_right_1']
+
+
+class FakeNode:
+    """As much of a node as TransformSender uses."""
+
+    def __init__(self, readers):
+        self.readers, self.lines = readers, []
+
+    def get_logger(self):
+        return self
+
+    def info(self, text):
+        self.lines.append(text)
+
+    def count_subscribers(self, topic):
+        assert topic == '/tf'
+        return self.readers
+
+
+def test_without_tf_there_is_one_line_and_nothing_happens(fake, monkeypatch):
+    for name in ('tf2_ros', 'tf2_msgs', 'tf2_msgs.msg'):
+        monkeypatch.setitem(sys.modules, name, None)
+    node = FakeNode(1)
+    sender = TransformSender(node)
+    assert not sender.available and not sender.wanted()
+    sender.send(controllers.transforms(fake.make_hands(1), HEADER, 'hand_'))
+    assert node.lines == ['no TF: neither tf2_ros nor tf2_msgs is installed']
+
+
+def test_tf2_ros_is_used_where_it_is_and_only_for_readers(fake, monkeypatch):
+    sent = []
+
+    class Broadcaster:
+        def __init__(self, node):
+            pass
+
+        def sendTransform(self, transforms):  # noqa: N802
+            sent.append(transforms)
+
+    module = ModuleType('tf2_ros')
+    module.TransformBroadcaster = Broadcaster
+    monkeypatch.setitem(sys.modules, 'tf2_ros', module)
+    assert not TransformSender(FakeNode(0)).wanted()
+    sender = TransformSender(FakeNode(1))
+    assert sender.wanted()
+    sender.send(controllers.transforms(fake.make_hands(2), HEADER, 'hand_'))
+    sender.send([])
+    assert [len(transforms) for transforms in sent] == [2]

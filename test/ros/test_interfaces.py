@@ -1,0 +1,58 @@
+"""What the node really offers in the graph is what the tables, the policy and the docs name."""
+
+import xml.etree.ElementTree
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from hiu_ros.ros.topics import INPUTS, OUTPUTS  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = 'hiu_node'
+
+
+def policy(kind, access):
+    tree = xml.etree.ElementTree.parse(ROOT / 'config' / 'sros2_policy.xml')
+    names = [e.text for group in tree.iter(f'{kind}s') if group.get(access) == 'ALLOW'
+             for e in group]
+    return {f'/{NAME}{n[1:]}' if n[0] == '~' else n if n[0] == '/' else f'/{n}' for n in names}
+
+
+def names(found):
+    return {name for name, _ in found}
+
+
+def test_the_policy_allows_what_the_node_uses_and_no_more(spawn, peer, wait_for):
+    node = spawn(parameters={'use_depth': True, 'lazy': False, 'use_sim_time': True})
+    assert node.wait_log('fake on fake')
+    graph = peer.node
+    assert wait_for(lambda: NAME in graph.get_node_names())
+    assert wait_for(lambda: '/image' in names(
+        graph.get_subscriber_names_and_types_by_node(NAME, '/')))
+    expected = {f'/{topic}' for topic in OUTPUTS}
+    assert wait_for(lambda: expected <= names(
+        graph.get_publisher_names_and_types_by_node(NAME, '/')))
+    published = names(graph.get_publisher_names_and_types_by_node(NAME, '/'))
+    subscribed = names(graph.get_subscriber_names_and_types_by_node(NAME, '/'))
+    served = names(graph.get_service_names_and_types_by_node(NAME, '/'))
+    assert {f'/{topic}' for topic in INPUTS} <= subscribed
+    assert published <= policy('topic', 'publish') <= published | {'/tf'}
+    assert subscribed <= policy('topic', 'subscribe')
+    assert policy('topic', 'subscribe') - subscribed <= {'/image/compressed', '/parameter_events'}
+    assert served <= policy('service', 'reply')
+    assert policy('service', 'reply') - served <= {
+        # Not on every ROS distribution.
+        f'/{NAME}/get_transition_graph', f'/{NAME}/get_type_description'}
+
+
+def test_the_readme_names_every_topic_and_service():
+    text = (ROOT / 'README.md').read_text()
+    if '## ROS API' not in text:
+        pytest.skip('the README has no section "ROS API" yet')
+    for topic in (*OUTPUTS, *INPUTS):
+        assert f'`{topic}`' in text, topic
+    for service in ('enable', 'reset_tracking', 'calibrate_hand_size'):
+        assert f'`~/{service}`' in text
