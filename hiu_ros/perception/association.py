@@ -13,6 +13,9 @@ _NEAR = 0.3
 _SAME = 0.18
 #: The same for readings of one side.
 _SAME_SIDE = 0.32
+#: Where so much of one's mask lies in the other's, a reading of less than this share of the
+#: other's quality is a part of that hand.
+_SAME_MASK, _UNSURE = 0.7, 0.75
 #: Shares of joints, overlap, side and of being asked for in the similarity of 0 to 1.
 _JOINTS, _OVERLAP, _SIDE, _OWN = 0.45, 0.2, 0.25, 0.1
 #: A hand in one frame is at most so many times larger than in the last.
@@ -55,7 +58,26 @@ def without_duplicates(readings: Sequence[Reading]) -> list[list[int]]:
 
 def _one_hand(a: Reading, b: Reading) -> bool:
     distance = joint_distance(a.keypoints_px, b.keypoints_px)
-    return distance < (_SAME_SIDE if a.right * b.right > 0 else _SAME)
+    if distance < (_SAME_SIDE if a.right * b.right > 0 else _SAME):
+        return True
+    # A sharp reading is believed even where the masks of two hands have run into one.
+    unsure = min(a.quality, b.quality) < _UNSURE * max(a.quality, b.quality)
+    near = overlap(joint_box(a.keypoints_px), joint_box(b.keypoints_px)) > 0
+    return unsure and near and max(_shared_mask(a, b), _shared_mask(b, a)) > _SAME_MASK
+
+
+def _shared_mask(a: Reading, b: Reading) -> float:
+    """Share of the mask of one reading that lies in the mask of another, from a few hundred
+    pixels."""
+    rows, columns = np.nonzero(a.mask >= 0.5)
+    if not len(rows):
+        return 0.0
+    step = max(1, len(rows) // 300)
+    points = a.crop.to_image(np.stack([columns, rows], axis=1)[::step])
+    n = b.crop.resolution
+    x, y = np.rint(b.crop.to_crop(points)).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < n) & (y < n)
+    return float((inside & (b.mask[y.clip(0, n - 1), x.clip(0, n - 1)] >= 0.5)).mean())
 
 
 def assign(

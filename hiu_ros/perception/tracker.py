@@ -29,6 +29,8 @@ _SIDE_STEP, _SIDE_KEPT, _SIDE_TURNED, _SIDE_SURE = 3.0, 0.93, 4.0, 3.0
 _EARLY_MISSES = 1
 #: Frames that a hand may be hidden by another one without missing.
 _HIDDEN_MOST = 45
+#: Weight of the newest score in the trust of a hand.
+_TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
 _MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
 #: Hand sizes that a hand may be off its prediction, and how much more with each miss.
@@ -43,7 +45,7 @@ class Track:
     stamp: float
     memory: HandMemory
     right: float = 0.0  #: log odds of being a right hand, over time
-    score: float = 0.0
+    trust: float = 0.0  #: score over the last frames
     name: str | None = None
     side: str = 'right'
     doubtful: bool = False  #: last read as the other side only
@@ -83,7 +85,9 @@ class Track:
         self.right = _SIDE_KEPT * self.right + reading.presence * float(
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
-        self.score, self.hits, self.misses = reading.score, self.hits + 1, 0
+        share = _TRUST_NEW if self.hits else 1.0
+        self.trust = self.trust + share * (reading.score - self.trust)
+        self.hits += 1
 
 
 class Tracker:
@@ -168,17 +172,23 @@ class Tracker:
             [readings[k] for k in kept], [{askers[k] for k in group} for group in groups])
         taken = {j: i for i, j in pairs}
         seen: list[tuple[Track, Reading]] = []
-        for j, k in enumerate(kept):
-            reading = readings[k]
+        for j, group in enumerate(groups):
+            reading = readings[group[0]]
             if j in taken:
                 track = self.tracks[taken[j]]
+                # Two regions may show one hand, one of them cut for the other side.
+                fitting = [k for k in group if readings[k].side == track.side]
+                reading = readings[(fitting or group)[0]]
             elif reading.score >= self.min_score:
                 track = Track(reading.keypoints_px, self._stamp, self._new_memory())
                 self.tracks.append(track)
             else:
                 continue
             track.see(reading, self._stamp)
-            seen.append((track, reading))
+            # What looks like a hand in single frames only is no hand: it goes on as if missed.
+            if track.trust >= self.min_score:
+                track.misses = 0
+                seen.append((track, reading))
         self._forget({id(track) for track, _ in seen})
         announced = [pair for pair in seen if self._announce(pair[0])]
         announced = [(track, reading.as_side(track.side)) for track, reading in announced
@@ -209,7 +219,7 @@ class Tracker:
         in_sight = [track for track in self.tracks if track.misses == 0]
         missed = [track for track in self.tracks if track.misses]
         # Names before newcomers, then the surer hands; sorting keeps the order among equals.
-        in_sight.sort(key=lambda t: (t.name is None, -t.score))
+        in_sight.sort(key=lambda t: (t.name is None, -t.trust))
         missed.sort(key=lambda t: t.misses)
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]

@@ -8,6 +8,7 @@ answers what a perfect network would.
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.model import HandModel, load_template
+from hiu_ros.hand.skeleton import BONES
 from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.finder import Detection
 
@@ -35,6 +37,7 @@ class TrueHand:
     keypoints_m: np.ndarray
     vertices_m: np.ndarray
     pixels: np.ndarray
+    presence: float = 0.97
 
 
 class Stage:
@@ -111,11 +114,20 @@ class Stage:
         if mirrored:
             rotations = FLIP @ rotations @ FLIP
         shown_right = (hand.side == 'right') != mirrored
+        mask = self._mask(hand, to_image, back, n)
+        for other in scene:
+            if other.place[2] < hand.place[2]:
+                mask[self._mask(other, to_image, back, n) > 0] = 0
+        return (points, np.full(21, 0.9), mask, rotations, hand.shape, np.zeros(3),
+                hand.presence, 0.95 if shown_right else 0.05)
+
+    def _mask(self, hand, to_image, back, n):
+        points = (hand.pixels - to_image[:, 2]) @ back.T
         mask = np.zeros((n, n), np.float32)
-        low, high = np.clip([points.min(0), points.max(0)], 0, n - 1).astype(int)
-        mask[low[1]:high[1] + 1, low[0]:high[0] + 1] = 1
-        return (points, np.full(21, 0.9), mask, rotations, hand.shape, np.zeros(3), 0.97,
-                0.95 if shown_right else 0.05)
+        for a, b in (*BONES, (5, 17), (9, 17), (5, 13), (1, 5), (2, 5)):
+            cv2.line(mask, *(tuple(int(v) for v in np.rint(points[k])) for k in (a, b)), 1.0,
+                     max(1, int(0.11 * np.ptp(points, axis=0).max())))
+        return mask
 
     def _nothing(self, n):
         return (np.full((21, 2), n / 2) + self.rng.normal(0, n / 8, (21, 2)), np.full(21, 0.1),

@@ -85,6 +85,18 @@ def test_there_are_no_ghosts_in_an_empty_image(make_stage):
     assert follow(stage, [[]] * 10) == [{}] * 10
 
 
+def test_what_looks_like_a_hand_at_times_only_is_dropped(make_stage):
+    stage = make_stage()
+    def scene(presence):
+        hand = stage.hand()
+        hand.presence = presence
+        return [hand]
+    faint = follow(stage, [scene(0.9 if k % 5 == 0 else 0.32) for k in range(30)])
+    assert sum(map(bool, faint)) < 12
+    dimmed = follow(stage, [scene(0.32 if k in (10, 11, 12) else 0.95) for k in range(20)])
+    assert ids(dimmed, 'right') == ['right_1'] * 19
+
+
 def test_two_regions_on_one_hand_are_one_hand(make_stage):
     stage = make_stage()
     find = stage.find
@@ -93,6 +105,29 @@ def test_two_regions_on_one_hand_are_one_hand(make_stage):
     run = Pipeline(OPTIONS, network=stage, finder=stage)
     for k in range(6):
         assert len(run.process(stage.image([stage.hand()]), None, k / 30)) <= 1
+
+
+def test_a_part_of_a_hand_taken_for_a_hand_merges_with_it(make_stage):
+    stage = make_stage()
+    find, perfect = stage.find, stage.predict
+
+    def part(image):
+        hand, = find(image)
+        x, y, w, h = hand.box
+        return [hand, type(hand)(np.array([x, y, w / 2, h / 2]), None, 0.5, 0.8)]
+
+    def shrunk(images):
+        reading = perfect(images)
+        small = np.ptp(reading.keypoints_px.numpy(), axis=1).max(1) > 0.8 * stage.config.input_size
+        points = reading.keypoints_px.clone()
+        points[small] = 32 + 0.4 * (points[small] - 32)
+        scores = reading.keypoint_scores.clone()
+        scores[small] = 0.5
+        return reading._replace(keypoints_px=points, keypoint_scores=scores)
+
+    stage.find, stage.predict = part, shrunk
+    seen = follow(stage, [[stage.hand()]] * 6, replace(OPTIONS, refine_passes=0))
+    assert [len(frame) for frame in seen[1:]] == [1] * 5
 
 
 def test_one_frame_of_a_wrong_side_changes_nothing(make_stage):
