@@ -5,6 +5,7 @@ The table makes the descriptors that `ros2 param describe` shows, the checks, th
 """
 
 import math
+import sys
 from dataclasses import dataclass, fields, make_dataclass
 from typing import Any, Final
 
@@ -238,6 +239,17 @@ def yaml_text() -> str:
     return '\n'.join(lines) + '\n'
 
 
+def readme_table() -> str:
+    """The table of the README, in Markdown."""
+    lines = ['| parameter | default | | |', '| --- | --- | --- | --- |']
+    for row in PARAMETERS:
+        default = f'`{_yaml(row.default) if row.default != () else "[]"}`'
+        text = row.description + (f' Legal: {row.limits}.' if row.limits else '')
+        text = text.replace('<', '&lt;')
+        lines.append(f'| `{row.name}` | {default} | {"live" if row.live else ""} | {text} |')
+    return '\n'.join(lines) + '\n'
+
+
 def _yaml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -248,4 +260,4 @@ def _yaml(value: Any) -> str:
 
 
 if __name__ == '__main__':
-    print(yaml_text(), end='')
+    print(readme_table() if sys.argv[1:] == ['readme'] else yaml_text(), end='')

@@ -1,5 +1,9 @@
 """What the node really offers in the graph is what the tables, the policy and the docs name."""
 
+import os
+import subprocess
+import sys
+import threading
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -50,9 +54,36 @@ def test_the_policy_allows_what_the_node_uses_and_no_more(spawn, peer, wait_for)
 
 def test_the_readme_names_every_topic_and_service():
     text = (ROOT / 'README.md').read_text()
-    if '## ROS API' not in text:
-        pytest.skip('the README has no section "ROS API" yet')
     for topic in (*OUTPUTS, *INPUTS):
         assert f'`{topic}`' in text, topic
     for service in ('enable', 'reset_tracking', 'calibrate_hand_size'):
         assert f'`~/{service}`' in text
+
+
+def test_the_readmes_subscriber_prints_joint_angles(spawn, peer, domain, wait_for):
+    text = (ROOT / 'README.md').read_text().partition('## First hand in a subscriber')[2]
+    lines = []
+    for line in text.splitlines():
+        if line.startswith('    '):
+            lines.append(line[4:])
+        elif lines and line.strip():
+            break
+        elif lines:
+            lines.append('')
+    assert len([line for line in lines if line.strip()]) <= 10
+    node = spawn()
+    assert node.wait_log('fake on fake')
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1',
+                   'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    reader = subprocess.Popen([sys.executable, '-c', '\n'.join(lines)], env=environment,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    printed = []
+    thread = threading.Thread(target=lambda: printed.extend(iter(reader.stdout.readline, '')))
+    thread.start()
+    try:
+        assert wait_for(lambda: peer.ask(2) and printed, 30.0)
+        assert wait_for(lambda: any("'right_index_mcp_flexion': 0.0" in p for p in printed))
+    finally:
+        reader.kill()
+        reader.wait(5.0)
+        thread.join(5.0)

@@ -1,0 +1,120 @@
+"""The real engine around a stand-in for the pipeline: options, live changes, device errors."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from hiu_ros.hand.template import load_template  # noqa: E402
+from hiu_ros.perception import pipeline  # noqa: E402
+from hiu_ros.perception.frame import Frame  # noqa: E402
+from hiu_ros.perception.options import PipelineOptions, TrackingOptions  # noqa: E402
+from hiu_ros.perception.result import Hands  # noqa: E402
+from hiu_ros.ros.engine import DeviceError, PipelineEngine, pipeline_options  # noqa: E402
+from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
+
+FRAME = Frame(np.zeros((48, 64, 3), np.uint8))
+
+
+class StandIn:
+    """As much of a pipeline as the engine uses; `error` is raised by the next call."""
+
+    error = None
+
+    def __init__(self, options, template=None):
+        self.options, self.template, self.device = options, template, 'cpu'
+        self.calls = []
+
+    def warm_up(self):
+        self.calls.append('warm_up')
+
+    def reconfigure(self, options):
+        self.calls.append('reconfigure')
+        self.options = options
+
+    def reset(self):
+        self.calls.append('reset')
+
+    def process_many(self, frames):
+        self.calls.append('process')
+        if StandIn.error is not None:
+            raise StandIn.error
+        return [Hands(64, 48) for _ in frames]
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    monkeypatch.setattr(pipeline, 'Pipeline', StandIn)
+    monkeypatch.setattr(StandIn, 'error', None)
+    return PipelineEngine(NodeOptions(device='cpu'))
+
+
+def test_defaults_are_those_of_the_pipeline():
+    made, default = pipeline_options(NodeOptions()), PipelineOptions()
+    assert {f.name: getattr(made, f.name) for f in fields(made)} == {
+        f.name: getattr(default, f.name) for f in fields(default)}
+
+
+def test_parameters_reach_the_pipeline():
+    made = pipeline_options(NodeOptions(
+        weights='/w', max_hands=2, min_hits=4, max_misses=7, keep_score=0.2, finder_interval=9,
+        mirrored_input=True, hand_length_m=0.18, smoothing=True, regions='topic', detail='render',
+        half=True, device='cpu',
+    ))
+    assert (made.weights, made.max_hands, made.mirrored_input) == ('/w', 2, True)
+    assert made.tracking == TrackingOptions(4, 7, 0.2, 9)
+    assert made.smoothing.any and made.hand_length_m == 0.18
+    assert (made.regions, made.detail, made.half) == ('boxes', 'render', True)
+
+
+def test_it_knows_the_hand_model_and_is_warm(engine):
+    template = load_template('fast')
+    assert engine.model == template.name and engine.vertex_count == len(template.vertices)
+    assert np.array_equal(engine.triangles, template.faces)
+    assert engine._pipeline.calls == ['warm_up'] and engine.memory_bytes() == 0
+
+
+def test_changes_count_from_the_next_frame(engine):
+    engine.update(NodeOptions(device='cpu', max_hands=1))
+    engine.reset()
+    engine.process([FRAME])
+    engine.process([FRAME, FRAME])
+    assert engine._pipeline.calls == ['warm_up', 'reconfigure', 'reset', 'process', 'process']
+    assert engine._pipeline.options.max_hands == 1
+
+
+def test_a_change_that_does_not_fit_is_refused(engine):
+    options = NodeOptions(device='cpu')
+    with pytest.raises(ValueError, match='hand_length_m'):
+        engine.update(replace(options, hand_length_m=0.01))
+    engine.process([FRAME])
+    assert 'reconfigure' not in engine._pipeline.calls
+
+
+@pytest.mark.parametrize('text, lost', [
+    ('CUDA error: an illegal memory access was encountered\nmore', True),
+    ('CUDA out of memory. Tried to allocate 2 GiB', True),
+    ('cuDNN error: CUDNN_STATUS_EXECUTION_FAILED', True),
+    ('shape [3] is invalid', False),
+])
+def test_errors_of_the_device_are_told_from_others(engine, monkeypatch, text, lost):
+    monkeypatch.setattr(StandIn, 'error', RuntimeError(text))
+    with pytest.raises(RuntimeError) as error:
+        engine.process([FRAME])
+    assert isinstance(error.value, DeviceError) is lost
+    assert str(error.value) == text.splitlines()[0]
+
+
+def test_a_gpu_that_is_not_there_is_a_device_error():
+    torch = pytest.importorskip('torch')
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(DeviceError, match='cuda is not there'):
+        PipelineEngine(NodeOptions(device='cuda'))
+
+
+def test_mano_files_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='MANO_RIGHT.pkl'):
+        PipelineEngine(NodeOptions(mano=str(tmp_path / 'MANO_RIGHT.pkl')))
