@@ -54,7 +54,8 @@ def engine(monkeypatch):
 def test_defaults_are_those_of_the_pipeline():
     made, default = pipeline_options(NodeOptions()), PipelineOptions()
     assert {f.name: getattr(made, f.name) for f in fields(made)} == {
-        f.name: getattr(default, f.name) for f in fields(default)}
+        f.name: getattr(default, f.name) for f in fields(default)
+    }, 'give the rows of hiu_ros/ros/parameters.py the defaults of perception/options.py'
 
 
 def test_parameters_reach_the_pipeline():

@@ -46,9 +46,9 @@ def test_every_argument_is_described(name):
 
 
 def actions_of(**arguments):
+    module = load('hiu')
     from launch import LaunchContext
 
-    module = load('hiu')
     context = LaunchContext()
     for name, default, *_ in module.ARGUMENTS:
         context.launch_configurations[name] = arguments.get(name, default)

@@ -150,7 +150,7 @@ def test_a_lost_device_without_fallback_is_an_error_state(spawn, peer, wait_for)
         return peer.call(GetState, 'hiu_node/get_state', GetState.Request()).current_state.id
 
     assert wait_for(lambda: state() == State.PRIMARY_STATE_UNCONFIGURED)
-    assert wait_for(lambda: [s for s in peer.received['/diagnostics'][-1].status
+    assert wait_for(lambda: [s for m in peer.received['/diagnostics'] for s in m.status
                              if s.level == DiagnosticStatus.ERROR and 'CUDA' in s.message])
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         request = ChangeState.Request(transition=Transition(id=transition))
