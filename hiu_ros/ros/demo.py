@@ -67,8 +67,9 @@ def rendered_clip(out: Path) -> Path:
         print(f'Rendering a clip of moving hands to {clip} (once)', flush=True)
         part = out / 'clip_part.mp4'
         done = subprocess.run([
-            sys.executable, '-m', 'hiu_ros.data.renders.sequences', str(part), '--frames', '150',
-        ])
+            sys.executable, '-W', 'ignore::UserWarning', '-m', 'hiu_ros.data.renders.sequences',
+            str(part), '--frames', '150',
+        ], stdout=subprocess.DEVNULL)
         if done.returncode:
             raise SourceError('the clip could not be rendered; see above')
         part.with_suffix('.json').replace(clip.with_suffix('.json'))
