@@ -19,6 +19,9 @@ from hiu_ros.training.augment import occluder_shape, photometric, random_patch
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
 
+#: What renders stand before where nothing else is asked for.
+GREY = 128
+
 
 @dataclass(frozen=True)
 class MixOptions:
@@ -45,6 +48,7 @@ class MixOptions:
     scale: tuple[float, float] = (1.3, 1.8)  #: crop side over the joints' box
     shift: float = 0.1  #: of the crop's side
     photometric: bool = True  #: light, blur, noise, compression
+    grey: bool = False  #: renders stand before plain grey
     photo_3d_weight: float = 0.3
     photo_parameter_weight: float = 0.3
 
@@ -158,7 +162,7 @@ class HandMix(torch.utils.data.Dataset):
         mask = crop.extract(tile.mask) if tile.mask is not None else None
         if tile.alpha is not None:
             alpha = crop.extract(tile.alpha, border)[..., None].astype(np.float32) / 255
-            behind = random_patch(self.patches, n, rng)
+            behind = GREY if o.grey else random_patch(self.patches, n, rng)
             image = (alpha * image + (1 - alpha) * behind).astype(np.uint8)
         if rng.random() < o.occluder_share:
             image, mask = self.occlude(image, mask, aims[np.isfinite(aims).all(1)], rng)

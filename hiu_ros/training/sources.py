@@ -70,7 +70,7 @@ class PhotoSource:
             np.asarray(self.crops[i]), one['keypoints'], bool(one['side'] == 1),
             mask=np.asarray(self.masks[i]) if one['mask_ok'] else None,
             keypoints=one['keypoints'], keypoints_m=one['keypoints_m'],
-            weight_3d=self.weight_3d * float(one['trust']),
+            weight_3d=self.weight_3d * float(one['trust_3d']),
             pose=one['pose'] if one['fit_ok'] else None,
             parameter_weight=self.parameter_weight,
         )

@@ -10,6 +10,7 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel
 from hiu_ros.network.hiu import HIU
 from hiu_ros.network.readout import CropReading
+from hiu_ros.training.mix import GREY
 from hiu_ros.training.set_source import SetOptions, SetSource
 from hiu_ros.training.settings import Validation
 from hiu_ros.training.silhouettes import reproject
@@ -20,14 +21,14 @@ UNSEEN = ('dorm_counting', 'phone_above')
 
 @torch.inference_mode()
 def validate(
-    model: HIU, hand: HandModel, options: Validation, mano: bool = False
+    model: HIU, hand: HandModel, options: Validation, mano: bool = False, grey: bool = False
 ) -> dict[str, float]:
-    """All figures that `options` ask for, by name."""
+    """All figures that `options` ask for, by name; `grey` is for renders."""
     figures = {}
     if options.photos:
         figures |= validate_photos(model, options.photos, options.hands, hand, options.apart)
     if options.renders:
-        figures |= validate_renders(model, hand, options.renders, options.hands)
+        figures |= validate_renders(model, hand, options.renders, options.hands, grey)
     for one in options.sets:
         figures |= validate_set(model, hand, one, options.hands, mano)
     return figures
@@ -112,15 +113,20 @@ def validate_photos(
     return figures
 
 
-def validate_renders(model: HIU, hand: HandModel, bank: str, hands: int) -> dict[str, float]:
-    """Exact truth: PA-MPJPE in mm, 2D error over palm length, mask IoU."""
+def validate_renders(
+    model: HIU, hand: HandModel, bank: str, hands: int, grey: bool = False
+) -> dict[str, float]:
+    """Exact truth: PA-MPJPE in mm, 2D error over palm length, mask IoU.
+
+    Renders stand before a plain colour, a random one each or `grey`.
+    """
     folder = Path(bank)
     with np.load(folder / 'labels.npz') as labels:
         keypoints, keypoints_m = labels['keypoints_px'][:hands], labels['keypoints_m'][:hands]
     tiles = np.load(folder / 'bgra.npy', mmap_mode='r')[:hands].astype(np.float32)
     masks = np.load(folder / 'mask.npy', mmap_mode='r')[:hands]
     rng = np.random.default_rng(0)
-    behind = rng.uniform(0, 255, (len(tiles), 1, 1, 3))
+    behind = GREY if grey else rng.uniform(0, 255, (len(tiles), 1, 1, 3))
     alpha = tiles[..., 3:] / 255
     images = (alpha * tiles[..., :3] + (1 - alpha) * behind).astype(np.uint8)
     crops, found, parts = _read(model, images, keypoints, [False] * len(images))
