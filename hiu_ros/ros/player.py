@@ -63,8 +63,8 @@ class Player:
         self._answers: dict[tuple[int, int], dict[str, Any]] = {}
         self._arrived: dict[tuple[int, int], float] = {}
         self._recording = False
-        self._now = 0
         self._base = float(int(time.time()))
+        self._now = int(self._base) * 10**9
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node('player', context=self._context, namespace=namespace)
@@ -170,7 +170,8 @@ class Player:
 
     def _publish(self, picture: Picture, seconds: float) -> tuple[Header, float]:
         stamp = Time(sec=int(seconds), nanosec=int(1e9 * (seconds % 1)))
-        self._now = stamp.sec * 10**9 + stamp.nanosec
+        if self._recording:
+            self._now = stamp.sec * 10**9 + stamp.nanosec
         header = Header(stamp=stamp, frame_id=FRAME_ID)
         self._clock.publish(Clock(clock=stamp))
         if picture.k is not None:

@@ -75,6 +75,7 @@ def test_its_bag_holds_every_topic_with_definitions(played):
 
     _, out = played
     with AnyReader([out / 'hiu.mcap']) as reader:
+        assert reader.end_time - reader.start_time < 1e9
         topics = {c.topic: c for c in reader.connections}
         expected = {f'/hiu_demo/{topic}' for topic in OUTPUTS if 'wrist' not in topic}
         expected = {t + '/compressed' if t.endswith('annotated') else t for t in expected}
