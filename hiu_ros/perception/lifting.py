@@ -27,6 +27,9 @@ from hiu_ros.perception.wrist_frame import wrist_rotation
 
 #: Expected error of a seen joint: pixels at least, and as a share of the hand in the image.
 _NOISE_PX, _NOISE_SHARE = 1.0, 0.02
+#: Deviation of a distance because the pose is not exact: as a share of it where the size in the
+#: image tells the distance, and in metres where a depth image does.
+_POSE_DOUBT, _POSE_DOUBT_M = 0.03, 0.006
 #: Frames that the shape of a hand is averaged over.
 _SHAPE_FRAMES = 60.0
 #: One depth image tells the length of a hand to about this share.
@@ -165,8 +168,8 @@ class Lifter:
             variance[good] = fit.depth_variance
         for k, (sighting, draft) in enumerate(zip(sightings, drafts)):
             draft.rotations, draft.translation = rotations[k], translation[k]
-            draft.sigma = float(np.hypot(
-                np.sqrt(max(variance[k], 0.0)), draft.length_doubt * translation[k, 2]))
+            doubt = np.hypot(draft.length_doubt, _POSE_DOUBT) * translation[k, 2]
+            draft.sigma = float(np.hypot(np.sqrt(max(variance[k], 0.0)), doubt))
             if sighting.camera is not None and placed.valid[k]:
                 draft.source = ScaleSource.CAMERA_INFO
 
@@ -196,7 +199,8 @@ class Lifter:
         draft.shape = shape_for_length(
             self._template(sighting), draft.shape,
             float(np.clip(sighting.memory.length, *LENGTH_RANGE)))
-        draft.sigma, draft.source = evidence.sigma, ScaleSource.DEPTH
+        draft.sigma = float(np.hypot(evidence.sigma, _POSE_DOUBT_M))
+        draft.source = ScaleSource.DEPTH
 
     def _smooth(self, sighting: Sighting, draft: _Draft) -> np.ndarray:
         reading, smoother = sighting.reading, sighting.memory.smoother

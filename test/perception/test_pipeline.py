@@ -118,7 +118,7 @@ def test_the_sigma_of_the_depth_covers_an_unknown_size(make_stage):
     known, = pipeline(stage, replace(SINGLE, hand_length_m=TRUE_LENGTH)).process(
         image, stage.camera)
     assert 0.04 < unknown.depth_sigma_m < 0.08
-    assert known.depth_sigma_m < 0.5 * unknown.depth_sigma_m
+    assert known.depth_sigma_m < 0.6 * unknown.depth_sigma_m
 
 
 def depth_of(stage, hand, background=1.5):
@@ -201,7 +201,7 @@ def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
     assert measured.scale_source is ScaleSource.DEPTH
     assert blind.scale_source is ScaleSource.CAMERA_INFO
     assert blind.translation_m[2] == pytest.approx(0.8, rel=0.03)
-    assert blind.depth_sigma_m < 0.03
+    assert blind.depth_sigma_m < 0.04
 
 
 def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
