@@ -3,6 +3,8 @@
 Python runs signal handlers between bytecodes of the main thread, which here mostly waits inside
 the middleware. So a pipe (signal.set_wakeup_fd) wakes a small thread, and that one wakes the
 executor; the node then closes its topics, while they still work, and the process ends with 0.
+
+This module imports nothing but the standard library: its handlers stand before the slow imports.
 """
 
 import os
@@ -10,17 +12,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
-
-from hiu_ros.ros.parameters import ParameterError
+from typing import Any
 
 #: An end that takes longer is cut short, s.
-PATIENCE = 2.5
+PATIENCE = 2.0
 
 
 class _Stopped(BaseException):
@@ -28,12 +23,12 @@ class _Stopped(BaseException):
 
 
 class Stop:
-    """Turns SIGINT and SIGTERM into a future; before `spinning` is set, into _Stopped."""
+    """SIGINT and SIGTERM: end at once, break off the start, or end the spinning, by `phase`."""
 
     def __init__(self) -> None:
-        self.future = Future()
         self.asked = False
-        self.spinning = False
+        self.phase = 'importing'  #: then 'starting', 'spinning', 'ending'
+        self.wake: Callable[[], None] = lambda: None
         if threading.current_thread() is not threading.main_thread():
             return
         receive, send = os.pipe()
@@ -45,33 +40,47 @@ class Stop:
 
     def _on_signal(self, number: int, frame: object) -> None:
         first, self.asked = not self.asked, True
-        if first and not self.spinning:
+        if self.phase == 'importing':
+            leave(0)
+        if first and self.phase == 'starting':
             raise _Stopped
 
     def _watch(self, receive: int) -> None:
         if os.read(receive, 1):
-            self.asked_by_thread()
-
-    def asked_by_thread(self) -> None:
-        """End the spinning, and the process where that takes too long."""
-        if not self.future.done():
-            self.future.set_result(None)
-        timer = threading.Timer(PATIENCE, lambda: os._exit(0))
-        timer.daemon = True
-        timer.start()
+            timer = threading.Timer(PATIENCE, lambda: leave(0))
+            timer.daemon = True
+            timer.start()
+            self.asked = True
+            self.wake()
 
 
-def run(make_node: Callable[[], LifecycleNode], arguments: list[str] | None = None) -> int:
+def leave(code: int) -> None:
+    """End the process now, whatever its threads do."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int:
     """Make the node, start it where its `autostart` says so, spin until asked to end.
 
     0: ended as asked. 1: could not start; one line in the log says why.
     """
     stop = Stop()
-    node, code = None, 0
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.lifecycle import TransitionCallbackReturn
+    from rclpy.signals import SignalHandlerOptions
+    from rclpy.task import Future
+
+    from hiu_ros.ros.parameters import ParameterError
+
+    node, code, asked = None, 0, Future()
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         node = make_node()
+        stop.phase = 'starting'
         executor.add_node(node)
         if node.options.autostart:
             started = (
@@ -79,9 +88,10 @@ def run(make_node: Callable[[], LifecycleNode], arguments: list[str] | None = No
                 and node.trigger_activate() == TransitionCallbackReturn.SUCCESS
             )
             code = 0 if started else 1
-        if code == 0:
-            stop.spinning = True
-            executor.spin_until_future_complete(stop.future)
+        stop.wake = lambda: asked.done() or asked.set_result(None)
+        stop.phase = 'spinning'
+        if code == 0 and not stop.asked:
+            executor.spin_until_future_complete(asked)
     except (_Stopped, ExternalShutdownException):
         pass
     except ParameterError as error:
@@ -91,14 +101,12 @@ def run(make_node: Callable[[], LifecycleNode], arguments: list[str] | None = No
         # A signal that hits an import shows up as that import's error.
         if not stop.asked:
             raise
-    stop.spinning = True
+    stop.phase = 'ending'
     if node is not None and rclpy.ok():
         node.end()
     if rclpy.ok():
         rclpy.shutdown()
     if stop.asked:
         # All is closed; a kernel that the worker left behind must not crash the interpreter's end.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave(0)
     return code

@@ -4,7 +4,7 @@ import sys
 
 from fake_engine import FakeEngine
 
-from hiu_ros.ros.node import HiuNode
+from hiu_ros.ros.lifecycle_node import HiuNode
 from hiu_ros.ros.process import run
 
 if __name__ == '__main__':

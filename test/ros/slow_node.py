@@ -5,7 +5,7 @@ import time
 
 from fake_engine import FakeEngine
 
-from hiu_ros.ros.node import HiuNode
+from hiu_ros.ros.lifecycle_node import HiuNode
 from hiu_ros.ros.process import run
 
 

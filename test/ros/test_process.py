@@ -1,6 +1,7 @@
 """The node's process: how it starts, why it does not, its lifecycle, and how it ends."""
 
 import signal
+import time
 
 import pytest
 
@@ -54,6 +55,15 @@ def test_a_signal_ends_every_state_quickly_with_zero(spawn, peer, number, states
         assert (name, code) == (name, 0), node.log
         assert seconds < QUICK, (name, seconds)
         assert 'Traceback' not in node.log, (name, node.log)
+
+
+@pytest.mark.parametrize('delay', [1.5, 3.0])
+def test_a_signal_while_the_real_node_still_starts(spawn, delay):
+    node = spawn(module='hiu_ros.ros.node', parameters={'device': 'cpu'})
+    # Not a wait for something: whichever import or load this hits, the end is the same.
+    time.sleep(delay)
+    code, seconds = node.end(signal.SIGINT)
+    assert code == 0 and seconds < QUICK and 'Traceback' not in node.log, node.log
 
 
 def test_a_signal_ends_a_node_in_the_middle_of_a_frame(spawn, peer):
