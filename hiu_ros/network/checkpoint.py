@@ -14,6 +14,8 @@ from hiu_ros.network.config import ConfigError, HIUConfig
 from hiu_ros.network.hiu import HIU
 
 FORMAT = 'hiu_ros/1'
+#: Options of a network that no weight depends on.
+_OF_NO_WEIGHT = ('name', 'input_size', 'head_strides')
 
 
 class CheckpointError(RuntimeError):
@@ -112,3 +114,23 @@ def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:
         raise CheckpointError(f'weights file {path}: {error}') from error
     fill(model, tensors, path)
     return model.to(device).eval()
+
+
+def load_into(model: HIU, path: Path | str) -> None:
+    """Fill a network that is there already, as for training it on.
+
+    Crops and maps may have another size, since convolutions do not mind. Raises CheckpointError
+    where the file is of another network, with the options that differ.
+    """
+    tensors, config, _ = open_checkpoint(path, 'hiu')
+    try:
+        theirs = HIUConfig.from_dict(config).to_dict()
+    except ConfigError as error:
+        raise CheckpointError(f'weights file {path}: {error}') from error
+    differing = [f'{key} is {theirs[key]}, expected {value}'
+                 for key, value in model.config.to_dict().items()
+                 if key not in _OF_NO_WEIGHT and theirs[key] != value]
+    if differing:
+        raise CheckpointError(f'weights file {path} is of another network: '
+                              f'{"; ".join(differing)}')
+    fill(model, tensors, path)

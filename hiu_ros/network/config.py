@@ -27,6 +27,8 @@ class HIUConfig:
     decoder_channels: int = 256
     decoder_convs: int = 2  #: 3x3 convolutions before a prediction and at each level going up
     head_kernel: int = 3  #: kernel of the convolution that makes the maps
+    head_strides: tuple[int, int, int] = (4, 4, 4)  #: crop pixels to a pixel of heat maps, fields,
+    #: mask: 2, 4 or 8
     attention_hidden: int = 256
     regressor_channels: tuple[int, ...] = (256, 512, 1024, 2048)
     regressor_blocks: tuple[int, ...] = (3, 3, 3, 3)
@@ -67,6 +69,8 @@ class HIUConfig:
         check(self.head_kernel in (1, 3), 'head_kernel', '1 or 3')
         check(self.regressor_first_stride in (1, 2), 'regressor_first_stride', '1 or 2')
         check(len(self.stem_channels) == 2, 'stem_channels', '2 numbers')
+        check(len(self.head_strides) == 3 and set(self.head_strides) <= {2, 4, 8}, 'head_strides',
+              '3 numbers of 2, 4 and 8')
         check(len(self.encoder_channels) == 4, 'encoder_channels', '4 numbers')
         for name in ('encoder', 'regressor'):
             length = len(getattr(self, f'{name}_channels'))
@@ -75,7 +79,8 @@ class HIUConfig:
 
     @property
     def map_size(self) -> int:
-        """Side of the predicted maps: a quarter of the input."""
+        """Side of the tasks' features, and of their maps at a stride of 4: a quarter of the input.
+        """
         return self.input_size // 4
 
     def to_dict(self) -> dict[str, Any]:

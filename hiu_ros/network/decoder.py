@@ -8,14 +8,16 @@ from hiu_ros.network.config import HIUConfig
 
 
 class Decoder(nn.Module):
-    """(levels) to the task feature (B, C, n/4, n/4) and the maps (B, outputs, n/4, n/4).
+    """(levels) to the task feature (B, C, n/4, n/4) and the maps (B, outputs, n/s, n/s).
 
     Every task (heat maps, part orientation fields, mask) has one of its own. The last layer is a
-    convolution with bias, not a batch norm (spec section 6, defect 6).
+    convolution with bias, not a batch norm (spec section 6, defect 6). The maps' stride s is 4 in
+    the paper; with 8 or 2 the branch that makes them works on the feature shrunk or enlarged.
     """
 
-    def __init__(self, outputs: int, config: HIUConfig):
+    def __init__(self, outputs: int, config: HIUConfig, stride: int = 4):
         super().__init__()
+        self.stride = stride
         width, kind = config.decoder_channels, config.block
 
         def convs() -> nn.Sequential:
@@ -39,4 +41,12 @@ class Decoder(nn.Module):
             x = self.rise[level](x)
             x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
             x = self.merge[level](x) + self.laterals[level](levels[level])
-        return x, self.head(self.branch(x))
+        return x, self.head(self.branch(self._resized(x)))
+
+    def _resized(self, feature: Tensor) -> Tensor:
+        if self.stride > 4:
+            return F.avg_pool2d(feature, self.stride // 4)
+        if self.stride < 4:
+            return F.interpolate(feature, scale_factor=4 // self.stride, mode='bilinear',
+                                 align_corners=False)
+        return feature

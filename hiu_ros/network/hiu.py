@@ -16,7 +16,10 @@ from hiu_ros.network.regressor import Regressor
 
 
 class StageOutput(NamedTuple):
-    """All predictions of one stage; right hands, virtual crop camera. m = n / 4."""
+    """All predictions of one stage; right hands, virtual crop camera.
+
+    m = n / 4, or each map's own by `HIUConfig.head_strides`.
+    """
 
     heatmaps: Tensor  #: (B, 21, m, m)
     pof: Tensor  #: (B, 60, m, m), 3 channels a bone in the order of skeleton.BONES
@@ -34,9 +37,10 @@ class Stage(nn.Module):
     def __init__(self, cin: int, config: HIUConfig):
         super().__init__()
         self.encoder = Encoder(cin, config)
-        self.heatmap_decoder = Decoder(KEYPOINT_COUNT, config)
-        self.pof_decoder = Decoder(3 * len(BONES), config)
-        self.mask_decoder = Decoder(1, config)
+        strides = config.head_strides
+        self.heatmap_decoder = Decoder(KEYPOINT_COUNT, config, strides[0])
+        self.pof_decoder = Decoder(3 * len(BONES), config, strides[1])
+        self.mask_decoder = Decoder(1, config, strides[2])
         self.attention = TaskAttention(3, config)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -6,10 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hiu_ros.hand.skeleton import BONES
+
 #: Variance (x and y) of a sharp heat map, and the surplus at which certainty falls to 1 / e;
 #: fractions of the squared side of the map.
 TARGET_VARIANCE = 2 * 0.04**2
 SPREAD_SCALE = 0.01
+#: Heat map logits are read this much sharper than they were trained: a soft-argmax lies between
+#: the peak and the middle of the map, which makes hands smaller than they are.
+SHARPNESS = 1.5
 
 
 class CropReading(NamedTuple):
@@ -54,10 +59,26 @@ def joint_positions(heatmaps: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor
     return torch.stack([x, y], 2), certainty, maps
 
 
+def bone_fields(maps: Tensor, pof: Tensor) -> Tensor:
+    """What the part orientation fields say of each bone, weighed by its two joints' maps.
+
+    maps: (B, 21, h, w) normalised heat maps; pof: (B, 60, h', w'). Returns (B, 20, 3).
+    """
+    if maps.shape[2:] != pof.shape[2:]:
+        way = {'mode': 'area'} if maps.shape[-1] > pof.shape[-1] else {
+            'mode': 'bilinear', 'align_corners': False}
+        cells = maps.shape[-1] * maps.shape[-2] / (pof.shape[-1] * pof.shape[-2])
+        maps = F.interpolate(maps, pof.shape[2:], **way) * cells
+    under = (maps[:, [c for c, _ in BONES]] + maps[:, [p for _, p in BONES]]) / 2
+    return (pof.unflatten(1, (len(BONES), 3)) * under[:, :, None]).sum((3, 4))
+
+
 def read(output, resolution: int, heatmap_readout: str) -> CropReading:
     """A `StageOutput` in crop pixels; `resolution` is the side n of the crop."""
     heatmaps = output.heatmaps.float()
     where, certainty, _ = joint_positions(heatmaps, heatmap_readout)
+    if heatmap_readout == 'softargmax':
+        where = joint_positions(heatmaps * SHARPNESS, heatmap_readout)[0]
     step = resolution / heatmaps.shape[-1]
     mask = F.interpolate(
         output.mask.float(), (resolution, resolution), mode='bilinear', align_corners=False

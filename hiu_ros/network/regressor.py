@@ -10,7 +10,7 @@ from hiu_ros.geometry.rotations import axis_angle_to_matrix, sixd_to_matrix
 from hiu_ros.hand.skeleton import BONES, JOINT_COUNT, KEYPOINT_COUNT, SHAPE_COUNT
 from hiu_ros.network.blocks import ConvBN, group
 from hiu_ros.network.config import HIUConfig
-from hiu_ros.network.readout import joint_positions
+from hiu_ros.network.readout import bone_fields, joint_positions
 
 #: Crop units per metre at which a 0.18 m hand fills 1 / 1.5 of the crop.
 TYPICAL_SCALE = 2 / 1.5 / 0.18
@@ -66,11 +66,7 @@ class Regressor(nn.Module):
         height, width = heatmaps.shape[2:]
         size = torch.tensor([width, height], device=where.device)
         units = (where + 0.5) / size * 2 - 1
-        children = torch.tensor([c for c, _ in BONES], device=where.device)
-        parents = torch.tensor([p for _, p in BONES], device=where.device)
-        under = (attention[:, children] + attention[:, parents]) / 2
-        fields = pof.unflatten(1, (len(BONES), 3))
-        bones = (fields * under[:, :, None]).sum((3, 4))
+        bones = bone_fields(attention, pof)
         return torch.cat([units.flatten(1), certainty, bones.flatten(1)], 1)
 
     def forward(self, x: Tensor, heatmaps: Tensor, pof: Tensor) -> HandParameters:

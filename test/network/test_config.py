@@ -18,6 +18,7 @@ def test_presets_survive_json(name):
     ('input_size', 100), ('input_size', 32), ('input_size', '128'), ('input_size', 128.0),
     ('stages', 0), ('stages', 9), ('stages', True), ('stem_kernel', 4), ('block', 'dense'),
     ('rotation', 'euler'), ('heatmap_readout', 'argmax'), ('head_kernel', 2),
+    ('head_strides', (4, 4)), ('head_strides', (4, 4, 16)),
     ('decoder_convs', 0), ('decoder_channels', -8), ('attention_hidden', 0),
     ('regressor_first_stride', 3), ('regressor_evidence', 1), ('stem_channels', (8,)),
     ('encoder_channels', (8, 8, 8)), ('encoder_channels', (8, 8, 8, 0)), ('encoder_channels', 8),

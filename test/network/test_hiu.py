@@ -1,5 +1,7 @@
 """What the network promises whatever its weights are."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -22,6 +24,20 @@ def test_every_stage_answers_in_the_documented_shapes(name, request):
         assert [tuple(t.shape) for t in output] == [
             (2, 21, m, m), (2, 60, m, m), (2, 1, m, m), (2, 16, 3, 3), (2, 10), (2, 3), (2,),
             (2,)]
+
+
+def test_every_map_has_the_resolution_of_its_own_head(tiny):
+    torch.manual_seed(3)
+    config = replace(tiny, head_strides=(2, 8, 4))
+    model = HIU(config).train()
+    outputs = model(images(2))
+    for output in outputs:
+        assert [t.shape[-1] for t in output[:3]] == [32, 8, 16]
+    sum(t.square().sum() for output in outputs for t in output).backward()
+    assert not [n for n, p in model.named_parameters() if p.grad is None]
+    # Positions are read in crop pixels, whatever the map's grid.
+    where = model.eval().predict(images(1)).keypoints_px
+    assert (where > 16).all() and (where < 48).all()
 
 
 @pytest.mark.parametrize('name', ['tiny', 'tiny_paper'])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from hiu_ros.network.hiu import StageOutput
-from hiu_ros.network.readout import joint_positions, read
-from hiu_ros.training.targets import grid, heatmap_targets
+from hiu_ros.network.readout import bone_fields, joint_positions, read
+from hiu_ros.training.targets import heatmap_targets
 
 SIGMA = 1.2
 
@@ -76,8 +76,19 @@ def test_reading_is_in_crop_pixels():
     assert reading.presence.item() == 0.5
 
 
+def test_reading_draws_joints_less_to_the_middle_than_the_plain_soft_argmax():
+    """A peak over a floor of doubt: the read-out is nearer to the peak."""
+    maps = heatmap_targets(torch.full((1, 21, 2), 6.0), 32, SIGMA)
+    doubtful = (maps + 1e-3).log()
+    plain = joint_positions(doubtful, 'softargmax')[0]
+    reading = read(output(doubtful), 128, 'softargmax')
+    assert (plain > 6.5).all()
+    assert ((reading.keypoints_px - 25.5).abs() < 0.3 * 4 * (plain - 6)).all()
+
+
 def test_mask_lies_where_the_logits_lie():
-    places = grid(32)
+    line = torch.arange(32.0)
+    places = torch.stack(torch.meshgrid(line, line, indexing='xy'), -1)
     mask = torch.where((places[..., 0] < 16) & (places[..., 1] < 8), 8.0, -8.0)[None, None]
     reading = read(output(torch.zeros(1, 21, 32, 32), mask), 128, 'softargmax')
     assert reading.mask.shape == (1, 128, 128)
@@ -92,3 +103,18 @@ def test_predict_is_the_reading_of_the_last_stage(network):
     expected = read(network(images)[-1], 64, 'softargmax')
     for one, other in zip(reading, expected):
         assert torch.allclose(one, other)
+
+
+@pytest.mark.parametrize('size', [32, 16, 64])
+def test_field_of_a_bone_is_read_under_its_joints_on_any_grid(size):
+    """All joints at one place, where the fields hold what they hold nowhere else."""
+    place = torch.full((1, 21, 2), 11.5)
+    _, _, maps = joint_positions(peaks(place, 32, 'softargmax', 1.0), 'softargmax')
+    fields = torch.randn(1, 60, generator=torch.Generator().manual_seed(6))
+    pof = torch.zeros(1, 60, size, size)
+    middle = round((11.5 + 0.5) * size / 32)
+    near = slice(middle - size // 4, middle + size // 4)
+    pof[..., near, near] = fields[..., None, None]
+    read = bone_fields(maps, pof)
+    assert read.shape == (1, 20, 3)
+    assert torch.allclose(read.flatten(), fields.flatten(), atol=0.02)
