@@ -54,12 +54,17 @@ def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
 def _blur(picture: np.ndarray, rng: Rng) -> np.ndarray:
     if rng.random() < 0.6:
         return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8))
-    length = int(rng.integers(3, 12))
+    return motion_blur(picture, rng, 12)
+
+
+def motion_blur(picture: np.ndarray, rng: Rng, limit: int) -> np.ndarray:
+    """Blur along a line of 3 to `limit` - 1 pixels in any direction."""
+    length = int(rng.integers(3, limit))
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
     turn = cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, rng.uniform(0, 180), 1)
     kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(picture, -1, kernel / max(kernel.sum(), 1e-6))
+    return cv2.filter2D(picture, -1, kernel / max(float(kernel.sum()), 1e-6))
 
 
 def _coarse(picture: np.ndarray, rng: Rng) -> np.ndarray:

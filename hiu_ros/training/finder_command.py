@@ -14,6 +14,9 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--photos', default='', help='folder with labels.jsonl')
     parser.add_argument('--renders', nargs='*', default=[], help='render banks')
     parser.add_argument('--backgrounds', default='', help='.npy of background patches')
+    parser.add_argument('--near-misses', default='', help='.npy of patches taken for hands')
+    parser.add_argument('--pack', default='',
+                        help='where the reduced photographs are kept (default: FOLDER/photos)')
     parser.add_argument('--leave-out', nargs='*', default=[], help='photo sets not trained on')
     parser.add_argument('--steps', type=int, default=6000)
     parser.add_argument('--batch', type=int, default=24)
@@ -21,6 +24,8 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=0)
     parser.add_argument('--workers', type=int, default=0, help='loader processes')
+    parser.add_argument('--validate-every', type=int, default=1000, metavar='STEPS',
+                        help='0: never; with photographs only')
     parser.set_defaults(run=run)
 
 
@@ -30,10 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.training.finder_scenes import SceneOptions
 
     a = arguments
-    scenes = SceneOptions(a.photos, tuple(a.renders), a.backgrounds,
-                          leave_out=tuple(a.leave_out))
+    scenes = SceneOptions(a.photos, tuple(a.renders), a.backgrounds, a.near_misses,
+                          a.pack or str(a.folder / 'photos'), leave_out=tuple(a.leave_out))
     FinderTrainer(FinderSettings(
         a.folder, scenes, a.steps, a.batch, a.rate, seed=a.seed, threads=a.threads,
-        workers=a.workers,
+        workers=a.workers, validate_every=a.validate_every,
     )).run()
     return 0

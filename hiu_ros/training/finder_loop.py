@@ -14,6 +14,7 @@ from tqdm import tqdm
 from hiu_ros.network.finder import Finder, FinderConfig, FinderOutput, save_finder
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
+from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.loop import Share
 from hiu_ros.training.schedule import decay
@@ -39,6 +40,8 @@ class FinderSettings:
     workers: int = 0
     log_every: int = 25
     save_every: int = 200
+    validate_every: int = 1000  #: steps; 0: never
+    validate_with: int = 100  #: photographs of sets not trained on, and as many of the others
 
     def __post_init__(self) -> None:
         for name in ('steps', 'batch', 'log_every', 'save_every'):
@@ -54,13 +57,13 @@ def finder_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Focal loss of the centres (CenterNet), L1 of offset and size, cross entropy of the side.
 
-    `batch` holds the maps of `finder_scenes.centre_targets`. Returns total and terms.
+    `batch` holds the maps of `finder_targets.centre_targets`. Returns total and terms.
     """
     heat, known = batch['centre'], batch['known']
     chance = output.centre.sigmoid().clamp(1e-4, 1 - 1e-4)
     hit = (heat > 0.999).float()
     focal = -(hit * (1 - chance)**2 * chance.log()
-              + (1 - hit) * (1 - heat)**4 * chance**2 * (1 - chance).log())
+              + (1 - hit) * batch['care'] * (1 - heat)**4 * chance**2 * (1 - chance).log())
     hits = hit.sum().clamp_min(1)
     cells = known.sum().clamp_min(1)
     terms = {
@@ -92,7 +95,7 @@ class FinderTrainer:
         self.model = Finder(self.config).to(self.device, memory_format=torch.channels_last)
         self.average = Average(self.model, s.ema)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), s.rate,
-                                           weight_decay=s.weight_decay)
+                                           weight_decay=s.weight_decay, fused=True)
         self.state = s.folder / 'state.safetensors'
         self.journal = Journal(s.folder)
         self.step = 0
@@ -111,9 +114,12 @@ class FinderTrainer:
             return
         s.folder.mkdir(parents=True, exist_ok=True)
         self.journal.cut(self.step)
-        scenes = Scenes(s.scenes, self.config.long_side, self.config.long_side, s.seed)
+        scenes = Scenes(s.scenes, self.config.long_side, s.seed, group=s.batch)
         loader = DataLoader(scenes, s.batch, sampler=Share(self.step, s.steps, s.batch, 0, 1),
                             num_workers=s.workers, worker_init_fn=leave_signals_to_the_parent)
+        validation = None
+        if s.scenes.photos and s.validate_every:
+            validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
         bar = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
         began, first, means = time.monotonic(), self.step, Means()
         with StopRequest() as stop:
@@ -126,6 +132,8 @@ class FinderTrainer:
                     figures = {**means.take(), 'samples_per_s': pace}
                     self.journal.write(self.step, 'train', figures)
                     bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
+                    self.journal.write(self.step, 'validation', validation(self.average.module))
                 if stop.asked or self.step == s.steps or self.step % s.save_every == 0:
                     self.save()
                 if stop.asked:
@@ -137,10 +145,10 @@ class FinderTrainer:
         s = self.settings
         for group in self.optimiser.param_groups:
             group['lr'] = self.rate(self.step)
-        images = batch['images'].permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = batch['images'].permute(0, 3, 1, 2).to(torch.bfloat16).mul_(1 / 127.5).sub_(1)
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16):
-            output = self.model(images.contiguous(memory_format=torch.channels_last))
+            output = self.model(images)
         total, terms = finder_loss(output, batch)
         if not torch.isfinite(total):
             raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')

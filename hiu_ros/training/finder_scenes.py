@@ -1,18 +1,26 @@
-"""Frames for the finder: whole photographs and scenes composed of renders, with all hands known.
+"""Frames for the finder: photographs and scenes composed of renders, with all hands known.
 
 Sample i is a function of (seed, i) alone.
 """
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from hiu_ros.network.finder import STRIDE
-from hiu_ros.training.augment import photometric, random_patch
+from hiu_ros.training.augment import random_patch
+from hiu_ros.training.finder_light import Weather
+from hiu_ros.training.finder_paste import Renders, add_patch
+from hiu_ros.training.finder_photos import Shot, Shots
+from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
+
+Rng = np.random.Generator
+#: A photograph is not enlarged by more than this.
+LARGEST = 1.6
+#: A labelled hand that leaves the frame with its middle is in doubt from this share inside on.
+_PARTLY = 0.15
 
 
 @dataclass(frozen=True)
@@ -22,165 +30,187 @@ class SceneOptions:
     photos: str = ''  #: folder with labels.jsonl
     renders: tuple[str, ...] = ()  #: render bank directories
     backgrounds: str = ''  #: .npy of background patches
-    photo_share: float = 0.65
+    near_misses: str = ''  #: .npy of patches that are mistaken for hands
+    pack: str = ''  #: where the reduced photographs are kept; must be given with photos
+    photo_share: float = 0.72
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
 
 
-@dataclass
-class Frame:
-    """A frame and its hands: boxes (N, 4) x0, y0, x1, y1 of the joints, px; right (N,) bool."""
-
-    image: np.ndarray
-    boxes: list = field(default_factory=list)
-    right: list = field(default_factory=list)
-
-
 class Scenes(torch.utils.data.Dataset):
-    """Endless frames of `height` x `width`, as dicts of `centre_targets` and the image."""
+    """Endless frames, as dicts of `centre_targets` and the image.
 
-    def __init__(self, options: SceneOptions, height: int, width: int, seed: int = 0,
+    Their longer side is `long_side`; `group` frames in a row have one shape, and those are
+    3:4, square and upright.
+    """
+
+    def __init__(self, options: SceneOptions, long_side: int, seed: int = 0, group: int = 1,
                  length: int = 10**9):
-        self.options, self.size = options, (height, width)
-        self.seed, self.length = seed, length
-        self.rows: list[dict] = []
-        if options.photos:
-            with open(Path(options.photos) / 'labels.jsonl') as file:
-                rows = [json.loads(line) for line in file]
-            self.rows = [r for r in rows if r['split'] == 'train' and r['hands']
-                         and r['set'] not in options.leave_out]
-            names = sorted({r['set'] for r in self.rows})
-            counts = np.array([sum(r['set'] == n for r in self.rows) for n in names])
-            weight = dict(zip(names, counts ** -0.5))
-            share = np.array([weight[r['set']] for r in self.rows])
-            self.cumulative = np.cumsum(share / share.sum())
-        self.banks = []
-        for folder in map(Path, options.renders):
-            with np.load(folder / 'labels.npz') as labels:
-                keypoints = labels['keypoints_px']
-            self.banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'), keypoints))
-        self.patches = (np.load(options.backgrounds, mmap_mode='r') if options.backgrounds
-                        else np.zeros((0, 8, 8, 3), np.uint8))
+        self.options, self.seed, self.group, self.length = options, seed, group, length
+        short = max(32, long_side * 3 // 4 // 32 * 32)
+        self.shapes = [(short, long_side)] * 6 + [(long_side, short)] * 2 + [(long_side,) * 2] * 2
+        self.shots = (Shots(options.photos, Path(options.pack), options.leave_out)
+                      if options.photos else None)
+        self.renders = Renders(options.renders) if options.renders else None
+        self.patches, self.near = (
+            np.load(path, mmap_mode='r') if path else np.zeros((0, 8, 8, 3), np.uint8)
+            for path in (options.backgrounds, options.near_misses))
+        self.weather = Weather()
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng((self.seed, 77, index))
-        frame = self.photograph(rng) if self.rows and rng.random() < self.options.photo_share \
-            else Frame(self.background(rng))
-        if self.banks:
-            chances = (0.75, 0.15, 0.07, 0.03) if frame.boxes else (0.15, 0.4, 0.3, 0.15)
-            for _ in range(rng.choice(4, p=chances)):
-                self.add_render(frame, rng)
-        if rng.random() < 0.5:
-            frame.image = np.ascontiguousarray(frame.image[:, ::-1])
-            width = self.size[1]
-            frame.boxes = [np.array([width - 1 - b[2], b[1], width - 1 - b[0], b[3]])
-                           for b in frame.boxes]
-            frame.right = [not r for r in frame.right]
-        sample = centre_targets(frame.boxes, frame.right, *self.size)
-        sample['images'] = photometric(frame.image, rng)
+        rng = np.random.default_rng((self.seed, 78, index))
+        which = np.random.default_rng((self.seed, 79, index // self.group)).integers(10)
+        frame = self.frame(rng, *self.shapes[which])
+        sample = frame_targets(frame)
+        sample['images'] = self.weather(frame.image, rng)
         return sample
 
-    def background(self, rng: np.random.Generator) -> np.ndarray:
-        """One patch, or four beside each other."""
-        height, width = self.size
+    def frame(self, rng: Rng, height: int, width: int) -> Frame:
+        """A frame before the weather."""
+        if self.shots is not None and rng.random() < self.options.photo_share:
+            if rng.random() < 0.15:
+                frame = self.mosaic(rng, height, width)
+            else:
+                frame = self.photograph(rng, height, width)
+        else:
+            frame = Frame(self.background(rng, height, width))
+        while len(self.near) and rng.random() < 0.25:
+            add_patch(frame, self.near[rng.integers(len(self.near))], rng)
+        if self.renders is not None:
+            chances = (0.72, 0.15, 0.09, 0.04, 0) if frame.points or frame.doubts or (
+                frame.trust < 1) else (0.2, 0.3, 0.24, 0.16, 0.1)
+            for _ in range(rng.choice(5, p=chances)):
+                self.renders.add(frame, rng)
+        if rng.random() < 0.5:
+            mirror(frame)
+        return frame
+
+    def background(self, rng: Rng, height: int, width: int) -> np.ndarray:
+        """One patch, or four beside each other; some are of what is mistaken for a hand."""
         side = max(height, width)
-        if rng.random() < 0.6:
-            return random_patch(self.patches, side, rng)[:height, :width].copy()
-        x, y = int(width * rng.uniform(0.2, 0.8)), int(height * rng.uniform(0.2, 0.8))
-        image = random_patch(self.patches, side, rng)[:height, :width].copy()
-        image[:y, :x] = random_patch(self.patches, side, rng)[:y, :x]
-        image[y:, x:] = random_patch(self.patches, side, rng)[y:height, x:width]
+
+        def one() -> np.ndarray:
+            patches = self.near if len(self.near) and rng.random() < 0.3 else self.patches
+            return random_patch(patches, side, rng)[:height, :width]
+
+        image = one().copy()
+        if rng.random() < 0.4:
+            x, y = int(width * rng.uniform(0.2, 0.8)), int(height * rng.uniform(0.2, 0.8))
+            image[:y, :x], image[y:, x:] = one()[:y, :x], one()[y:, x:]
         return image
 
-    def photograph(self, rng: np.random.Generator) -> Frame:
-        """A photograph, shaken: scaled, moved, turned a little, over some background."""
-        row = self.rows[np.searchsorted(self.cumulative, rng.random() * 0.999999)]
-        image = cv2.imread(str(Path(self.options.photos) / row['file']))
-        height, width = self.size
-        h, w = image.shape[:2]
-        fit = min(height / h, width / w)
-        scale = fit * np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
-        if rng.random() < 0.3:
-            scale = fit
-        angle = rng.normal(0, 8)
-        matrix = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), angle, scale)
-        slack = np.abs(np.array([width - w * scale, height - h * scale])) / 2
-        shift = rng.uniform(-1, 1, 2) * slack if rng.random() < 0.7 else 0
-        matrix[:, 2] += np.array([(width - w) / 2, (height - h) / 2]) + shift
-        if scale < 0.5:
-            image = cv2.blur(image, (int(1 / scale),) * 2)
-        kind = rng.random()
-        if kind < 0.4:
-            frame = cv2.warpAffine(image, matrix, (width, height))
+    def mosaic(self, rng: Rng, height: int, width: int) -> Frame:
+        """Two or four photographs in one frame."""
+        whole = Frame(np.zeros((height, width, 3), np.uint8))
+        x, y = (int(width * rng.uniform(0.35, 0.65)), int(height * rng.uniform(0.35, 0.65)))
+        rows, columns = [(0, y), (y, height)], [(0, x), (x, width)]
+        if rng.random() < 0.4:
+            rows, columns = ([(0, height)], columns) if width >= height else (rows, [(0, width)])
+        for top, bottom in rows:
+            for left, right in columns:
+                part = self.photograph(rng, bottom - top, right - left)
+                whole.image[top:bottom, left:right] = part.image
+                corner = np.array([left, top])
+                whole.points += [points + corner for points in part.points]
+                whole.right += part.right
+                whole.doubts += [box + [left, top, left, top] for box in part.doubts]
+                whole.trust = min(whole.trust, part.trust)
+        return whole
+
+    def photograph(self, rng: Rng, height: int, width: int) -> Frame:
+        """A photograph, whole, around one of its hands at any size, or away from them."""
+        shot = self.shots.draw(rng)
+        matrix = _view(shot, rng, height, width)
+        # What leaves nothing of the frame free needs no background.
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) - matrix[:, 2]
+        corners = corners @ np.linalg.inv(matrix[:, :2]).T
+        h, w = shot.image.shape[:2]
+        source = shot.image
+        if np.sqrt(np.linalg.det(matrix[:, :2])) < 0.55:
+            source = shot.half
+            ratio = np.array([w / source.shape[1], h / source.shape[0]])
+            matrix = np.column_stack([matrix[:, :2] * ratio,
+                                      matrix[:, 2] + matrix[:, :2] @ (0.5 * ratio - 0.5)])
+            points = [(p + 0.5) / ratio - 0.5 for p in shot.points]
         else:
-            frame = self.background(rng)
-            cv2.warpAffine(image, matrix, (width, height), dst=frame,
+            points = shot.points
+        kind = rng.random()
+        if kind < 0.5 or ((corners >= 0) & (corners <= [w, h])).all():
+            border = cv2.BORDER_REPLICATE if kind < 0.12 else cv2.BORDER_CONSTANT
+            frame = Frame(cv2.warpAffine(source, matrix, (width, height), borderMode=border))
+        else:
+            frame = Frame(self.background(rng, height, width))
+            cv2.warpAffine(source, matrix, (width, height), dst=frame.image,
                            borderMode=cv2.BORDER_TRANSPARENT)
-        result = Frame(frame)
-        for hand in row['hands']:
-            points = np.array(hand['keypoints_px']) @ matrix[:, :2].T + matrix[:, 2]
-            low, high = points.min(0), points.max(0)
-            middle = (low + high) / 2
-            if (middle > 0).all() and middle[0] < width and middle[1] < height:
-                result.boxes.append(np.array([*low, *high]))
-                result.right.append(hand['side'] == 'right')
-        return result
-
-    def add_render(self, frame: Frame, rng: np.random.Generator) -> None:
-        """Lay a rendered hand over the frame; hands that it hides go."""
-        tiles, keypoints = self.banks[rng.integers(len(self.banks))]
-        i = rng.integers(len(keypoints))
-        tile, points = np.asarray(tiles[i]), keypoints[i]
-        height, width = self.size
-        extent = (points.max(0) - points.min(0)).max()
-        wanted = max(height, width) * np.exp(rng.uniform(np.log(0.06), np.log(0.7)))
-        scale = wanted / extent
-        matrix = cv2.getRotationMatrix2D(((tile.shape[1] - 1) / 2,) * 2,
-                                         rng.normal(0, 25), scale)
-        place = rng.uniform((0, 0), (width, height))
-        matrix[:, 2] += place - (tile.shape[1] - 1) / 2
-        if scale < 0.5:
-            tile = cv2.blur(tile, (int(1 / scale),) * 2)
-        laid = cv2.warpAffine(tile, matrix, (width, height)).astype(np.float32)
-        alpha = laid[..., 3:] / 255
-        frame.image = (alpha * laid[..., :3] + (1 - alpha) * frame.image).astype(np.uint8)
-        points = points @ matrix[:, :2].T + matrix[:, 2]
-        box = np.array([*points.min(0), *points.max(0)])
-        kept = [k for k, b in enumerate(frame.boxes)
-                if alpha[int(np.clip((b[1] + b[3]) / 2, 0, height - 1)),
-                         int(np.clip((b[0] + b[2]) / 2, 0, width - 1)), 0] < 0.5]
-        frame.boxes = [frame.boxes[k] for k in kept] + [box]
-        frame.right = [frame.right[k] for k in kept] + [True]
+        frame.trust = 1.0 if shot.sure else 0.3
+        for place, right in zip(points, shot.right):
+            place = place @ matrix[:, :2].T + matrix[:, 2]
+            box = joints_box(place)
+            middle = (box[:2] + box[2:]) / 2
+            if (middle > 0).all() and (middle < [width - 1, height - 1]).all():
+                frame.points.append(place)
+                frame.right.append(right)
+            elif ((place > 0) & (place < [width, height])).all(1).mean() > _PARTLY:
+                frame.doubts.append(box)
+        return frame
 
 
-def centre_targets(boxes: list, right: list, height: int, width: int) -> dict[str, np.ndarray]:
-    """Maps at an eighth: Gaussian heat (height 1 at centres), and at centres size, offset, side.
+def mirror(frame: Frame) -> None:
+    """Turn left and right; a right hand becomes a left one."""
+    last = frame.image.shape[1] - 1
+    frame.image = np.ascontiguousarray(frame.image[:, ::-1])
+    frame.points = [points * [-1, 1] + [last, 0] for points in frame.points]
+    frame.right = [not right for right in frame.right]
+    frame.doubts = [np.array([last - x1, y0, last - x0, y1]) for x0, y0, x1, y1 in frame.doubts]
 
-    boxes: (N, 4) x0, y0, x1, y1 px. `known` marks the cells that carry size, offset and side.
-    """
-    h, w = height // STRIDE, width // STRIDE
-    heat = np.zeros((h, w), np.float32)
-    known = np.zeros((h, w), np.float32)
-    offset = np.zeros((2, h, w), np.float32)
-    log_size = np.zeros((h, w), np.float32)
-    side = np.zeros((h, w), np.float32)
-    ys, xs = np.mgrid[:h, :w]
-    for box, is_right in zip(boxes, right):
-        centre = ((box[:2] + box[2:]) / 2 + 0.5) / STRIDE - 0.5
+
+def _view(shot: Shot, rng: Rng, height: int, width: int) -> np.ndarray:
+    """2 x 3, pixels of the photograph to pixels of the frame."""
+    h, w = shot.image.shape[:2]
+    fit = min(height / h, width / w)
+    middle, aim = np.array([(w - 1) / 2, (h - 1) / 2]), np.array([(width - 1) / 2,
+                                                                  (height - 1) / 2])
+    kind = rng.random()
+    if kind < 0.3:
+        scale = fit
+        if rng.random() < 0.5:  # as the finder pads: beside or below
+            aim = np.array([(w * scale - 1) / 2, (h * scale - 1) / 2])
+    elif kind < 0.5:
+        scale = fit * np.exp(rng.uniform(np.log(0.5), np.log(1.6)))
+        slack = np.abs(np.array([width - w * scale, height - h * scale])) / 2
+        aim = aim + rng.uniform(-1, 1, 2) * slack
+    elif kind < 0.9:
+        points = shot.points[rng.integers(len(shot.points))]
+        box = joints_box(points)
         extent = max(box[2] - box[0], box[3] - box[1], 1.0)
-        x, y = np.round(centre).astype(int)
-        if not (0 <= x < w and 0 <= y < h):
-            continue
-        sigma = max(extent / STRIDE * 0.12, 0.6)
-        heat = np.maximum(heat, np.exp(-((xs - x)**2 + (ys - y)**2) / (2 * sigma**2)))
-        # The neighbours of the middle know as well: peaks may fall beside it.
-        near = (np.abs(xs - x) <= 1) & (np.abs(ys - y) <= 1)
-        known[near] = 0.5
-        known[y, x] = 1
-        offset[0][near], offset[1][near] = (centre[0] - xs)[near], (centre[1] - ys)[near]
-        log_size[near] = np.log(extent / max(height, width))
-        side[near] = is_right
-    return {'centre': heat.astype(np.float32), 'known': known, 'offset': offset,
-            'log_size': log_size, 'side': side}
+        wanted = max(height, width) * np.exp(rng.uniform(np.log(0.08), np.log(1.0)))
+        scale = np.clip(wanted / extent, 0.4 * fit, max(LARGEST, fit))
+        middle = (box[:2] + box[2:]) / 2
+        # Large hands are near the middle, or next to nothing of them would be in view.
+        room = np.clip(1 - extent * scale / max(height, width), 0.25, 1)
+        aim = aim + rng.uniform(-0.5, 0.5, 2) * room * (width, height)
+    else:
+        middle, side = _away(shot, rng)
+        scale = min(max(height, width) / side, 2.0)
+    chance = rng.random()
+    turn = rng.normal(0, 8) if chance < 0.8 else rng.normal(0, 40) if chance < 0.92 else (
+        90.0 * rng.integers(1, 4))
+    matrix = cv2.getRotationMatrix2D(middle.tolist(), turn, scale)
+    matrix[:, 2] += aim - middle
+    return matrix
+
+
+def _away(shot: Shot, rng: Rng) -> tuple[np.ndarray, float]:
+    """Middle and side of a square that keeps away from labelled hands, if one is found."""
+    h, w = shot.image.shape[:2]
+    boxes = np.array([joints_box(points) for points in shot.points])
+    margin = 0.3 * (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True)
+    low, high = boxes[:, :2] - margin, boxes[:, 2:] + margin
+    for _ in range(8):
+        side = min(h, w) * rng.uniform(0.25, 0.95)
+        corner = rng.uniform(0, [w - side, h - side])
+        if ((high <= corner).any(1) | (low >= corner + side).any(1)).all():
+            break
+    return corner + side / 2, side

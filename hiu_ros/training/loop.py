@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from hiu_ros.hand.mano_file import load_mano
 from hiu_ros.hand.model import HandModel, load_template
-from hiu_ros.network.checkpoint import save
+from hiu_ros.network.checkpoint import load_into, save
+from hiu_ros.network.config import HIUConfig
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate
@@ -30,7 +31,7 @@ from hiu_ros.training.schedule import learning_rate
 from hiu_ros.training.settings import Settings, as_yaml
 from hiu_ros.training.state import StateError, read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
-from hiu_ros.training.validation import validate
+from hiu_ros.training.validation import check, validate
 
 _HALVES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 #: Render bank of `data.made_renders`: one for all runs of a seed.
@@ -54,11 +55,12 @@ class Share(Sampler):
 
 
 class Trainer:
-    """Trains one network as `settings` say, from scratch or from where the run stopped.
+    """Trains one network as `settings` say, from where the run stopped, or else anew.
 
-    The run's folder holds `settings.yaml`, `state.safetensors` (to go on), `weights.safetensors`
-    (averaged, to use), `log.jsonl` and `tensorboard/`. Raises StateError for a state that does not
-    fit, FloatingPointError where the loss is not finite.
+    Anew is from scratch or from the weights of `start_from`. The run's folder holds
+    `settings.yaml`, `state.safetensors` (to go on), `weights.safetensors` (averaged, to use),
+    `log.jsonl` and `tensorboard/`. Raises StateError for a state that does not fit,
+    CheckpointError for such weights, FloatingPointError where the loss is not finite.
     """
 
     def __init__(self, settings: Settings):
@@ -89,14 +91,16 @@ class Trainer:
                              settings.self_supervision)
         kind = torch.optim.AdamW if settings.optimiser == 'adamw' else torch.optim.Adam
         self.optimiser = kind(network.parameters(), settings.rate,
-                              weight_decay=settings.weight_decay)
+                              weight_decay=settings.weight_decay, fused=True)
         self.scaler = torch.amp.GradScaler(self.device.type,
                                            enabled=settings.precision == 'float16')
         self.folder = Path(settings.run)
         self.journal = Journal(self.folder)
         self.means = Means()
         self.step = 0
-        self.resume()
+        if not self.resume() and settings.start_from:
+            load_into(network, settings.start_from)
+            self.average = Average(network, settings.ema)
         self.wrapped: nn.Module = network
         if self.world > 1:
             ids = [self.device.index] if cuda else None
@@ -134,6 +138,8 @@ class Trainer:
         s = self.settings
         if self.step >= s.steps:
             return
+        if self.rank == 0:
+            check(s.validation, self.hand, bool(s.hand))
         self.folder.mkdir(parents=True, exist_ok=True)
         board = None
         if self.rank == 0:
@@ -241,13 +247,13 @@ class Trainer:
         save(self.folder / 'weights.safetensors', self.average.module,
              {'step': self.step, 'hand': self.template.name})
 
-    def resume(self) -> None:
-        """Go on from the run's folder if it holds a state of this network."""
+    def resume(self) -> bool:
+        """Go on from the run's folder if it holds a state of this network; tells whether."""
         path = self.folder / 'state.safetensors'
         if not path.exists():
-            return
+            return False
         parts, header = read_state(path)
-        if json.loads(header['config']) != json.loads(json.dumps(self.config.to_dict())):
+        if HIUConfig.from_dict(json.loads(header['config'])) != self.config:
             raise StateError(f'{path} is the state of another network; give another run folder')
         restore(self.network, parts['network'])
         restore(self.average.module, parts['average'])
@@ -257,6 +263,7 @@ class Trainer:
         if self.scaler.is_enabled() and header.get('scaler', '{}') != '{}':
             self.scaler.load_state_dict(json.loads(header['scaler']))
         self.step = int(header['step'])
+        return True
 
 
 def train(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from hiu_ros.hand.model import HandGeometry, HandModel
 from hiu_ros.hand.skeleton import BONES
 from hiu_ros.network.hiu import StageOutput
-from hiu_ros.network.readout import joint_positions
+from hiu_ros.network.readout import bone_fields, joint_positions
 from hiu_ros.training.batch import Batch
 from hiu_ros.training.schedule import narrowing
 from hiu_ros.training.self_supervision import Agreement, SelfSupervision
@@ -33,7 +33,7 @@ JOINT_WEIGHTS = (2.5,) + (1.7, 1.0, 1.0, 1.7) * 5
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each term; 0 switches a term off."""
+    """Weight of each term; 0 switches a term off. The defaults are the paper's."""
 
     heatmap: float = 200.0
     pof: float = 100.0
@@ -41,10 +41,11 @@ class LossWeights:
     keypoints_2d: float = 20.0  #: reprojected hand joints against 2D labels, crop units 0..1
     bones_3d: float = 10.0  #: 1 - cosine of bone vectors
     shape_prior: float = 10.0  #: mean squared shape coefficient
-    silhouette: float = 0.0  #: paper 0.01: the mesh's silhouette against the labelled mask
-    pose_angles: float = 0.0  #: paper 10: mean squared axis-angle number of the fingers, to
-    #: second order: the chord 2 - 2 cos, whose gradient is finite at every angle
-    pose_prior: float = 10.0  #: the same squared, which spares small angles
+    silhouette: float = 0.01  #: the mesh's silhouette against the labelled mask
+    pose_angles: float = 10.0  #: mean squared axis-angle number of the fingers, to second order:
+    #: the chord 2 - 2 cos, whose gradient is finite at every angle
+    pose_prior: float = 0.0  #: extension: the same squared, which spares small angles
+    pof_inside: float = 0.0  #: extension: the field again, only where the bones are
     heatmap_2d: float = 0.0  #: extension: soft-argmax against 2D labels, crop units 0..1
     keypoints_3d: float = 0.0  #: extension: L1 of joints relative to the wrist, metres
     vertices: float = 0.0  #: extension: L1 of vertices relative to the wrist, metres
@@ -102,14 +103,16 @@ class HandLoss:
         shares = [self.stage_weights[min(k, len(self.stage_weights) - 1)] for k in range(stages)]
         total, terms = 0.0, {}
         size, crop = outputs[0].pof.shape[-1], batch.images.shape[-1]
-        keypoints = to_map(batch.keypoints, crop, size)
-        fields = pof_targets(keypoints, batch.keypoints_m, size, self.pof_variant)
+        keypoints = to_map(batch.keypoints, crop, outputs[0].heatmaps.shape[-1])
+        ends = to_map(batch.keypoints, crop, size)
+        fields = pof_targets(ends, batch.keypoints_m, size, self.pof_variant)
+        band = outline_band(batch.masks) if self.weights.mask_boundary else None
         wide = narrowing(step, *self.widening)
         own = self.self_supervision.share(step)
         for k, output in enumerate(outputs):
             sigma = self.sigmas[min(k, len(self.sigmas) - 1)] * wide
             hand = self.pose(output, mesh=own > 0 and self.self_supervision.silhouette > 0)
-            terms = {**self.map_terms(output, batch, keypoints, sigma, fields),
+            terms = {**self.map_terms(output, batch, keypoints, sigma, fields, band),
                      **self.hand_terms(output, hand, batch)}
             stage = sum(getattr(self.weights, name) * term for name, term in terms.items())
             if own > 0:
@@ -131,9 +134,9 @@ class HandLoss:
 
     def map_terms(
         self, output: StageOutput, batch: Batch, keypoints: Tensor, sigma: float,
-        fields: tuple[Tensor, Tensor],
+        fields: tuple[Tensor, Tensor], band: Tensor | None,
     ) -> dict[str, Tensor]:
-        """Heat maps, part orientation fields and mask; keypoints in map pixels."""
+        """Heat maps, part orientation fields and mask; keypoints in heat map pixels."""
         size = output.heatmaps.shape[-1]
         heatmaps = output.heatmaps.float()
         target = heatmap_targets(keypoints, size, sigma * size)
@@ -149,33 +152,48 @@ class HandLoss:
             where, _, _ = joint_positions(heatmaps, self.readout)
             distance = (where - keypoints).norm(dim=-1) / size
             terms['heatmap_2d'] = weighted_mean(distance, batch.keypoint_weights)
-        terms['pof'] = self.pof_term(output.pof.float(), *fields, batch)
+        everywhere, inside = self.pof_terms(output.pof.float(), *fields, batch)
+        terms['pof'] = everywhere
+        if self.weights.pof_inside:
+            terms['pof_inside'] = inside
         # Compared where the finer of prediction and label is: labels carry half the crop's side.
         logits = F.interpolate(output.mask.float(), batch.masks.shape[-2:], mode='bilinear',
                                align_corners=False)[:, 0]
         entropy = F.binary_cross_entropy_with_logits(logits, batch.masks, reduction='none')
         terms['mask'] = weighted_mean(entropy.mean((1, 2)), batch.mask_weights)
-        if self.weights.mask_boundary:
-            thick = F.max_pool2d(batch.masks[:, None], 7, 1, 3)[:, 0]
-            thin = -F.max_pool2d(-batch.masks[:, None], 7, 1, 3)[:, 0]
-            band = (thick - thin) * batch.mask_weights[:, None, None]
-            terms['mask_boundary'] = weighted_mean(entropy, band)
+        if band is not None:
+            terms['mask_boundary'] = weighted_mean(
+                entropy, band * batch.mask_weights[:, None, None])
         return terms
 
-    def pof_term(self, pof: Tensor, fields: Tensor, inside: Tensor, batch: Batch) -> Tensor:
-        """Squared error; u, v need both ends in 2D, z (or all of a 3D field) both in 3D."""
-        pof = pof.unflatten(1, fields.shape[1:3])
+    def pof_terms(
+        self, pof: Tensor, directions: Tensor, inside: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Squared error over the whole map, and over the bones, which are a small part of it.
+
+        u, v need both ends in 2D, z (or all of a 3D field) both in 3D.
+
+        The wanted field is one direction all over a bone and zero elsewhere, so the sums of
+        squares need no map of it: with f the prediction and d the direction,
+        sum (f - d inside)^2 = sum f^2 - 2 d sum_inside f + n d^2.
+        """
+        batch_size, bones = directions.shape[:2]
+        cells = pof.shape[-1] * pof.shape[-2]
+        flat_maps = pof.reshape(batch_size * bones, 3, cells)
+        squares = flat_maps.square()
+        where = inside.reshape(batch_size * bones, cells, 1)
+        count = where.sum(1)
+        wanted = directions.reshape(batch_size * bones, 3)
+        change = wanted.square() * count - 2 * wanted * (flat_maps @ where)[..., 0]
+        overall = (squares.sum(2) + change).clamp_min(0.0) / cells
+        near = ((squares @ where)[..., 0] + change).clamp_min(0.0) / count.clamp_min(1.0)
         children_parents = _bone_ends(batch.keypoint_weights)
         flat = children_parents[:, :, None].expand(-1, -1, 3).clone()
         deep = batch.weights_3d[:, None] * (children_parents > 0)
         flat[:, :, 2] = deep
         if self.pof_variant == 'space':
             flat = deep[:, :, None].expand(-1, -1, 3)
-        # Bones are thin: weigh inside and outside alike, else the field fades to zero.
-        error = (pof - fields).square()
-        inside = inside[:, :, None]
-        near = (error * inside).sum((3, 4)) / inside.sum((3, 4)).clamp_min(1.0)
-        return weighted_mean(error.mean((3, 4)) + 0.1 * near, flat)
+        return weighted_mean(overall.view_as(flat), flat), weighted_mean(near.view_as(flat), flat)
 
     def hand_terms(
         self, output: StageOutput, hand: HandGeometry, batch: Batch
@@ -260,9 +278,7 @@ class HandLoss:
     def pof_bones_term(self, output: StageOutput, joints: Tensor, batch: Batch) -> Tensor:
         """The mesh's bone directions against the field read under the heat maps."""
         _, _, maps = joint_positions(output.heatmaps.float(), self.readout)
-        under = _bone_ends(maps, torch.add) / 2
-        fields = output.pof.float().unflatten(1, (under.shape[1], 3))
-        read = (fields * under[:, :, None]).sum((3, 4)).detach()
+        read = bone_fields(maps, output.pof.float()).detach()
         bones = bone_directions(joints)
         if self.pof_variant == 'image':
             return weighted_mean((bones[..., 2] - read[..., 2]).square(),
@@ -271,11 +287,18 @@ class HandLoss:
                              (batch.hands * batch.canonical)[:, None])
 
 
+def outline_band(masks: Tensor) -> Tensor:
+    """Where a mask's outline is near: (B, n, n) masks 0..1, to 1 within three pixels of it."""
+    both = torch.stack([masks, -masks], 1)
+    thick = F.max_pool2d(F.max_pool2d(both, (7, 1), 1, (3, 0)), (1, 7), 1, (0, 3))
+    return thick[:, 0] + thick[:, 1]
+
+
 def palm_length(keypoints_m: Tensor) -> Tensor:
     """Wrist to middle finger base, (B, 21, 3) to (B,); at least 1 mm."""
     return (keypoints_m[:, 9] - keypoints_m[:, 0]).norm(dim=-1).clamp_min(1e-3)
 
 
-def _bone_ends(values: Tensor, combine=torch.minimum) -> Tensor:
-    """Combine a per-joint tensor (B, 21, ...) over both ends of each bone: (B, 20, ...)."""
-    return combine(values[:, [c for c, _ in BONES]], values[:, [p for _, p in BONES]])
+def _bone_ends(weights: Tensor) -> Tensor:
+    """Per joint (B, 21) to per bone (B, 20): the lesser of its two ends."""
+    return torch.minimum(weights[:, [c for c, _ in BONES]], weights[:, [p for _, p in BONES]])

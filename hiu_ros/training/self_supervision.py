@@ -14,7 +14,7 @@ from torch import Tensor
 from hiu_ros.hand.model import HandGeometry
 from hiu_ros.hand.skeleton import BONES
 from hiu_ros.network.hiu import StageOutput
-from hiu_ros.network.readout import joint_positions
+from hiu_ros.network.readout import bone_fields, joint_positions
 from hiu_ros.training.schedule import ramp
 from hiu_ros.training.silhouettes import Silhouettes, reproject
 from hiu_ros.training.targets import bone_directions
@@ -122,9 +122,7 @@ class Agreement:
              gate: Tensor) -> Tensor:
         """Squared difference of a bone's direction and the field read under its two joints."""
         o = self.options
-        under = (attention[:, _CHILDREN] + attention[:, _PARENTS]) / 2
-        fields = output.pof.float().unflatten(1, (len(BONES), 3))
-        read = (fields * under[:, :, None]).sum((3, 4))
+        read = bone_fields(attention, output.pof.float())
         space = bone_directions(hand.keypoints)
         # A map reaches over the field's edge: the length read is no part of the direction.
         if self.pof_variant == 'image':

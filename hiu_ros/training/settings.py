@@ -44,6 +44,7 @@ class Settings:
     network_changes: dict = field(default_factory=dict)
     hand: str = ''  #: a MANO file (MANO_RIGHT.pkl) to train with; empty: the shipped hand
     run: str = 'runs/lite'  #: checkpoints and logs
+    start_from: str = ''  #: weights that a new run begins with
     data: MixOptions = MixOptions()
     validation: Validation = Validation()
     loss: LossWeights = LossWeights()

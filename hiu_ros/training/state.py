@@ -72,5 +72,10 @@ def restore(target: nn.Module | torch.optim.Optimizer, tensors: Mapping[str, Ten
             index, _, name = key.partition('.')
             slots.setdefault(int(index), {})[name] = tensor
         target.load_state_dict({**target.state_dict(), 'state': slots})
+        # Fused optimisers go through memory in order: moments must lie as their weights do.
+        for weight, slot in target.state.items():
+            for name, moment in slot.items():
+                if isinstance(moment, Tensor) and moment.shape == weight.shape:
+                    slot[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
     except (RuntimeError, ValueError) as error:
         raise StateError(f'the state does not fit this training: {error}') from error

@@ -13,12 +13,6 @@ _CHILDREN = [child for child, _ in BONES]
 _PARENTS = [parent for _, parent in BONES]
 
 
-def grid(size: int, device: torch.device | str = 'cpu') -> Tensor:
-    """(size, size, 2) pixel positions x, y."""
-    line = torch.arange(size, dtype=torch.float32, device=device)
-    return torch.stack(torch.meshgrid(line, line, indexing='xy'), -1)
-
-
 def to_map(keypoints: Tensor, crop_size: int, map_size: int) -> Tensor:
     """Crop pixels to map pixels; pixel centres at integers in both."""
     return (keypoints + 0.5) * (map_size / crop_size) - 0.5
@@ -26,8 +20,9 @@ def to_map(keypoints: Tensor, crop_size: int, map_size: int) -> Tensor:
 
 def heatmap_targets(keypoints: Tensor, size: int, sigma: float) -> Tensor:
     """Gaussians of height 1 about the joints: (B, J, 2) map pixels to (B, J, size, size)."""
-    offset = grid(size, keypoints.device) - keypoints[:, :, None, None]
-    return torch.exp(-offset.square().sum(-1) / (2 * sigma**2))
+    line = torch.arange(size, dtype=keypoints.dtype, device=keypoints.device)
+    along = torch.exp(-(line - keypoints[..., None]).square() / (2 * sigma**2))
+    return along[:, :, 1, :, None] * along[:, :, 0, None, :]
 
 
 def bone_directions(keypoints: Tensor) -> Tensor:
@@ -43,8 +38,8 @@ def pof_targets(
 
     keypoints: (B, 21, 2) map pixels; keypoints_m: (B, 21, 3) metres, crop camera.
     variant 'image': (u, v) of the unit image direction child to parent, and z of the unit 3D bone;
-    'space': the unit 3D bone. Returns fields (B, 20, 3, size, size), zero outside of the bones,
-    and where the bones are (B, 20, size, size) as 0 / 1.
+    'space': the unit 3D bone. Returns the direction (B, 20, 3) that a field has all over its
+    bone, being zero elsewhere, and where the bones are (B, 20, size, size) as 0 / 1.
     """
     if variant not in ('image', 'space'):
         raise ValueError(f"POF variant {variant!r}, expected 'image' or 'space'")
@@ -56,14 +51,12 @@ def pof_targets(
     reach = POF_DISTANCE * size
     start, end = keypoints[:, _CHILDREN], keypoints[:, _PARENTS]
     along = end - start
-    length = along.norm(dim=-1).clamp_min(1e-6)
-    along = along / length[..., None]
-    offset = grid(size, keypoints.device) - start[:, :, None, None]
-    across = (offset[..., 0] * along[:, :, 1, None, None]
-              - offset[..., 1] * along[:, :, 0, None, None]).abs()
-    low = torch.minimum(start, end)[:, :, None, None] - reach
-    high = torch.maximum(start, end)[:, :, None, None] + reach
-    position = grid(size, keypoints.device)
-    boxed = ((position >= low) & (position <= high)).all(-1)
-    inside = ((across <= reach) & boxed).float()
-    return direction[..., None, None] * inside[:, :, None], inside
+    along = along / along.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    line = torch.arange(size, dtype=keypoints.dtype, device=keypoints.device)
+    offset = line - start[..., None]
+    across = (offset[:, :, 0, None, :] * along[:, :, 1, None, None]
+              - offset[:, :, 1, :, None] * along[:, :, 0, None, None]).abs()
+    low, high = torch.minimum(start, end) - reach, torch.maximum(start, end) + reach
+    boxed = (line >= low[..., None]) & (line <= high[..., None])
+    inside = (across <= reach) & boxed[:, :, 0, None, :] & boxed[:, :, 1, :, None]
+    return direction, inside.float()

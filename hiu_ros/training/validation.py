@@ -1,5 +1,6 @@
 """The figures that steer a training: errors on crops of photographs and renders not trained on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from hiu_ros.training.mix import GREY
 from hiu_ros.training.set_source import SetOptions, SetSource
 from hiu_ros.training.settings import Validation
 from hiu_ros.training.silhouettes import reproject
+from hiu_ros.training.sources import Tile
 
 #: Photo sets that no training sees.
 UNSEEN = ('dorm_counting', 'phone_above')
+#: Labels of photographs that are trusted less are not measured against.
+LEAST_TRUST = 0.4
 
 
 @torch.inference_mode()
@@ -32,6 +36,18 @@ def validate(
     for one in options.sets:
         figures |= validate_set(model, hand, one, options.hands, mano)
     return figures
+
+
+def check(options: Validation, hand: HandModel, mano: bool = False) -> None:
+    """Raise at once what `validate` would raise after the first thousand steps."""
+    renders = '' if options.training_renders else options.renders
+    for folder, made_by in ((options.photos, 'photo_cache PHOTOS'),
+                            (renders, 'renders.bank')):
+        if folder and not (Path(folder) / 'labels.npz').is_file():
+            raise FileNotFoundError(f'nothing to validate with in {folder}; make it with '
+                                    f'`python -m hiu_ros.data.{made_by} {folder}`')
+    for one in options.sets:
+        next(_labelled_tiles(one, hand, options.hands, mano))
 
 
 def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64):
@@ -64,6 +80,11 @@ def _mesh_points(hand: HandModel, crops: list[Crop], parts: list[CropReading]) -
     return np.stack([c.to_image(u * c.resolution - 0.5) for c, u in zip(crops, units)])
 
 
+def _pa_mpjpe(truth: np.ndarray, joints: np.ndarray) -> float:
+    """Mean distance in mm of (N, 21, 3) joints, each hand aligned by a similarity, from truth."""
+    return float(np.linalg.norm(align(truth, joints) - truth, axis=-1).mean() * 1000)
+
+
 def palm_px(keypoints: np.ndarray) -> np.ndarray:
     """Wrist to middle finger base, (N, 21, 2) to (N,)."""
     return np.linalg.norm(keypoints[:, 9] - keypoints[:, 0], axis=-1)
@@ -74,7 +95,8 @@ def validate_photos(
 ) -> dict[str, float]:
     """Per group of sets: 2D error over palm length (median, mean), mask IoU, side.
 
-    `hand` adds the 2D error of the parametric hand, `apart` a group of the sets it names.
+    `hand` adds the parametric hand's 2D error, its distance from the maps' joints (gap), and
+    PA-MPJPE where 3D is trusted; `apart` a group of the sets it names.
     """
     folder = Path(cache)
     with np.load(folder / 'labels.npz') as labels:
@@ -86,7 +108,7 @@ def validate_photos(
     own = np.isin(table['set'], [names.index(s) for s in apart if s in names])
     figures = {}
     for group, members in (('unseen', unseen), ('seen', ~unseen), ('apart', own)):
-        chosen = np.flatnonzero((table['split'] == 1) & members & (table['trust'] > 0.4))
+        chosen = np.flatnonzero((table['split'] == 1) & members & (table['trust'] > LEAST_TRUST))
         if not len(chosen):
             continue
         chosen = np.random.default_rng(0).permutation(chosen)[:hands]
@@ -100,6 +122,13 @@ def validate_photos(
             error = np.linalg.norm(drawn - keypoints, axis=-1).mean(1) / palm_px(keypoints)
             figures[f'{group}/mesh_2d_median'] = float(np.median(error))
             figures[f'{group}/mesh_2d_mean'] = float(error.mean())
+            gap = np.linalg.norm(drawn - found, axis=-1).mean(1) / palm_px(keypoints)
+            figures[f'{group}/mesh_gap_median'] = float(np.median(gap))
+            deep = table['trust_3d'][chosen] > LEAST_TRUST
+            truth = np.where(left[:, None, None], [-1, 1, 1], 1) * table['keypoints_m'][chosen]
+            if deep.any():
+                figures[f'{group}/pa_mpjpe_mm'] = _pa_mpjpe(truth[deep],
+                                                            _joints(hand, parts).numpy()[deep])
         guessed = torch.cat([p.mask for p in parts]).numpy() > 0.5
         overlap = []
         for c, i, guess in zip(crops, chosen, guessed):
@@ -131,8 +160,6 @@ def validate_renders(
     images = (alpha * tiles[..., :3] + (1 - alpha) * behind).astype(np.uint8)
     crops, found, parts = _read(model, images, keypoints, [False] * len(images))
     error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
-    joints = _joints(hand, parts).numpy()
-    aligned = np.stack([align(t, j) for j, t in zip(joints, keypoints_m)])
     guessed = torch.cat([p.mask for p in parts]).numpy() > 0.5
     overlap = []
     for c, mask, guess in zip(crops, masks, guessed):
@@ -140,8 +167,7 @@ def validate_renders(
         overlap.append((guess & truth).sum() / max((guess | truth).sum(), 1))
     return {
         'renders/2d_mean': float(error.mean()),
-        'renders/pa_mpjpe_mm': float(
-            np.linalg.norm(aligned - keypoints_m, axis=-1).mean() * 1000),
+        'renders/pa_mpjpe_mm': _pa_mpjpe(keypoints_m, _joints(hand, parts).numpy()),
         'renders/mask_iou': float(np.mean(overlap)),
     }
 
@@ -150,15 +176,7 @@ def validate_set(
     model: HIU, hand: HandModel, options: SetOptions, hands: int, mano: bool = False
 ) -> dict[str, float]:
     """Of hands with all joints labelled, evenly spread: 2D error over palm length, PA-MPJPE."""
-    source = SetSource(options, hand.template, mano, seed=0)
-    tiles = []
-    for i in range(0, len(source.data), max(1, len(source.data) // hands)):
-        tile = source.tile(source.data[i])
-        if np.isfinite(tile.keypoints).all() and tile.right is not None:
-            tiles.append(tile)
-    if not tiles:
-        raise ValueError(f'data set {options.name} in {options.root} has no hand with all joints '
-                         f'labelled to validate with')
+    tiles = list(_labelled_tiles(options, hand, hands, mano))
     keypoints = np.stack([tile.keypoints for tile in tiles])
     left = np.array([not tile.right for tile in tiles])
     _, found, parts = _read(model, [tile.image for tile in tiles], keypoints, left)
@@ -170,7 +188,22 @@ def validate_set(
         truth = np.stack([t.keypoints_m for t in tiles if t.keypoints_m is not None])
         joints = _joints(hand, parts).numpy()[deep]
         joints[left[deep]] *= [-1, 1, 1]
-        aligned = align(truth, joints)
-        figures[f'{options.name}/pa_mpjpe_mm'] = float(
-            np.linalg.norm(aligned - truth, axis=-1).mean() * 1000)
+        figures[f'{options.name}/pa_mpjpe_mm'] = _pa_mpjpe(truth, joints)
     return figures
+
+
+def _labelled_tiles(
+    options: SetOptions, hand: HandModel, hands: int, mano: bool
+) -> Iterator[Tile]:
+    """Some hands of a data set, evenly spread, with all joints labelled; ValueError if none."""
+    source = SetSource(options, hand.template, mano, seed=0)
+    found = False
+    for i in range(0, len(source.data), max(1, len(source.data) // hands)):
+        tile = source.tile(source.data[i])
+        if np.isfinite(tile.keypoints).all() and tile.right is not None:
+            found = True
+            yield tile
+    if not found:
+        raise ValueError(f'data set {options.name} in {options.root} has no hand with all joints '
+                         'labelled to validate with; leave it out of validation.sets, or add the '
+                         'labels')

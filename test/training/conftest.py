@@ -111,7 +111,8 @@ def perfect(hand):
         batch, camera = labelled(hand, 3, size)
         m = size // 4
         points = to_map(batch.keypoints, size, m)
-        fields, _ = pof_targets(points, batch.keypoints_m, m, variant)
+        directions, inside = pof_targets(points, batch.keypoints_m, m, variant)
+        fields = directions[..., None, None] * inside[:, :, None]
         mask = torch.nn.functional.interpolate(batch.masks[:, None], (m, m), mode='area')
         sure = torch.full((3,), 20.0)
         return batch, StageOutput(
@@ -169,7 +170,8 @@ def tiny_settings(tmp_path_factory, bank):
         path.write_text(yaml.safe_dump({
             'network': 'hiu_lite', 'network_changes': TINY, 'run': str(run),
             'data': {'renders': [str(bank)], 'negative_share': 0.2}, 'sigmas': [0.06, 0.04],
-            'loss': {'heatmap': 1.0, 'pof': 4.0, 'keypoints_3d': 10.0, 'rotations': 0.5},
+            'loss': {'heatmap': 1.0, 'pof': 4.0, 'keypoints_3d': 10.0, 'rotations': 0.5,
+                     'silhouette': 0, 'pose_angles': 0, 'pof_inside': 0.4},
             'batch': 2, 'steps': 12, 'rate': 0.002, 'threads': 1, 'log_every': 2,
             'save_every': 4, 'validate_every': 100, 'tensorboard': False,
         }))

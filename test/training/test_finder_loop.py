@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from hiu_ros import cli
 from hiu_ros.network.finder import FinderConfig, FinderOutput, load_finder
 from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_loss
-from hiu_ros.training.finder_scenes import SceneOptions, Scenes, centre_targets
+from hiu_ros.training.finder_scenes import SceneOptions
+from hiu_ros.training.finder_targets import centre_targets
 
 SMALL = FinderConfig(long_side=64, channels=(8, 8, 8, 8, 8))
 
@@ -69,14 +70,18 @@ def test_empty_frame_has_a_finite_loss():
     assert torch.isfinite(total) and total < 0.05
 
 
-def test_scenes_are_a_function_of_seed_and_number(bank):
-    options = SceneOptions(renders=(str(bank),))
-    one, two = (Scenes(options, 64, 96, seed=5) for _ in range(2))
-    for i in (3, 0):
-        a, b = one[i], two[i]
-        assert all(np.array_equal(a[k], b[k]) for k in a)
-    assert a['images'].shape == (64, 96, 3) and a['centre'].shape == (8, 12)
-    assert any(one[i]['known'].any() for i in range(6))
+def test_false_centres_in_doubt_cost_nothing():
+    boxes = [np.array([16., 8, 48, 40])]
+    sure = centre_targets(boxes, [True], 64, 96)
+    doubt = centre_targets(boxes, [True], 64, 96, doubts=[np.array([64., 32, 90, 60])])
+    assert (doubt['care'] == 0).any() and (doubt['centre'] == sure['centre']).all()
+    losses = []
+    for maps in (sure, doubt):
+        batch = {name: torch.from_numpy(value)[None] for name, value in maps.items()}
+        output = told(batch)
+        output.centre[0, 6, 10] = 4.0
+        losses.append(finder_loss(output, batch)[1]['centre'])
+    assert losses[0] > 1 > 0.05 > losses[1]
 
 
 def test_stopped_training_goes_on_exactly(tmp_path, bank):

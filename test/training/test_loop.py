@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from hiu_ros import cli
 from hiu_ros.network import checkpoint
+from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.training.loop import Share, Trainer, train
 from hiu_ros.training.settings import as_yaml, read_settings
 from hiu_ros.training.state import StateError
@@ -136,6 +140,33 @@ def test_state_of_another_network_is_refused(uninterrupted, tiny_settings):
         Trainer(other)
 
 
+def test_new_run_starts_from_given_weights(uninterrupted, tiny_settings):
+    weights = Path(uninterrupted.run) / 'weights.safetensors'
+    settings = tiny_settings('steps=2', f'start_from={weights}')
+    trainer = Trainer(settings)
+    assert trainer.step == 0
+    given = load_file(weights)
+    for module in (trainer.network, trainer.average.module):
+        held = module.state_dict()
+        assert all(torch.equal(held[name], tensor) for name, tensor in given.items())
+    trainer.run()
+    after = load_file(Path(settings.run) / 'weights.safetensors')
+    assert any(not torch.equal(after[name], tensor) for name, tensor in given.items())
+    # A run that has begun goes on from its own state.
+    again = Trainer(replace(settings, start_from='/nowhere/weights.safetensors', steps=3))
+    assert again.step == 2
+    assert all(torch.equal(again.average.module.state_dict()[n], t) for n, t in after.items())
+
+
+def test_weights_of_another_network_are_no_start(uninterrupted, tiny_settings):
+    weights = Path(uninterrupted.run) / 'weights.safetensors'
+    with pytest.raises(CheckpointError, match='decoder_channels is 8, expected 16'):
+        Trainer(tiny_settings('network_changes.decoder_channels=16', f'start_from={weights}'))
+    Trainer(tiny_settings('network_changes.input_size=96', f'start_from={weights}'))
+    with pytest.raises(CheckpointError, match='does not exist'):
+        Trainer(tiny_settings('start_from=nowhere.safetensors'))
+
+
 def test_loss_that_is_not_finite_stops_the_run(tiny_settings):
     trainer = Trainer(tiny_settings())
     with torch.no_grad():
@@ -170,8 +201,24 @@ def test_validation_measures_photos_renders_and_sets(tiny_settings, cache, bank)
     train(settings)
     (line,) = [line for line in figures(settings.run) if line['kind'] == 'validation']
     for name in ('seen/2d_median', 'seen/mesh_2d_median', 'seen/mask_iou', 'seen/side',
-                 'apart/2d_mean', 'renders/pa_mpjpe_mm', 'renders/mask_iou', 'renders/2d_median'):
+                 'seen/mesh_gap_median', 'seen/pa_mpjpe_mm', 'apart/2d_mean',
+                 'renders/pa_mpjpe_mm', 'renders/mask_iou', 'renders/2d_median'):
         assert 0 <= line[name] < 200
+
+
+@pytest.mark.parametrize('change, message', [
+    ('validation.photos=nowhere', 'photo_cache PHOTOS nowhere'),
+    ('validation.renders=nowhere', 'renders.bank nowhere'),
+    ('validation.sets=[{name: folder, root: PICTURES}]', 'no hand with all joints labelled'),
+])
+def test_what_cannot_be_validated_is_told_before_the_first_step(
+    tiny_settings, tmp_path, change, message
+):
+    cv2.imwrite(str(tmp_path / 'hand.png'), np.zeros((64, 64, 3), np.uint8))
+    settings = tiny_settings(change.replace('PICTURES', str(tmp_path)))
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        train(settings)
+    assert not Path(settings.run).exists() or not list(Path(settings.run).iterdir())
 
 
 def test_tensorboard_gets_scalars_and_pictures(tiny_settings):

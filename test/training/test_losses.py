@@ -9,6 +9,7 @@ from hiu_ros.network.hiu import HIU
 from hiu_ros.training.batch import Batch
 from hiu_ros.training.losses import HandLoss, LossWeights
 from hiu_ros.training.self_supervision import SelfSupervision
+from hiu_ros.training.targets import heatmap_targets, pof_targets, to_map
 
 ALL_ON = LossWeights(**{f.name: 1.0 for f in fields(LossWeights)})
 SELF_ON = SelfSupervision(1.0, 1.0, 1.0, least_certainty=0.0, ramp=0, everywhere=True)
@@ -128,6 +129,19 @@ def test_stages_have_their_own_widths_which_narrow(hand, perfect):
     assert heat((0.05,), step=10, widening=(2.0, 10)) < 1e-8
 
 
+def test_maps_may_differ_in_resolution(hand, perfect):
+    batch, output = perfect()
+    size = 32
+    points = to_map(batch.keypoints, 64, size)
+    other = output._replace(heatmaps=heatmap_targets(points, size, 0.05 * size))
+    loss = HandLoss(hand, ALL_ON, 'centre_of_mass', (0.05,), self_supervision=SELF_ON)
+    _, same = loss([output], batch, step=5)
+    _, terms = loss([other], batch, step=5)
+    assert terms['heatmap'] < 1e-6
+    for name in ('pof', 'mask', 'pof_bones', 'self_pof', 'heatmap_2d'):
+        assert terms[name].item() == pytest.approx(same[name].item(), abs=0.03), name
+
+
 def test_stage_weights_share_the_total(hand, perfect):
     batch, output = perfect()
     bad = output._replace(heatmaps=output.heatmaps * 0)
@@ -145,3 +159,18 @@ def test_pose_terms_spare_the_flat_hand_and_the_wrist(hand, perfect):
     _, bent = loss([output], batch)
     for name in ('pose_prior', 'pose_angles'):
         assert rest[name] < 1e-6 < bent[name]
+
+
+@pytest.mark.parametrize('variant', ['image', 'space'])
+def test_field_term_is_the_squared_difference_to_the_drawn_field(hand, perfect, variant):
+    batch, output = perfect(variant)
+    loss = HandLoss(hand, ALL_ON, 'centre_of_mass', pof_variant=variant)
+    size = output.pof.shape[-1]
+    directions, inside = pof_targets(
+        to_map(batch.keypoints, batch.images.shape[-1], size), batch.keypoints_m, size, variant)
+    guess = torch.randn(output.pof.shape, generator=torch.Generator().manual_seed(3))
+    square = (guess - output.pof).square().unflatten(1, (20, 3))
+    within = (square * inside[:, :, None]).sum((3, 4)) / inside.sum((2, 3)).clamp_min(1)[..., None]
+    terms = loss.pof_terms(guess, directions, inside, batch)
+    for term, wanted in zip(terms, (square.mean(), within.mean())):
+        assert term.item() == pytest.approx(wanted.item(), rel=1e-4)

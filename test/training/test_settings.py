@@ -3,6 +3,7 @@
 import pytest
 
 from hiu_ros import cli
+from hiu_ros.training.losses import LossWeights
 from hiu_ros.training.settings import CONFIGURATIONS, SettingsError, as_yaml, read_settings
 
 SHIPPED = sorted(path.stem for path in CONFIGURATIONS.glob('*.yaml'))
@@ -28,6 +29,8 @@ def test_paper_settings_are_those_of_the_specification():
     assert (s.optimiser, s.schedule, s.warmup, s.seed) == ('adam', 'poly', 0, 2020)
     assert s.steps == pytest.approx(33 * 4 * 32560 / (8 * 24), abs=1)
     w = s.loss
+    assert w == LossWeights()
+    assert (s.self_supervision.keypoints_2d, s.self_supervision.silhouette) == (10, 1)
     assert (w.heatmap, w.pof, w.mask, w.keypoints_2d, w.bones_3d, w.silhouette, w.shape_prior,
             w.pose_angles) == (200, 100, 5, 20, 10, 0.01, 10, 10)
     assert s.sigmas[0] == pytest.approx(16 / 368, rel=1e-3)

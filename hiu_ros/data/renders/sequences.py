@@ -89,8 +89,11 @@ class HandSequence:
     def __init__(self, seed: int = 0, hands: int = 2, width: int = 640, height: int = 480,
                  frames: int = 300, rate: float = 30.0, noise: float = 1.5,
                  with_depth: bool = False, with_vertices: bool = False,
-                 supersample: int = 2) -> None:
-        """hands: 1 to 4; noise: deviation of the pixel noise, 0..255. ValueError otherwise."""
+                 supersample: int = 2, distance: float | None = None) -> None:
+        """hands: 1 to 4; noise: deviation of the pixel noise, 0..255. ValueError otherwise.
+
+        distance: metres that the nearest hands are away on average, None for about 0.45.
+        """
         if not 1 <= hands <= 4:
             raise ValueError(f'hands must be 1 to 4, got {hands}')
         if min(width, height, frames) < 1 or rate <= 0:
@@ -100,7 +103,7 @@ class HandSequence:
         self.seed, self.width, self.height = seed, width, height
         self.frames, self.rate, self.noise = frames, rate, noise
         self.with_depth, self.with_vertices = with_depth, with_vertices
-        self.supersample = supersample
+        self.supersample, self.distance = supersample, distance
         focal = 0.95 * max(width, height)
         self.camera_matrix = np.array(
             [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
@@ -130,6 +133,8 @@ class HandSequence:
                     light, harmonics=light.harmonics * gain, colour=light.colour * gain))
             side = 'right' if number % 2 == (self.seed % 2) else 'left'
             far = 0.44 + 0.18 * (number // 2) + rng.uniform(-0.03, 0.08)
+            if self.distance is not None:
+                far = self.distance + 0.18 * (number // 2)
             half = far * 0.5 * self.width / self.camera_matrix[0, 0]
             lane = 0.0 if count == 1 else (0.45 if side == 'right' else -0.45)
             # A right hand seen by its owner's camera is on the right; sometimes they cross.

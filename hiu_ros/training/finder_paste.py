@@ -1,0 +1,130 @@
+"""Things laid over the finder's frames: rendered hands, and patches that are no hands."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hiu_ros.training.finder_targets import Frame, joints_box
+
+Rng = np.random.Generator
+#: A hand of which more of the joints than this are hidden is gone, and from here in doubt.
+GONE, DOUBTED = 0.7, 0.45
+
+
+class Renders:
+    """Rendered hands of one or several banks (folders of bgra.npy and labels.npz)."""
+
+    def __init__(self, folders: Sequence[str | Path]) -> None:
+        self._banks = []
+        for folder in map(Path, folders):
+            with np.load(folder / 'labels.npz') as labels:
+                points = labels['keypoints_px']
+            self._banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'), points))
+
+    def __len__(self) -> int:
+        return sum(len(points) for _, points in self._banks)
+
+    def draw(self, rng: Rng) -> tuple[np.ndarray, np.ndarray, bool]:
+        """A tile (S, S, 4), its joints (21, 2) px, and whether it is a right hand."""
+        tiles, points = self._banks[rng.integers(len(self._banks))]
+        i = rng.integers(len(points))
+        tile, joints = tiles[i], points[i]
+        if rng.random() < 0.5:
+            return tile, joints, True
+        return tile[:, ::-1], joints * [-1, 1] + [tile.shape[1] - 1, 0], False
+
+    def add(self, frame: Frame, rng: Rng, crossing: float = 0.45) -> None:
+        """Lay a hand over the frame, with the chance `crossing` over or beside another one."""
+        tile, joints, right = self.draw(rng)
+        height, width = frame.image.shape[:2]
+        extent = float(np.ptp(joints, axis=0).max())
+        if frame.points and rng.random() < crossing:
+            other = frame.points[rng.integers(len(frame.points))]
+            size = max(float(np.ptp(other, axis=0).max()), 8.0)
+            angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.1) * size
+            place = other.mean(0) + reach * np.array([np.cos(angle), np.sin(angle)])
+            wanted = size * np.exp(rng.normal(0, 0.3))
+        else:
+            wanted = max(height, width) * np.exp(rng.uniform(np.log(0.04), np.log(0.8)))
+            place = rng.uniform((0, 0), (width, height))
+        turn = rng.normal(0, 25) if rng.random() < 0.8 else rng.uniform(-180, 180)
+        middle = (tile.shape[1] - 1) / 2
+        matrix = cv2.getRotationMatrix2D((middle, middle), turn, wanted / extent)
+        matrix[:, 2] += place - middle
+        cover = lay(frame.image, tile, matrix)
+        hide(frame, cover)
+        frame.points.append(joints @ matrix[:, :2].T + matrix[:, 2])
+        frame.right.append(right)
+
+
+def lay(image: np.ndarray, tile: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Blend a tile (S, S, 4, straight alpha) into an image, in place; matrix: 2 x 3, to its px.
+
+    Returns the alpha (h, w) uint8 that was laid and its place x, y in the image.
+    """
+    tile = np.ascontiguousarray(tile)
+    alpha = cv2.merge([tile[..., 3]] * 3)
+    # Colours times alpha, so that edges do not turn dark.
+    tile = np.dstack([cv2.multiply(tile[..., :3], alpha, scale=1 / 255), tile[..., 3]])
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    matrix = matrix.copy()
+    if scale < 0.6:
+        small = max(8, round(tile.shape[0] * max(scale, 0.05)))
+        ratio = tile.shape[0] / small
+        tile = cv2.resize(tile, (small, small), interpolation=cv2.INTER_AREA)
+        matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5 * ratio - 0.5)
+        matrix[:, :2] *= ratio
+    size = tile.shape[0] - 1
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) @ matrix[:, :2].T
+    corners += matrix[:, 2]
+    limits = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(corners.min(0)).astype(int), 0, limits)
+    high = np.clip(np.ceil(corners.max(0)).astype(int) + 1, low, limits)
+    x, y = low.tolist()
+    width, height = (high - low).tolist()
+    if not width or not height:
+        return np.zeros((0, 0), np.uint8), x, y
+    matrix[:, 2] -= low
+    laid = cv2.warpAffine(tile, matrix, (width, height))
+    alpha = laid[..., 3]
+    part = image[y:y + height, x:x + width]
+    kept = cv2.multiply(part, cv2.merge([255 - alpha] * 3), scale=1 / 255)
+    part[:] = cv2.add(kept, cv2.merge([laid[..., 0], laid[..., 1], laid[..., 2]]))
+    return alpha, x, y
+
+
+def hide(frame: Frame, cover: tuple[np.ndarray, int, int]) -> None:
+    """Take away hands that something hides, and doubt those that it half hides."""
+    alpha, x, y = cover
+    height, width = alpha.shape
+    for k in reversed(range(len(frame.points))):
+        joints = np.round(frame.points[k]).astype(int) - [x, y]
+        inside = ((joints >= 0) & (joints < [width, height])).all(1)
+        if not inside.any():
+            continue
+        hidden = (alpha[joints[inside, 1], joints[inside, 0]] > 127).sum() / len(joints)
+        if hidden > DOUBTED:
+            if hidden < GONE:
+                frame.doubts.append(joints_box(frame.points[k]))
+            del frame.points[k], frame.right[k]
+
+
+def add_patch(frame: Frame, patch: np.ndarray, rng: Rng) -> None:
+    """Lay something that is no hand over the frame, with soft or hard edges."""
+    height, width = frame.image.shape[:2]
+    side = patch.shape[0]
+    shape = np.zeros((side, side), np.uint8)
+    if rng.random() < 0.6:
+        axes = side * rng.uniform(0.35, 0.55, 2)
+        cv2.ellipse(shape, (((side - 1) / 2,) * 2, (2 * axes).tolist(), rng.uniform(0, 180)), 255,
+                    -1)
+        shape = cv2.blur(shape, (int(rng.integers(1, 16)),) * 2)
+    else:
+        shape[:] = 255
+    wanted = max(height, width) * np.exp(rng.uniform(np.log(0.08), np.log(0.9)))
+    middle = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), rng.normal(0, 15), wanted / side)
+    matrix[:, 2] += rng.uniform((0, 0), (width, height)) - middle
+    hide(frame, lay(frame.image, np.dstack([patch, shape]), matrix))

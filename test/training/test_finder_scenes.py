@@ -1,0 +1,144 @@
+"""Frames for the finder: repeatable, with labels that stay on the hands."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.training.finder_light import Weather
+from hiu_ros.training.finder_paste import Renders, add_patch, hide, lay
+from hiu_ros.training.finder_photos import Shots
+from hiu_ros.training.finder_scenes import SceneOptions, Scenes, mirror
+from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
+
+WIDTH, HEIGHT = 120, 90
+RED = (20, 20, 220)
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """Grey photographs in which the joints of a hand lie on the border of a red disc."""
+    folder = tmp_path_factory.mktemp('photos')
+    lines = []
+    for k in range(6):
+        image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+        centre = (40 + 8 * k, 40)
+        cv2.circle(image, centre, 16, RED, -1)
+        cv2.imwrite(str(folder / f'{k}.png'), image)
+        angle = np.arange(21) * 2 * np.pi / 21
+        points = np.array(centre) + 16 * np.stack([np.cos(angle), np.sin(angle)], 1)
+        lines.append(json.dumps({
+            'set': 'kitchen', 'file': f'{k}.png', 'width': WIDTH, 'height': HEIGHT,
+            'split': 'val' if k == 5 else 'train', 'licence': 'CC0',
+            'hands': [] if k == 4 else [{
+                'side': 'right', 'side_score': 1.0, 'keypoints_px': points.tolist(),
+                'keypoints_m': np.zeros((21, 3)).tolist()}]}))
+    (folder / 'labels.jsonl').write_text('\n'.join(lines))
+    return folder
+
+
+def is_red(image: np.ndarray) -> np.ndarray:
+    return (image[..., 2] > 150) & (image[..., 1] < 80)
+
+
+def test_scenes_are_a_function_of_seed_and_number(bank, photos, tmp_path):
+    near = tmp_path / 'near.npy'
+    np.save(near, np.random.default_rng(0).integers(0, 255, (3, 40, 40, 3), dtype=np.uint8))
+    options = SceneOptions(str(photos), (str(bank),), str(near), str(near), str(tmp_path / 'p'))
+    one, two = (Scenes(options, 128, seed=5, group=2) for _ in range(2))
+    order = list(range(12))
+    first = {i: one[i] for i in order}
+    for i in reversed(order):
+        again = two[i]
+        assert all(np.array_equal(first[i][name], again[name]) for name in again)
+        height, width = first[i]['images'].shape[:2]
+        assert max(height, width) == 128 and (height, width) in {(96, 128), (128, 96),
+                                                                 (128, 128)}
+        assert first[i]['centre'].shape == (height // 8, width // 8)
+        assert first[i]['images'].shape == first[i ^ 1]['images'].shape
+    assert sum(sample['known'].any() for sample in first.values()) > 6
+
+
+def test_labels_stay_on_the_hands_of_photographs(photos, tmp_path):
+    scenes = Scenes(SceneOptions(str(photos), pack=str(tmp_path / 'p')), 128, seed=3)
+    checked = 0
+    for k in range(40):
+        frame = scenes.photograph(np.random.default_rng(k), 96, 128)
+        for points in frame.points:
+            x, y = np.round(points.mean(0)).astype(int)
+            assert is_red(frame.image)[y, x]
+            checked += 1
+    assert checked > 20
+
+
+def test_photographs_of_validation_and_without_hands_are_not_packed(photos, tmp_path):
+    shots = Shots(photos, tmp_path / 'p')
+    assert len(shots) == 4
+    again = Shots(photos, tmp_path / 'p')
+    assert all(np.array_equal(shots[k].image, again[k].image) for k in range(4))
+    assert shots[0].half.shape == (HEIGHT // 2, WIDTH // 2, 3)
+    with pytest.raises(ValueError, match='kitchen'):
+        Shots(photos, tmp_path / 'p', leave_out=('kitchen',))
+
+
+def test_render_is_laid_where_its_joints_are(bank):
+    renders = Renders([bank])
+    for k in range(12):
+        frame = Frame(np.zeros((128, 128, 3), np.uint8))
+        renders.add(frame, np.random.default_rng(k))
+        assert len(frame.points) == 1
+        drawn = np.argwhere(frame.image.any(2))
+        box = joints_box(frame.points[0])
+        if (box[:2] > 8).all() and (box[2:] < 120).all() and np.ptp(box[[0, 2]]) > 12:
+            assert drawn.mean(0)[::-1] == pytest.approx((box[:2] + box[2:]) / 2,
+                                                        abs=0.35 * (box[2:] - box[:2]).max())
+
+
+def test_half_transparent_tiles_mix():
+    image = np.full((20, 20, 3), 100, np.uint8)
+    tile = np.zeros((8, 8, 4), np.uint8)
+    tile[...] = (200, 0, 100, 128)
+    alpha, x, y = lay(image, tile, np.array([[1.0, 0, 4], [0, 1, 6]]))
+    assert image[10, 8] == pytest.approx([150, 50, 100], abs=3)
+    assert (image[:, :4] == 100).all() and (x, y) == (4, 6) and alpha[2, 2] == 128
+
+
+def test_hidden_hands_go_and_half_hidden_ones_are_in_doubt():
+    points = np.stack([np.linspace(10, 30, 21), np.full(21, 20.0)], 1)
+    cover = np.full((40, 40), 255, np.uint8)
+    for left, hands, doubts in ((35, 1, 0), (19, 0, 1), (0, 0, 0)):
+        frame = Frame(np.zeros((64, 64, 3), np.uint8), [points], [True])
+        hide(frame, (cover, left, 0))
+        assert (len(frame.points), len(frame.doubts)) == (hands, doubts)
+
+
+def test_mirrored_frame_has_hands_of_the_other_side():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10, 7] = 255
+    frame = Frame(image, [np.full((21, 2), (7.0, 10.0))], [True], [np.array([1., 2, 11, 12])])
+    mirror(frame)
+    assert frame.right == [False] and frame.image[10, int(frame.points[0][0, 0])].all()
+    assert frame.doubts[0].tolist() == [48, 2, 58, 12]
+
+
+def test_hands_too_small_to_be_seen_are_not_asked_for():
+    frame = Frame(np.zeros((64, 64, 3), np.uint8),
+                  [np.array([[30., 30]] * 20 + [[33., 33]])], [True])
+    maps = frame_targets(frame)
+    assert not maps['known'].any() and (maps['care'] == 0).any()
+
+
+def test_patch_hides_what_it_covers():
+    frame = Frame(np.zeros((64, 64, 3), np.uint8))
+    add_patch(frame, np.full((32, 32, 3), 200, np.uint8), np.random.default_rng(1))
+    assert frame.image.any() and not frame.points
+
+
+def test_weather_keeps_the_frame_and_varies():
+    image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    before, weather = image.copy(), Weather()
+    frames = [weather(image, np.random.default_rng(k)) for k in range(40)]
+    assert (image == before).all()
+    assert all(f.shape == image.shape and f.dtype == np.uint8 for f in frames)
+    assert len({f.tobytes() for f in frames}) > 35
