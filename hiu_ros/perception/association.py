@@ -18,8 +18,13 @@ _SAME_SIDE = 0.32
 _SAME_MASK, _UNSURE = 0.7, 0.75
 #: Shares of joints, overlap, side and of being asked for in the similarity of 0 to 1.
 _JOINTS, _OVERLAP, _SIDE, _OWN = 0.45, 0.2, 0.25, 0.1
-#: A hand in one frame is at most so many times larger than in the last.
-_GROWTH = 2.2
+#: A hand in one frame is at most so many times larger or smaller than in the last. Where what its
+#: own region showed is one with a larger reading, it may be larger still: it was lost in part.
+_GROWTH, _GROWTH_OWN = 2.2, 8.0
+#: Hand sizes that a hand may be less off its prediction in a region that is not its own.
+_FOREIGN = 0.35
+#: What a hand that was not announced yet has to fit better than one that was.
+_NEWCOMER = 0.25
 
 
 def joint_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -82,13 +87,15 @@ def _shared_mask(a: Reading, b: Reading) -> float:
 
 def assign(
     expected: Sequence[np.ndarray], sides: Sequence[float], patience: Sequence[float],
+    named: Sequence[bool],
     readings: Sequence[Reading], askers: Sequence[Collection[int]],
 ) -> list[tuple[int, int]]:
     """Pairs (hand, reading) of the best assignment; a hand or reading may stay alone.
 
     expected: joints (21, 2) px that each followed hand should have now. sides: log odds that it is
-    a right hand. patience: how far, in hand sizes, it may be from there. askers: the followed
-    hands whose regions gave the reading.
+    a right hand. patience: how far, in hand sizes, it may be from there; less where another
+    region than its own showed it. named: whether it was announced; newcomers come second. askers:
+    the followed hands whose regions gave the reading.
     """
     if not expected or not readings:
         return []
@@ -99,8 +106,11 @@ def assign(
         for j, reading in enumerate(readings):
             ratio = reading.size / max(size, 1e-6)
             centre = np.linalg.norm(reading.keypoints_px.mean(0) - points.mean(0))
-            if centre > patience[i] * max(size, reading.size) or not (
-                1 / _GROWTH < ratio < _GROWTH
+            most, reach = _GROWTH_OWN, patience[i]
+            if i not in askers[j]:
+                most, reach = _GROWTH, patience[i] - _FOREIGN
+            if centre > reach * max(size, reading.size) or not (
+                1 / _GROWTH < ratio < most
             ):
                 continue
             distance = joint_distance(points, reading.keypoints_px)
@@ -108,7 +118,7 @@ def assign(
             cost[i, j] = 1.0 - (
                 _JOINTS * np.exp(-(distance / _NEAR) ** 2)
                 + _OVERLAP * overlap(box, joint_box(reading.keypoints_px))
-                + _SIDE * agree + _OWN * (i in askers[j])
+                + _SIDE * agree + _OWN * (i in askers[j]) - _NEWCOMER * (not named[i])
             )
     rows, columns = linear_sum_assignment(cost)
     return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < 1e2]

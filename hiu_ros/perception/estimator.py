@@ -14,11 +14,15 @@ import torch
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.network.readout import CropReading
+from hiu_ros.perception.covering import covered
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 #: Mean score of the joints from which on they speak for a hand.
 _SHARP_JOINTS = 0.25
+#: Log odds of the side for each unit that the joints are more certain in a region read as a hand
+#: of that side than as one of the other.
+_CERTAINTY_ODDS = 12.0
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
 
@@ -39,6 +43,8 @@ class Region:
     side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
     more looks follow, each around the joints that the one before found. views: crops of the last
     look, turned and sized a little differently, whose readings are averaged (`views.VIEWS`).
+    own: keypoints (21, 2) px that the hand should have, where it is followed. others: those of
+    hands that it must not be taken for; they are painted over.
     """
 
     image: np.ndarray
@@ -46,6 +52,16 @@ class Region:
     side: str | None = None
     passes: int = 0
     views: int = 1
+    own: np.ndarray | None = None
+    others: Sequence[np.ndarray] = ()
+
+    def picture(self, crop: Crop) -> np.ndarray:
+        """What a crop (n, n, 3) of this region shows to the network."""
+        picture = crop.extract(self.image)
+        if not self.others:
+            return picture
+        own = None if self.own is None else crop.to_crop(self.own)
+        return covered(picture, own, [crop.to_crop(points) for points in self.others])
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +145,14 @@ class HandEstimator:
                 crops = views_of(crop, region.views) if turn == region.passes else [crop]
                 asked += [(index, view, name) for name in sides for view in crops]
             found: dict[tuple[int, str], list[Reading]] = {}
-            looked = self._read([(regions[i].image, crop, side) for i, crop, side in asked])
+            looked = self._read([(regions[i], crop, side) for i, crop, side in asked])
             for (index, _, side), reading in zip(asked, looked):
                 found.setdefault((index, side), []).append(reading)
             sighted: dict[int, list[Reading]] = {}
             for (index, _), views in found.items():
                 sighted.setdefault(index, []).append(averaged(views))
             for index, both in sighted.items():
-                now = float(np.mean([reading.right for reading in both]))
+                now = _right(both)
                 evidence[index] = (turn * evidence[index] + now) / (turn + 1)
                 readings[index] = _chosen(both, evidence[index])
         return readings
@@ -151,12 +167,12 @@ class HandEstimator:
         offset = np.clip(offset, -0.5 * first.size, 0.5 * first.size)
         return replace(crop, centre=tuple(first.centre + offset), size=size)
 
-    def _read(self, asked: Sequence[tuple[np.ndarray, Crop, str]]) -> list[Reading]:
+    def _read(self, asked: Sequence[tuple[Region, Crop, str]]) -> list[Reading]:
         readings: list[Reading] = []
         for start in range(0, len(asked), self._largest_batch):
             part = asked[start:start + self._largest_batch]
             crops = [replace(crop, mirrored=side == 'left') for _, crop, side in part]
-            pixels = np.stack([crop.extract(image) for crop, (image, _, _) in zip(crops, part)])
+            pixels = np.stack([region.picture(crop) for crop, (region, _, _) in zip(crops, part)])
             values = self._run(pixels)
             readings += [
                 _reading(crop, side, {name: value[k] for name, value in values.items()})
@@ -195,6 +211,19 @@ def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
         rotations=rotations, shape=values['shape'].astype(np.float64),
         presence=float(values['presence']), right=right,
     )
+
+
+def _right(both: list[Reading]) -> float:
+    """Log odds of a right hand, of one region read as one hand or as either.
+
+    The network's own verdict, and that maps are sharper where a hand is shown as it was learned.
+    """
+    right = float(np.mean([reading.right for reading in both]))
+    if len(both) == 2:
+        as_right, as_left = both if both[0].side == 'right' else both[::-1]
+        more = as_right.keypoint_scores.mean() - as_left.keypoint_scores.mean()
+        right += _CERTAINTY_ODDS * float(more)
+    return right
 
 
 def _chosen(both: list[Reading], right: float) -> Reading:

@@ -12,7 +12,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.camera import Camera
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.depth_surface import depth_behind_mesh
+from hiu_ros.geometry.outline_fit import fit_outline, silhouette
 from hiu_ros.geometry.placement import crop_to_camera, place
 from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel
@@ -30,6 +32,9 @@ _NOISE_PX, _NOISE_SHARE = 1.0, 0.02
 #: Deviation of a distance because the pose is not exact: as a share of it where the size in the
 #: image tells the distance, and in metres where a depth image does.
 _POSE_DOUBT, _POSE_DOUBT_M = 0.03, 0.006
+#: Predicted poses are flatter than true ones, which makes their meshes larger in the image by this
+#: factor at the same distance: see docs/evaluation.md for how it was measured.
+MESH_EXCESS = 1.061
 #: Frames that the shape of a hand is averaged over.
 _SHAPE_FRAMES = 60.0
 #: One depth image tells the length of a hand to about this share.
@@ -95,6 +100,7 @@ class _Draft:
     translation: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
     sigma: float = float('nan')
     source: ScaleSource = ScaleSource.ASSUMED_SIZE
+    skinned: tuple | None = None  #: what was skinned last: rotations, shape, the result
 
 
 class Lifter:
@@ -115,6 +121,8 @@ class Lifter:
         drafts = [self._start(sighting) for sighting in sightings]
         self._place(sightings, drafts)
         for sighting, draft in zip(sightings, drafts):
+            if self.options.fit_outline:
+                self._outline(sighting, draft)
             self._measure(sighting, draft)
         pixels = [self._smooth(s, d) for s, d in zip(sightings, drafts)]
         return [
@@ -172,6 +180,30 @@ class Lifter:
             draft.sigma = float(np.hypot(np.sqrt(max(variance[k], 0.0)), doubt))
             if sighting.camera is not None and placed.valid[k]:
                 draft.source = ScaleSource.CAMERA_INFO
+
+    def _outline(self, sighting: Sighting, draft: _Draft) -> None:
+        """Move the hand so that the outline of its mesh lies on that of its mask."""
+        if not np.isfinite(draft.translation).all():
+            return
+        reading, camera = sighting.reading, draft.camera
+        crop, n = reading.crop, reading.crop.resolution
+        vertices, joints = (part + draft.translation for part in self._skin(sighting, draft))
+        pixels, joints = camera.project(vertices), camera.project(joints)
+        if not (np.isfinite(pixels).all() and np.isfinite(joints).all()):
+            return
+        mesh = silhouette(crop.to_crop(pixels), self.faces[sighting.side], n, crop.mirrored)
+        usable = _within(crop, *sighting.size) & _beyond_wrist(crop.to_crop(joints), n)
+        fit = fit_outline(reading.mask >= self.options.mask_threshold, mesh, usable)
+        if fit is None:
+            return
+        # Grown and moved in the picture is nearer and moved in space, as a whole.
+        middle = vertices.mean(axis=0)
+        seen = crop.to_crop(camera.project(middle[None]))[0]
+        wanted = fit.centre + fit.scale * (seen - fit.centre) + fit.shift
+        ray = camera.normalise(crop.to_image(wanted[None]))[0]
+        moved = np.append(ray, 1.0) * middle[2] / (fit.scale * MESH_EXCESS)
+        if np.isfinite(moved).all():
+            draft.translation = draft.translation + moved - middle
 
     def _measure(self, sighting: Sighting, draft: _Draft) -> None:
         """Move the hand to the distance that the depth image shows, and learn its length."""
@@ -254,10 +286,45 @@ class Lifter:
 
     def _skin(self, sighting: Sighting, draft: _Draft) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) and keypoints (21, 3), wrist at 0, camera axes."""
+        if draft.skinned is not None:
+            rotations, shape, result = draft.skinned
+            if rotations is draft.rotations and shape is draft.shape:
+                return result
         geometry = self._models[sighting.side](
             torch.from_numpy(draft.rotations[None]).float(),
             torch.from_numpy(draft.shape[None]).float())
-        return geometry.vertices[0].numpy().astype(float), geometry.keypoints[0].numpy()
+        result = geometry.vertices[0].numpy().astype(float), geometry.keypoints[0].numpy()
+        draft.skinned = draft.rotations, draft.shape, result
+        return result
+
+
+def _within(crop: Crop, width: int, height: int) -> np.ndarray:
+    """(n, n) bool: pixels of a crop that lie in the image, and not at its edge."""
+    n = crop.resolution
+    corners = crop.to_image(np.array([[0.0, 0.0], [n - 1.0, 0.0], [0.0, n - 1.0]]))
+    rows, columns = np.mgrid[:n, :n] / (n - 1)
+    edge = 1.5 * crop.size / n
+    inside = np.ones((n, n), bool)
+    for axis, size in enumerate((width, height)):
+        place = corners[0, axis] + columns * (corners[1] - corners[0])[axis] + (
+            rows * (corners[2] - corners[0])[axis])
+        inside &= (place > edge) & (place < size - 1 - edge)
+    return inside
+
+
+def _beyond_wrist(joints: np.ndarray, n: int) -> np.ndarray:
+    """(n, n) bool: pixels of a crop on the hand's side of the wrist.
+
+    joints: (21, 2) px of the crop. Where a hand ends and its arm begins is anybody's choice, so
+    the outline there tells nothing. All is True where the palm is seen end on.
+    """
+    axis, size = joints[9] - joints[0], float(np.ptp(joints, axis=0).max())
+    length = float(np.linalg.norm(axis))
+    if length < 0.2 * size:
+        return np.ones((n, n), bool)
+    rows, columns = np.mgrid[:n, :n]
+    along = (columns - joints[0, 0]) * axis[0] + (rows - joints[0, 1]) * axis[1]
+    return along > 0.1 * length ** 2
 
 
 def _box(

@@ -65,6 +65,7 @@ class PipelineOptions:
     refine_passes: int = 1  #: more looks at a new region, around the joints found before
     views: int = 1  #: crops of each region whose readings are averaged, see `views.VIEWS`
     fit_pose: bool = True  #: bring the pose into line with the joints seen
+    fit_outline: bool = True  #: bring the outline of the mesh onto that of the mask
     mask_threshold: float = 0.5
     valid_score: float = 0.2  #: keypoints of a lower score are marked not valid
     small_hands: bool = False  #: the finder also searches overlapping quarters of the image

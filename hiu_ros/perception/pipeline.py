@@ -12,7 +12,7 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.depth_surface import metres
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.network import checkpoint
-from hiu_ros.perception.association import without_duplicates
+from hiu_ros.perception.association import joint_box, overlap, without_duplicates
 from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
 from hiu_ros.perception.finder import Detection, Finder, HandFinder
 from hiu_ros.perception.frame import Frame, check_frame
@@ -25,8 +25,6 @@ from hiu_ros.perception.tracker import Tracker
 
 #: From here the finder's side is taken, below it both are tried.
 _TRUSTED_SIDE = 0.9
-#: The crop of a hand that was missed grows by so much a frame, up to so much.
-_SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
 
 
 @dataclass(eq=False)
@@ -50,16 +48,18 @@ class Pipeline:
     def __init__(
         self, options: PipelineOptions | None = None, network: Network | None = None,
         finder: Finder | None = None, template: HandTemplate | None = None,
+        estimator: HandEstimator | None = None,
     ) -> None:
-        """Load what is not given; raises CheckpointError where weights are missing or damaged."""
+        """Load what is not given (an estimator brings its own network); raises CheckpointError
+        where weights are missing or damaged."""
         self.options = options or PipelineOptions()
         self.device = choose_device(self.options.device)
-        if network is None:
+        if network is None and estimator is None:
             network = checkpoint.load(self.options.weights or HIU_WEIGHTS, self.device).fuse()
         self._finder = finder
         if finder is None and self.options.regions == 'finder':
             self._finder = _load_finder(self.options, self.device)
-        self._estimator = HandEstimator(
+        self._estimator = estimator or HandEstimator(
             network, self.device, self.options.crop_scale, self.options.half)
         self._lifter = Lifter(template or load_template(self.options.detail), self.options)
         self._trackers: dict[Hashable, Tracker] = {}
@@ -151,13 +151,22 @@ class Pipeline:
             tracker = self._trackers[frame.key] = Tracker(
                 options.tracking, options.max_hands, options.min_score,
                 lambda: HandMemory(_smoother(self.options)))
-        turn = _Turn(frame, tracker, tracker.begin(frame.stamp))
-        for index, (track, points) in enumerate(zip(tracker.tracks, tracker.expected())):
-            margin = min(1.0 + _SEARCH_GROWTH * track.misses, _SEARCH_MOST)
-            crop = self._estimator.crop_around(points, margin)
+        height, width = frame.image.shape[:2]
+        turn = _Turn(frame, tracker, tracker.begin(frame.stamp, (width, height)))
+        expected = tracker.expected()
+        sure = {k: points for k, (track, points) in enumerate(zip(tracker.tracks, expected))
+                if track.sure}
+        for index, (track, points) in enumerate(zip(tracker.tracks, expected)):
+            others = [other for k, other in sure.items() if k != index]
+            crowded = any(overlap(joint_box(points), joint_box(other)) > 0 for other in others)
+            crop = self._estimator.crop_around(points, track.margin(crowded))
             if _in_view(crop, frame.image):
-                turn.regions.append(Region(frame.image, crop, track.side_to_try,
-                                           views=self.options.views))
+                # A newcomer is shown everything: what is no hand, such as the arm of one that is
+                # painted over, must not look like one.
+                others = [other for other in others if track.name and _touches(crop, other)]
+                turn.regions.append(Region(
+                    frame.image, crop, track.side_to_try, views=self.options.views, own=points,
+                    others=others))
                 turn.askers.append(index)
         if frame.boxes is not None or tracker.wants_search():
             detections = self._detections(frame)
@@ -253,7 +262,8 @@ def choose_device(name: str) -> torch.device:
 
 def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
     return HandFinder.from_file(
-        options.finder_weights, device, small_hands=options.small_hands)
+        options.finder_weights, device, small_hands=options.small_hands,
+        both_ways=options.views > 1)
 
 
 def _smoother(options: PipelineOptions) -> HandSmoother | None:
@@ -267,6 +277,12 @@ def _near_image(box: Sequence[float], image: np.ndarray) -> np.ndarray:
     low = np.clip(values[:2], -0.5 * size, 1.5 * size - 1)
     high = np.clip(values[:2] + values[2:], low + 1, 1.5 * size)
     return np.array([*low, *(high - low)])
+
+
+def _touches(crop: Crop, points: np.ndarray) -> bool:
+    """Whether the box of joints (21, 2) px reaches into a crop."""
+    away = np.maximum(points.min(axis=0) - crop.centre, crop.centre - points.max(axis=0))
+    return bool((away < crop.size / 2).all())
 
 
 def _in_view(crop: Crop, image: np.ndarray) -> bool:

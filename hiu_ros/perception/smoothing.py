@@ -60,7 +60,7 @@ class Smoothing:
     def usual(cls) -> 'Smoothing':
         """All filters, set for hands at arm's length and 30 images a second."""
         return cls(
-            image=OneEuro(1.5, 6.0), sideways=OneEuro(1.0, 15.0), depth=OneEuro(0.5, 12.0),
+            image=OneEuro(1.5, 6.0), sideways=OneEuro(1.0, 30.0), depth=OneEuro(0.5, 24.0),
             pose=OneEuro(1.5, 4.0),
         )
 

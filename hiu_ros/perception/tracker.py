@@ -23,16 +23,31 @@ FRAME = 1 / 30
 #: A pause longer than this (s) ends all hands; so does time running back.
 PAUSE = 2.0
 #: Log odds of the side: what one frame adds at most, what remains of it after a frame, and where
-#: a name changes or a single crop is trusted.
-_SIDE_STEP, _SIDE_KEPT, _SIDE_TURNED, _SIDE_SURE = 3.0, 0.93, 4.0, 3.0
+#: a name changes or a single crop is trusted, and where a hand may be named at once.
+_SIDE_STEP, _SIDE_KEPT, _SIDE_TURNED, _SIDE_SURE, _SIDE_NAMED = 3.0, 0.93, 4.0, 3.0, 2.5
 #: A hand not announced yet ends after so many misses.
 _EARLY_MISSES = 1
-#: Frames that a hand may be hidden by another one without missing.
+#: Frames that a hand may be hidden, by another one or by the edge of the image, without missing.
 _HIDDEN_MOST = 45
 #: Weight of the newest score in the trust of a hand.
 _TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
 _MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
+#: Weight of the newest size in the usual size of a hand. Where hands touch, what is seen of one
+#: may be a part of it: its region stays so much of that size at least.
+_SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
+#: Ratio of sizes from which on a found box is not explained by a hand.
+_LOOSE = 1.9
+#: Frames for which a hand with a name may still turn out to be an older one.
+_YOUNG = 15
+#: The region of a hand that was missed grows by so much a frame, up to so much.
+_SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
+#: Quality of readings from which on a hand's place is sure, and below which it is looked at with
+#: more of what is around.
+_SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
+#: Mean score of the joints from which on they speak for a hand that is followed: twice of what
+#: will do in a single image, as what is taken for a hand once is then looked at again and again.
+_SHARP_JOINTS = 0.5
 #: Hand sizes that a hand may be off its prediction, and how much more with each miss.
 _PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST = 0.7, 0.15, 2.0
 
@@ -45,20 +60,39 @@ class Track:
     stamp: float
     memory: HandMemory
     right: float = 0.0  #: log odds of being a right hand, over time
-    trust: float = 0.0  #: score over the last frames
+    trust: float = 0.0  #: what its readings were worth over the last frames
+    sharpness: float = 0.0  #: quality of its readings over the last frames
     name: str | None = None
     side: str = 'right'
     doubtful: bool = False  #: last read as the other side only
     hits: int = 0
     misses: int = 0  #: frames in a row
-    hidden: int = 0  #: of these, frames in which another hand was in front
+    hidden: int = 0  #: of these, frames in which it was behind another hand or out of the image
     motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    size: float = 0.0  #: usual larger side of the joints' box, px
 
     def expected(self, stamp: float) -> np.ndarray:
         """Joints (21, 2) where the motion takes them; a missed hand slows down and stops."""
         frame = min((stamp - self.stamp) / (self.misses + 1), 0.2)
         frames = (1 - _MOTION_KEPT ** (self.misses + 1)) / (1 - _MOTION_KEPT)
         return self.keypoints + self.motion * frame * frames
+
+    @property
+    def sure(self) -> bool:
+        """Whether its place is known, so that no other hand need be looked for there."""
+        return self.name is not None and self.misses == 0 and self.sharpness >= _SHARP
+
+    def margin(self, crowded: bool) -> float:
+        """How much larger its region is than usual: for a hand that was missed, where hands touch,
+        and where joints are blurred, as they are when a part of a hand is out of the region."""
+        margin = min(1.0 + _SEARCH_GROWTH * self.misses, _SEARCH_MOST)
+        usual = self.size / max(float(np.ptp(self.keypoints, axis=0).max()), 1.0)
+        if self.sharpness < _BLURRED:
+            # Joints that are guessed spread: the region must not grow with them.
+            margin = max(margin, _SEARCH_BLURRED) * min(1.0, usual)
+        if crowded:
+            margin = max(margin, min(_SIZE_LEAST * usual, 2.0))
+        return margin
 
     @property
     def side_to_try(self) -> str | None:
@@ -85,8 +119,11 @@ class Track:
         self.right = _SIDE_KEPT * self.right + reading.presence * float(
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
+        share = _SIZE_NEW if self.hits else 1.0
+        self.size = self.size + share * (reading.size - self.size)
         share = _TRUST_NEW if self.hits else 1.0
-        self.trust = self.trust + share * (reading.score - self.trust)
+        self.trust = self.trust + share * (worth(reading) - self.trust)
+        self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
         self.hits += 1
 
 
@@ -100,17 +137,20 @@ class Tracker:
         self.tracks: list[Track] = []
         self._named = 0
         self._stamp: float | None = None
+        self._size: tuple[int, int] | None = None
         self._since_search = 0
 
     def reset(self) -> None:
         """Forget all hands; names go on counting."""
         self.tracks, self._stamp, self._since_search = [], None, 0
 
-    def begin(self, stamp: float | None) -> float:
+    def begin(self, stamp: float | None, size: tuple[int, int] | None = None) -> float:
         """Start a frame, at a time in seconds or one frame after the last; returns the time.
 
-        Time that runs back or a pause forgets the hands: a recording began anew.
+        size: width and height of the image. Time that runs back or a pause forgets the hands: a
+        recording began anew.
         """
+        self._size = size
         if stamp is None:
             stamp = 0.0 if self._stamp is None else self._stamp + FRAME
         elif self._stamp is not None and not 0.0 <= stamp - self._stamp <= PAUSE:
@@ -133,11 +173,14 @@ class Tracker:
         return [track.expected(self._stamp) for track in self.tracks]
 
     def unexplained(self, boxes: Sequence[np.ndarray]) -> list[int]:
-        """Indices of found boxes [x, y, w, h] that no hand in sight explains, best first."""
+        """Indices of found boxes [x, y, w, h] that no hand in sight explains, best first.
+
+        A hand whose joints are blurred explains none: it may have been lost in part.
+        """
         self._since_search = 0
         explained = [
             joint_box(points) for track, points in zip(self.tracks, self.expected())
-            if track.misses == 0
+            if track.misses == 0 and track.sharpness >= _BLURRED
         ]
         free = max(0, self.max_hands - len(explained))
         new = []
@@ -160,15 +203,17 @@ class Tracker:
         """
         least = [self.min_score if who is None else min(self.options.keep_score, self.min_score)
                  for who in askers]
-        present = [k for k, reading in enumerate(readings) if reading.score >= least[k]]
+        present = [k for k, reading in enumerate(readings) if worth(reading) >= least[k]]
         groups = [[present[k] for k in group]
                   for group in without_duplicates([readings[k] for k in present])]
         groups.sort(key=lambda group: group[0])
         kept = [group[0] for group in groups]
+        askers = self._without_younger(groups, askers)
         patience = [min(_PATIENCE + _PATIENCE_GROWTH * track.misses, _PATIENCE_MOST)
                     for track in self.tracks]
         pairs = assign(
             self.expected(), [track.right for track in self.tracks], patience,
+            [track.name is not None for track in self.tracks],
             [readings[k] for k in kept], [{askers[k] for k in group} for group in groups])
         taken = {j: i for i, j in pairs}
         seen: list[tuple[Track, Reading]] = []
@@ -179,7 +224,7 @@ class Tracker:
                 # Two regions may show one hand, one of them cut for the other side.
                 fitting = [k for k in group if readings[k].side == track.side]
                 reading = readings[(fitting or group)[0]]
-            elif reading.score >= self.min_score:
+            elif worth(reading) >= self.min_score:
                 track = Track(reading.keypoints_px, self._stamp, self._new_memory())
                 self.tracks.append(track)
             else:
@@ -198,10 +243,29 @@ class Tracker:
             track.doubtful = reading.side != track.side
         return [(track, reading) for track, reading in announced if not track.doubtful]
 
+    def _without_younger(
+        self, groups: Sequence[list[int]], askers: Sequence[int | None]
+    ) -> list[int | None]:
+        """Drop newcomers whose readings are one with those of an older hand of their side, and
+        number the askers anew."""
+        dropped: set[int] = set()
+        for group in groups:
+            who = sorted({askers[k] for k in group if askers[k] is not None})
+            for young in who[1:]:
+                track, older = self.tracks[young], self.tracks[who[0]]
+                if track.hits < _YOUNG and older.name and track.right * older.right > 0:
+                    dropped.add(young)
+        if not dropped:
+            return list(askers)
+        kept = [k for k in range(len(self.tracks)) if k not in dropped]
+        self.tracks = [self.tracks[k] for k in kept]
+        return [kept.index(k) if k in kept else None for k in askers]
+
     def _forget(self, seen: set[int]) -> None:
         """Count misses, and drop hands missed too often or one too many.
 
-        A hand where another one is seen may be hidden by it: its misses do not count for a while.
+        A hand where another one is seen may be hidden by it, and one at the edge of the image may
+        come back: their misses do not count for a while.
         """
         shown = [joint_box(track.keypoints) for track in self.tracks if id(track) in seen]
         for track in self.tracks:
@@ -210,7 +274,8 @@ class Tracker:
                 continue
             track.misses += 1
             box = joint_box(track.expected(self._stamp))
-            if track.hidden < _HIDDEN_MOST and any(overlap(box, other) > 0.1 for other in shown):
+            if track.hidden < _HIDDEN_MOST and (self._beyond(box) or any(
+                    overlap(box, other) > 0.1 for other in shown)):
                 track.hidden += 1
         self.tracks = [
             track for track in self.tracks if track.misses - track.hidden <= (
@@ -224,12 +289,20 @@ class Tracker:
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]
 
+    def _beyond(self, box: np.ndarray) -> bool:
+        """Whether a quarter of a box [x, y, w, h] or more is out of the image."""
+        if self._size is None:
+            return False
+        inside = np.minimum(box[:2] + box[2:], self._size) - np.maximum(box[:2], 0)
+        return bool(np.prod(np.clip(inside, 0, None)) < 0.75 * np.prod(box[2:]))
+
     def _announce(self, track: Track) -> bool:
         """Name a hand that was seen often enough; rename one whose side has turned."""
         side = 'right' if track.right > 0 else 'left'
         if track.name is None:
             track.side = side
-            if track.hits < self.options.min_hits:
+            sure = abs(track.right) >= _SIDE_NAMED or track.hits >= self.options.min_hits + 3
+            if track.hits < self.options.min_hits or not sure:
                 return False
         elif side == track.side or abs(track.right) < _SIDE_TURNED:
             return True
@@ -241,8 +314,18 @@ class Tracker:
         return True
 
 
+def worth(reading: Reading) -> float:
+    """0..1, whether a hand may be born of a reading, or go on."""
+    return reading.presence * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)
+
+
 def _near(box: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two boxes [x, y, w, h] are of one hand, allowing for loose and tight ones."""
+    """Whether two boxes [x, y, w, h] are of one hand, allowing for loose and tight ones.
+
+    A box of twice the size may show that only a part of a hand is followed.
+    """
+    if not 1 / _LOOSE < box[2:].max() / max(other[2:].max(), 1.0) < _LOOSE:
+        return False
     away = np.abs((box[:2] + box[2:] / 2) - (other[:2] + other[2:] / 2))
     size = max(other[2:].max(), 1.0)
     return overlap(box, other) > 0.3 or bool((away < 0.3 * size).all())

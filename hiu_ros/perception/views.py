@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hiu_ros.perception.estimator import Reading
 
 #: Turn in degrees and factor of the crop's side; the first is the crop itself.
-VIEWS: Final = ((0.0, 1.0), (14.0, 1.06), (-14.0, 1.06), (0.0, 1.18), (7.0, 0.92), (-7.0, 0.92))
+VIEWS: Final = ((0.0, 1.0), (0.0, 0.92), (8.0, 0.95), (-8.0, 0.95), (0.0, 0.86), (0.0, 1.08))
 
 
 def views_of(crop: Crop, count: int) -> list[Crop]:

@@ -63,6 +63,29 @@ def test_several_hands_with_their_sides_and_none_in_an_empty_image():
     assert finder.find(np.zeros((480, 640, 3), np.uint8)) == []
 
 
+class Lopsided:
+    """Sees hands in the left half of images only, and all of them as right ones."""
+
+    config = SimpleNamespace(long_side=256)
+
+    def __call__(self, images):
+        maps = [BlobFinder()(image[None]) for image in images]
+        for output in maps:
+            output.centre[..., output.centre.shape[-1] // 2:] = -6.0
+            output.side.fill_(2.0)
+        return FinderOutput(*(torch.cat(parts) for parts in zip(*maps)))
+
+
+def test_mean_of_image_and_mirror_image_has_no_better_half_and_no_better_side():
+    image = picture(480, 640, [(103, 130, 40, True), (513, 300, 60, False)])
+    assert len(HandFinder(Lopsided()).find(image)) == 1
+    found = HandFinder(Lopsided(), both_ways=True).find(image)
+    middles = sorted((d.box[:2] + d.box[2:] / 2).tolist() for d in found)
+    assert np.allclose(middles, [[103, 130], [513, 300]], atol=4)
+    assert all(0.4 < d.score < 0.6 and d.side_score == pytest.approx(0.5, abs=0.01)
+               for d in found)
+
+
 def test_small_hands_are_found_in_parts_of_the_image_once():
     image = picture(
         960, 1280, [(200, 200, 21, True), (640, 480, 21, False), (900, 700, 200, True)])

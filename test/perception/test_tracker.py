@@ -6,7 +6,7 @@ import pytest
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 
-OPTIONS = PipelineOptions(device='cpu', fit_pose=False)
+OPTIONS = PipelineOptions(device='cpu', fit_pose=False, fit_outline=False)
 
 
 def follow(stage, scenes, options=OPTIONS, stamps=None, run=None):
@@ -69,6 +69,17 @@ def test_a_hand_hidden_for_a_moment_gets_its_name_back(make_stage):
     assert len(seen[14]) == 1
 
 
+def test_a_hand_that_leaves_the_image_for_a_second_keeps_its_name(make_stage):
+    stage = make_stage()
+    options = replace(OPTIONS, tracking=TrackingOptions(max_misses=5))
+    # In half a second out over the left edge, out of it for a second, and back.
+    at = [*np.linspace(-0.1, -0.45, 15), *[-0.7] * 28, *np.linspace(-0.45, -0.1, 15)]
+    scenes = [[stage.hand(place=(x, 0, 0.6))] for x in at]
+    seen = follow(stage, scenes, options)
+    assert not seen[30] and seen[-1]
+    assert set(ids(seen, 'right')) == {'right_1'}
+
+
 def test_a_hand_gone_for_long_comes_back_under_a_new_name(make_stage):
     stage = make_stage()
     options = replace(OPTIONS, tracking=TrackingOptions(max_misses=3))
@@ -105,6 +116,31 @@ def test_two_regions_on_one_hand_are_one_hand(make_stage):
     run = Pipeline(OPTIONS, network=stage, finder=stage)
     for k in range(6):
         assert len(run.process(stage.image([stage.hand()]), None, k / 30)) <= 1
+
+
+def test_a_newcomer_on_an_older_hand_ends_and_the_older_one_goes_on(make_stage):
+    stage = make_stage()
+    perfect, astray = stage.predict, [False]
+
+    def shrunk(images):
+        # For a while the region of the followed hand shows a part of it only.
+        reading = perfect(images)
+        if not astray[0]:
+            return reading
+        points, scores = reading.keypoints_px.clone(), reading.keypoint_scores.clone()
+        points[0], scores[0] = 32 + 0.62 * (points[0] - 32) + 4, 0.4
+        return reading._replace(keypoints_px=points, keypoint_scores=scores)
+
+    stage.predict = shrunk
+    run = Pipeline(replace(OPTIONS, tracking=TrackingOptions(finder_interval=2)),
+                   network=stage, finder=stage)
+    names = []
+    for k in range(40):
+        astray[0] = 10 <= k < 16
+        out = run.process(stage.image([stage.hand()]), stage.camera, k / 30)
+        names.append({hand.id for hand in out})
+    assert names[-1] == {'right_1'}
+    assert all(len(frame) <= 1 for frame in names[20:])
 
 
 def test_a_part_of_a_hand_taken_for_a_hand_merges_with_it(make_stage):
