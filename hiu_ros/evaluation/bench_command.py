@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
+
+PARTS = ('following', 'placing', 'rest')
 
 
 def add_bench(subparsers: argparse._SubParsersAction) -> None:
@@ -17,157 +20,133 @@ def add_bench(subparsers: argparse._SubParsersAction) -> None:
     tracking = kinds.add_parser(
         'tracking', help='following and placing of 1 to 4 hands',
         description='Id switches, recall, false hands, sides, MOTA, IDF1, metric placement with '
-        'known and unknown size and with depth, jitter at rest and lag.')
+        'known and unknown size and with depth, jitter at rest and lag, and a clip of one hand; '
+        'then each figure against its bar.')
     tracking.add_argument('--weights', metavar='FILE', help='hand network (default: the shipped)')
     tracking.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
     tracking.add_argument('--device', default='auto', help='auto, cpu, cuda, ...')
+    tracking.add_argument('--parts', nargs='*', default=list(PARTS), choices=PARTS,
+                          metavar='PART', help=f'which of {", ".join(PARTS)} (default: all)')
     tracking.add_argument('--hands', type=int, nargs='+', default=[1, 2, 3, 4], metavar='N',
                           help='a video for each number of hands, 1 to 4')
-    tracking.add_argument('--frames', type=int, default=300, help='of each video')
+    tracking.add_argument('--frames', type=int, default=300,
+                          help='of each video of 300 that are used')
+    tracking.add_argument('--first', type=int, default=0, help='the first of them')
     tracking.add_argument('--seed', type=int, default=100, help='of the first video')
-    tracking.add_argument('--placing-frames', type=int, default=150,
-                          help='of the videos for placement; 0: none')
+    tracking.add_argument('--placing-frames', type=int, default=40,
+                          help='of each of the videos for placing')
+    tracking.add_argument('--clip', type=Path, metavar='FILE',
+                          help='a video of one hand that is in view throughout')
+    tracking.add_argument('--clip-frames', type=int, help='of the clip that are used')
+    tracking.add_argument('--cache', type=Path, default=cache_folder(), metavar='DIR',
+                          help='rendered videos are kept there (default: %(default)s)')
+    tracking.add_argument('--oracle', action='store_true',
+                          help='follow what the truth says in place of the networks')
     tracking.add_argument('--video', type=Path, metavar='DIR',
-                          help='write the videos with the hands drawn in')
+                          help='write the videos of following with the hands drawn in')
     tracking.add_argument('--json', type=Path, metavar='OUT', help='write the figures there')
     tracking.set_defaults(run=run_tracking)
+    placing = kinds.add_parser(
+        'placing', help='placing of the hands of a render bank',
+        description='Distance errors of hands of many poses and people, one image of each, with '
+        'the length of the hand known, or not; in halves, to tell a bias from chance.')
+    placing.add_argument('--bank', required=True, metavar='DIR', help='render bank')
+    placing.add_argument('--count', type=int, default=240, help='hands, spread over the bank')
+    placing.add_argument('--unknown', action='store_true', help='their lengths are not told')
+    placing.add_argument('--weights', metavar='FILE', help='hand network (default: the shipped)')
+    placing.add_argument('--device', default='auto', help='auto, cpu, cuda, ...')
+    placing.set_defaults(run=run_placing)
+
+
+def cache_folder() -> Path:
+    """Where rendered videos are kept by default: the user's cache (XDG base directories)."""
+    base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    return Path(base).expanduser() / 'hiu_ros' / 'bench'
 
 
 def run_tracking(options: argparse.Namespace) -> int:
     """Print the tables; 0."""
+    from tqdm import tqdm
+
+    from hiu_ros.evaluation import bars, bench_runs
+    from hiu_ros.evaluation.oracle import Faults
     from hiu_ros.evaluation.tables import table
     from hiu_ros.evaluation.tracking import FOLLOWING_COLUMNS, PLACING_COLUMNS
 
     if min(options.hands) < 1 or max(options.hands) > 4:
         raise ValueError(f'--hands must be 1 to 4 each, got {options.hands}')
-    following = _following(options)
-    print(table(following, FOLLOWING_COLUMNS, f'Following, {options.frames} frames a video'))
-    figures: dict[str, Any] = {'following': following}
-    if options.placing_frames:
-        figures['placing'] = _placing(options)
-        print()
-        print(table(figures['placing'], PLACING_COLUMNS, 'Placing, medians'))
-        figures['rest'] = _rest(options)
-        print()
-        for name, row in figures['rest'].items():
-            print(f'{name}: jitter {row["sideways_mm"]:.2f} mm sideways, {row["depth_mm"]:.2f} mm '
-                  f'in depth; lag {1000 * row["lag_s"]:.0f} ms')
+    if not 0 <= options.first < bench_runs.VIDEO_FRAMES or options.frames < 1:
+        raise ValueError(f'--first must be 0 to {bench_runs.VIDEO_FRAMES - 1} and --frames above '
+                         f'0, got {options.first} and {options.frames}')
+    if options.placing_frames < 1:
+        raise ValueError(f'--placing-frames must be above 0, got {options.placing_frames}')
+    figures: dict[str, Any] = {}
+    values: dict[str, float] = {}
+    with tqdm(unit='frame', file=sys.stderr, disable=None) as progress:
+        bench = bench_runs.Bench(
+            options.cache, options.weights, options.finder_weights, options.device, options.seed,
+            progress.update)
+        if 'following' in options.parts:
+            rows = bench_runs.following(
+                bench, options.hands, options.frames, options.first,
+                Faults() if options.oracle else None,
+                lambda *video: _writer(options.video, *video))
+            figures['following'] = rows
+            values |= {name: rows[-1][name]
+                       for name in ('switches_per_1000', 'recall', 'false', 'side')}
+            print(table(rows, FOLLOWING_COLUMNS, f'Following, {options.frames} frames a video'))
+        if 'placing' in options.parts:
+            scores = bench_runs.placing(bench, options.placing_frames)
+            rows = [{'name': name, **score.row()} for name, score in scores.items()]
+            figures['placing'] = rows
+            known, unknown, depth = (scores[way] for way in bench_runs.WAYS)
+            values |= {
+                'distance_known': known.row()['distance'],
+                'distance_unknown': unknown.row()['distance'],
+                'distance_depth_mm': bench_runs.at_one_metre(depth),
+                'reprojection_px': known.row()['reprojection']}
+            print('\n' + table(rows, PLACING_COLUMNS, 'Placing, 0.3 to 1.5 m, medians'))
+        if 'rest' in options.parts:
+            figures['rest'] = rest = bench_runs.rest(bench, options.placing_frames)
+            smooth = rest['smoothed']
+            values |= {'jitter_sideways_mm': smooth['sideways_mm'],
+                       'jitter_depth_mm': smooth['depth_mm'], 'lag_frames': 30 * smooth['lag_s']}
+            print()
+            for name, row in rest.items():
+                print(f'{name}: jitter {row["sideways_mm"]:.2f} mm sideways, '
+                      f'{row["depth_mm"]:.2f} mm in depth; lag {1000 * row["lag_s"]:.0f} ms')
+        if options.clip is not None:
+            figures['clip'] = seen = bench_runs.clip(bench, options.clip, options.clip_frames)
+            values |= {'clip_names': seen['names'], 'clip_found': seen['found']}
+            print(f'\nclip, {seen["frames"]} frames: found in {100 * seen["found"]:.1f} %, '
+                  f'names {", ".join(seen["who"]) or "none"}')
+    figures['bars'] = verdict = bars.verdicts(values)
+    print('\n' + table(verdict, bars.COLUMNS, 'Against the bars'))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
     return 0
 
 
-def _pipeline(options: argparse.Namespace, **changes: Any) -> Any:
+def run_placing(options: argparse.Namespace) -> int:
+    """Print the table; 0."""
+    from tqdm import tqdm
+
+    from hiu_ros.data.sets.renders import RenderBank
+    from hiu_ros.evaluation.bench_bank import placing_on_bank
+    from hiu_ros.evaluation.tables import table
+    from hiu_ros.evaluation.tracking import PLACING_COLUMNS
     from hiu_ros.perception.options import PipelineOptions
-    from hiu_ros.perception.pipeline import Pipeline
 
-    return Pipeline(PipelineOptions(
-        weights=options.weights, finder_weights=options.finder_weights, device=options.device,
-        **changes))
-
-
-def _following(options: argparse.Namespace) -> list[dict[str, Any]]:
-    from tqdm import tqdm
-
-    from hiu_ros.data.renders.sequences import HandSequence
-    from hiu_ros.evaluation.following import FollowingScores
-    from hiu_ros.evaluation.tracking import as_seen, follow
-
-    rows, total = [], FollowingScores()
-    with tqdm(total=len(options.hands) * options.frames, unit='frame', file=sys.stderr,
-              disable=None) as bar:
-        for number, count in enumerate(options.hands):
-            sequence = HandSequence(options.seed + number, count, frames=options.frames)
-            scores, pipeline = FollowingScores(), _pipeline(options)
-            writer = _writer(options.video, f'hands_{count}_{options.seed + number}', sequence)
-            for frame, hands in follow(pipeline, sequence, f'{number}', scores, tick=bar.update):
-                total.add(*as_seen(frame, hands, f'{number}', sequence))
-                if writer is not None:
-                    writer(frame, hands)
-            rows.append({'name': f'{count} hands, seed {options.seed + number}', **scores.row()})
-    rows.append({'name': 'all', **total.row()})
-    return rows
-
-
-def _placing(options: argparse.Namespace) -> list[dict[str, Any]]:
-    from tqdm import tqdm
-
-    from hiu_ros.data.renders.sequences import HandSequence
-    from hiu_ros.evaluation.following import FollowingScores
-    from hiu_ros.evaluation.tracking import PlacingScores, follow, length_of
-
-    ways = {'size unknown': {}, 'size known': {'known': True}, 'size unknown, depth': {'depth': 1}}
-    scores = {name: PlacingScores() for name in ways}
-    videos = [HandSequence(options.seed + 50 + k, 2, frames=options.placing_frames,
-                           with_depth=True) for k in range(2)]
-    with tqdm(total=len(videos) * options.placing_frames, unit='frame', file=sys.stderr,
-              disable=None) as bar:
-        for video in videos:
-            # Each frame is rendered once and seen by all three.
-            length = length_of(video.frame(0).hands[0])
-            pipelines = {
-                name: _pipeline(options, hand_length_m=length if way.get('known') else None)
-                for name, way in ways.items()}
-            once = _Shared(video)
-            runs = [
-                follow(pipelines[name], once, name, FollowingScores(), scores[name],
-                       way.get('depth'))
-                for name, way in ways.items()]
-            for _ in zip(*runs):
-                bar.update()
-    return [{'name': name, **score.row()} for name, score in scores.items()]
-
-
-class _Shared:
-    """A video whose frames several readers, in step with each other, render only once."""
-
-    def __init__(self, video: Any) -> None:
-        self._video, self._index, self._frame = video, -1, None
-        self.camera_matrix, self.width, self.height = (
-            video.camera_matrix, video.width, video.height)
-
-    def __iter__(self) -> Any:
-        for index in range(len(self._video)):
-            if index != self._index:
-                self._index, self._frame = index, self._video.frame(index)
-            yield self._frame
-
-
-def _rest(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Jitter of a hand at rest 0.7 m away, and lag of a moving one, rough and smoothed."""
-    import numpy as np
-
-    from hiu_ros.data.renders.sequences import HandSequence
-    from hiu_ros.evaluation.tracking import at_rest, camera_of, jitter, lag
-    from hiu_ros.perception.smoothing import Smoothing
-
-    sequence = HandSequence(options.seed + 60, 1, frames=options.placing_frames, noise=0.0)
-    camera, still = camera_of(sequence), sequence.frame(0)
-    away = float(still.hands[0].translation[2])
-    images = list(at_rest(still.image, camera, away, 0.7, 90, 2.0))
-    moving = [frame.image for frame in sequence]
-    paths, result = {}, {}
-    for name, smoothing in (('raw', Smoothing()), ('smoothed', Smoothing.usual())):
-        pipeline = _pipeline(options, smoothing=smoothing)
-        places = [_place(pipeline.process(image, camera, k / 30))
-                  for k, image in enumerate(images)]
-        good = np.array([p for p in places[30:] if p is not None]).reshape(-1, 3)
-        pipeline.reset()
-        paths[name] = [_place(pipeline.process(image, camera, k / 30))
-                       for k, image in enumerate(moving)]
-        sideways, depth = jitter(good) if len(good) > 10 else (float('nan'),) * 2
-        result[name] = {'sideways_mm': sideways, 'depth_mm': depth, 'lag_s': 0.0}
-    both = [(a, b) for a, b in zip(paths['raw'], paths['smoothed'])
-            if a is not None and b is not None]
-    if len(both) > 30:
-        raw, smooth = (np.array(path) for path in zip(*both))
-        result['smoothed']['lag_s'] = lag(raw, smooth, 30.0)
-    return result
-
-
-def _place(hands: Any) -> Any:
-    return hands.hands[0].translation_m if len(hands) else None
+    if options.count < 2:
+        raise ValueError(f'--count must be 2 or more, got {options.count}')
+    with tqdm(unit='hand', file=sys.stderr, disable=None) as progress:
+        rows = placing_on_bank(
+            RenderBank(options.bank),
+            PipelineOptions(weights=options.weights, device=options.device), options.count,
+            not options.unknown, tick=progress.update)
+    print(table(rows, PLACING_COLUMNS, 'Placing, medians'))
+    return 0
 
 
 def _writer(folder: Path | None, name: str, sequence: Any) -> Any:

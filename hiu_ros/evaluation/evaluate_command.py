@@ -46,6 +46,8 @@ def add_evaluate(subparsers) -> None:
     renders.add_argument('--bank', type=Path, help='folder of a render bank')
     renders.add_argument('--backgrounds', type=Path, metavar='DIR',
                          help='images to lay the renders over; patterns if left out')
+    renders.add_argument('--sheet', type=Path, metavar='FILE',
+                         help='a picture of the best, middling and worst answers')
     challenge = parser.add_argument_group('all others')
     challenge.add_argument('--root', type=Path, help='folder of the data set')
     challenge.add_argument('--predictions', type=Path, metavar='FILE',
@@ -148,6 +150,7 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
     from hiu_ros.data.sets.folder import ImageFolder
     from hiu_ros.data.sets.renders import RenderBank
     from hiu_ros.evaluation import renders
+    from hiu_ros.evaluation.sheet import Sheet
     from hiu_ros.evaluation.tables import table
 
     _need(arguments, 'bank')
@@ -156,8 +159,11 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
     if arguments.backgrounds:
         files = _spread(ImageFolder(arguments.backgrounds).files, 200)
         pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
+    sheet = Sheet() if arguments.sheet else None
     scores = renders.evaluate(
-        bank, _predictor(arguments), arguments.count, arguments.batch, pictures)
+        bank, _predictor(arguments), arguments.count, arguments.batch, pictures, sheet=sheet)
+    if sheet is not None:
+        sheet.write(arguments.sheet)
     rows = [{'set': arguments.bank.name, **renders.summarise(scores)}]
     if arguments.kinds:
         rows += renders.kind_rows(scores)

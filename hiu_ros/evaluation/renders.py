@@ -12,6 +12,7 @@ from hiu_ros.evaluation import metrics
 from hiu_ros.evaluation.kinds import KINDS, kinds_of
 from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, PCK_PIXELS, joint_box
 from hiu_ros.evaluation.predictor import Predict
+from hiu_ros.evaluation.sheet import Sheet
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.perception.masks import full_mask
@@ -45,12 +46,13 @@ def evaluate(
     pictures: Sequence[np.ndarray] = (),
     seed: int = 0,
     quiet: bool = False,
+    sheet: Sheet | None = None,
 ) -> dict[str, np.ndarray]:
     """Figures of the first `count` hands of a bank, (N,) each; every second is shown mirrored.
 
     The joints' box is given to `predict`. Lengths are millimetres after the FreiHAND alignment
     (joints and vertices separately), the F-scores those of the aligned vertices; `kinds` holds
-    sets of names. Backgrounds are drawn from `pictures` with the seed.
+    sets of names. Backgrounds are drawn from `pictures` with the seed. `sheet` gets the answers.
     """
     count = min(count or len(bank), len(bank))
     model = HandModel(load_template('fast'))
@@ -69,6 +71,9 @@ def evaluate(
             points.append(keypoints)
             sides.append('left' if row % 2 else 'right')
         hands = predict(images, [joint_box(p) for p in points])
+        if sheet is not None:
+            for answer in zip(images, hands, points, sides):
+                sheet.add(*answer)
         with torch.no_grad():
             pose = torch.from_numpy(bank.pose[rows]).float()
             shape = torch.from_numpy(bank.shape[rows]).float()

@@ -27,7 +27,8 @@ FOLLOWING_COLUMNS: Final = {
 }
 PLACING_COLUMNS: Final = {
     'name': ('placing', 's'), 'hands': ('hands', 'd'), 'distance': ('distance %', '.2f'),
-    'distance_90': ('90th %', '.2f'), 'millimetres': ('error mm', '.1f'),
+    'distance_90': ('90th %', '.2f'), 'bias': ('bias %', '.2f'),
+    'millimetres': ('error mm', '.1f'),
     'reprojection': ('mesh px', '.2f'), 'keypoints': ('joints px', '.2f'),
     'root_relative': ('pose mm', '.1f'), 'inside': ('within sigma', '.2f'),
 }
@@ -35,9 +36,14 @@ PLACING_COLUMNS: Final = {
 
 @dataclass
 class PlacingScores:
-    """Errors of matched hands: place, mesh in the image, joints in the image, pose."""
+    """Errors of matched hands: place, mesh in the image, joints in the image, pose.
 
+    away: true distance, m. distance: error of it, %; bias: the same with its sign.
+    """
+
+    away: list[float] = field(default_factory=list)
     distance: list[float] = field(default_factory=list)
+    bias: list[float] = field(default_factory=list)
     millimetres: list[float] = field(default_factory=list)
     reprojection: list[float] = field(default_factory=list)
     keypoints: list[float] = field(default_factory=list)
@@ -54,7 +60,10 @@ class PlacingScores:
         if hand.translation_m is None:
             return
         away = float(np.linalg.norm(true.translation))
-        error = abs(float(np.linalg.norm(hand.translation_m)) - away)
+        farther = float(np.linalg.norm(hand.translation_m)) - away
+        error = abs(farther)
+        self.away.append(away)
+        self.bias.append(100 * farther / away)
         self.distance.append(100 * error / away)
         self.millimetres.append(1000 * float(np.linalg.norm(
             hand.translation_m - true.translation)))
@@ -69,7 +78,8 @@ class PlacingScores:
 
         return {
             'hands': len(self.keypoints), 'distance': middle(self.distance),
-            'distance_90': middle(self.distance, 90), 'millimetres': middle(self.millimetres),
+            'distance_90': middle(self.distance, 90), 'bias': middle(self.bias),
+            'millimetres': middle(self.millimetres),
             'reprojection': middle(self.reprojection), 'keypoints': middle(self.keypoints),
             'root_relative': middle(self.root_relative),
             'inside': float(np.mean(np.array(self.sigma) < 1)) if self.sigma else float('nan'),

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -5,6 +6,7 @@ import torch
 from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.evaluation import renders
 from hiu_ros.evaluation.photos import joint_box
+from hiu_ros.evaluation.sheet import Sheet
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.perception.result import Hand
@@ -111,3 +113,22 @@ def test_kinds_are_counted_apart(bank, truth):
     rows = {row['set']: row for row in renders.kind_rows(scores)}
     assert {name: row['hands'] for name, row in rows.items()} == {'fist': 2, 'back': 2}
     assert rows['fist']['pa_mpjpe'] == 1 and rows['back']['pa_mpjpe'] == 3
+
+
+def test_sheet_shows_the_worst_last_and_wants_enough_answers(bank, truth, tmp_path):
+    sheet = Sheet(columns=2)
+    renders.evaluate(bank, answer(bank, truth), 4, quiet=True, sheet=sheet)
+    with pytest.raises(ValueError, match='shows 6 answers, but there are 4'):
+        sheet.write(tmp_path / 'sheet.png')
+    sheet = Sheet(columns=1)
+    renders.evaluate(bank, answer(bank, truth), quiet=True, sheet=sheet)
+    with pytest.raises(ValueError, match='sheet.txt'):
+        sheet.write(tmp_path / 'sheet.txt')
+    hand = answer(bank, truth)([np.zeros((SIZE, SIZE, 3), np.uint8)],
+                               [joint_box(bank.keypoints_px[0])])[0]
+    red = np.full((SIZE, SIZE, 3), [0, 0, 255], np.uint8)
+    sheet.add(red, hand, bank.keypoints_px[0] + 300, 'left')
+    sheet.write(tmp_path / 'new' / 'sheet.png')
+    picture = cv2.imread(str(tmp_path / 'new' / 'sheet.png'))
+    assert picture.shape == (3 * 176, 160, 3)
+    assert (picture[-5, -5] == [0, 0, 255]).all()
