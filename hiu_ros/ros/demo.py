@@ -8,8 +8,6 @@ rate, without waiting, and measures how old the answers are.
 
 import argparse
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hiu_ros.ros.player import NodeEnded, Player
+from hiu_ros.ros.children import run_with_children, start
+from hiu_ros.ros.player import Player
 from hiu_ros.ros.recording import Bag, Sheet, Video
 from hiu_ros.ros.sources import Source, SourceError, open_source
 
@@ -47,17 +46,6 @@ def ros_arguments(parameters: Sequence[str]) -> list[str]:
     ]
     arguments = ['--ros-args', '-r', f'__ns:={NAMESPACE}', '-r', f'/clock:={NAMESPACE}/clock']
     return arguments + [word for parameter in own for word in ('-p', parameter)]
-
-
-def environment() -> dict[str, str]:
-    """Where node and demo meet: this machine, a domain of their own, with room for images."""
-    result = dict(os.environ)
-    result.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
-    result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    profile = str(ROOT / 'config' / 'fastdds.xml')
-    if Path(profile).is_file():
-        result.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', profile)
-    return result
 
 
 def rendered_clip(out: Path) -> Path:
@@ -166,8 +154,7 @@ def run(
         limit = round(CAMERA_SECONDS * source.rate)
     bag = Bag(out / 'hiu.mcap')
     print('Starting the node', flush=True)
-    # A session of its own: Ctrl-C ends the playing, and then this process ends the node.
-    process.append(subprocess.Popen(command, start_new_session=True))
+    process.append(start(command))
     try:
         with Player(NAMESPACE, process[0], bag.write) as player:
             player.wait_until_ready()
@@ -201,24 +188,8 @@ def main(
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of the node')
     options = parser.parse_args(arguments)
-    os.environ.update(environment())
-    process: list[subprocess.Popen] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return run(options, command or node_command(options.param), process)
-    except KeyboardInterrupt:
-        return 130
-    except (SourceError, NodeEnded, OSError) as error:
-        print(f'demo: {error}', file=sys.stderr)
-        return 1
-    finally:
-        for node in process:
-            if node.poll() is None:
-                node.send_signal(signal.SIGINT)
-                try:
-                    node.wait(5.0)
-                except subprocess.TimeoutExpired:
-                    node.kill()
+    return run_with_children('demo', lambda processes: run(
+        options, command or node_command(options.param), processes))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,7 @@
-"""sensor_msgs/Image and CompressedImage to NumPy, by one table; no rclpy and no cv_bridge needed.
+"""sensor_msgs/Image and CompressedImage to NumPy, by one table; no rclpy needed.
+
+cv_bridge is not used: it knows no NV12, it is bound to one release of NumPy, and its form for pip
+shears pictures whose rows are padded. Where it is right it gives the same, which a test checks.
 
 The functions take any object with the fields of the message (`height`, `width`, `encoding`,
 `step`, `is_bigendian`, `data`), so that they are tested without a ROS graph.

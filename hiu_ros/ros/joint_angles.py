@@ -44,7 +44,27 @@ LIMITS: Final = _limits()
 ANGLE_NAMES: Final = tuple(LIMITS)
 
 _KEYPOINT_OF_JOINT: Final = {joint: k for k, joint in enumerate(KEYPOINTS_FROM_JOINTS)}
+#: The 15 finger joints, thumb first, and the keypoints that their bones begin at.
+_JOINTS: Final = np.array([JOINT_NAMES.index(f'{finger}{k}') for finger in FINGERS
+                           for k in (1, 2, 3)])
+_STARTS: Final = np.array([_KEYPOINT_OF_JOINT[joint] for joint in _JOINTS])
+_PINKY: Final = KEYPOINT_NAMES.index('pinky_mcp')
+#: Sign of the abduction of each of these joints.
+_OUTWARDS: Final = np.repeat(
+    [-1.0 if finger in ('ring', 'pinky') else 1.0 for finger in FINGERS], 3)
 _Z: Final = np.array([0.0, 0.0, 1.0])
+
+
+def _places() -> np.ndarray:
+    """Where each of ANGLE_NAMES stands among 15 flexions and, behind them, 15 abductions."""
+    joints = [f'{finger}_{joint}' for finger in FINGERS
+              for joint in (_THUMB_JOINTS if finger == 'thumb' else _FINGER_JOINTS)]
+    names = [f'{joint}_{kind}' for kind in ('flexion', 'abduction') for joint in joints]
+    return np.array([names.index(name) for name in ANGLE_NAMES])
+
+
+_PLACES: Final = _places()
+_LOWER, _UPPER = np.array(list(LIMITS.values())).T
 
 
 def joint_frames(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,37 +95,21 @@ def joint_angles(hand: Hand) -> np.ndarray:
         pose = pose * (1, -1, -1)
         points = points * (-1, 1, 1)
     frames, local = joint_frames(pose)
-
-    def rest_bone(joint: int) -> np.ndarray:
-        """From this joint to the next keypoint, in the rest frame."""
-        start = _KEYPOINT_OF_JOINT[joint]
-        return frames[joint].T @ (points[start + 1] - points[start])
-
-    def on_palm(name: str) -> np.ndarray:
-        """A keypoint that moves with the wrist, in the rest frame."""
-        return frames[0].T @ (points[KEYPOINT_NAMES.index(name)] - points[0])
-
-    thumb_knuckle = on_palm('thumb_cmc') + rest_bone(JOINT_NAMES.index('thumb1'))
-    across_palm = on_palm('pinky_mcp') - thumb_knuckle
-    angles = {}
-    for finger in FINGERS:
-        names = _THUMB_JOINTS if finger == 'thumb' else _FINGER_JOINTS
-        outwards = -1.0 if finger in ('ring', 'pinky') else 1.0
-        for number, name in enumerate(names, 1):
-            joint = JOINT_NAMES.index(f'{finger}{number}')
-            forward = _unit(rest_bone(joint))
-            if finger == 'thumb':
-                axis = _unit(np.cross(forward, across_palm))
-            else:
-                axis = _unit(_Z - forward * (forward @ _Z))
-            bone = local[joint] @ forward
-            sideways = np.arcsin(np.clip(bone @ axis, -1, 1))
-            angles[f'{finger}_{name}_flexion'] = np.arctan2(
-                bone @ np.cross(axis, forward), bone @ forward
-            )
-            angles[f'{finger}_{name}_abduction'] = outwards * sideways
-    return np.array([np.clip(angles[name], *LIMITS[name]) for name in ANGLE_NAMES])
+    # Every bone, and what moves with the palm, in the rest frame.
+    bones = np.einsum('jba,jb->ja', frames[_JOINTS], points[_STARTS + 1] - points[_STARTS])
+    thumb, pinky = (points[[_STARTS[0], _PINKY]] - points[0]) @ frames[0]
+    across_palm = pinky - (thumb + bones[0])
+    forward = _unit(bones)
+    axis = _Z - forward * forward[:, 2:]
+    axis[:3] = np.cross(forward[:3], across_palm)
+    axis = _unit(axis)
+    turned = np.einsum('jab,jb->ja', local[_JOINTS], forward)
+    closing = np.cross(axis, forward)
+    flexion = np.arctan2((turned * closing).sum(1), (turned * forward).sum(1))
+    sideways = np.arcsin(np.clip((turned * axis).sum(1), -1, 1))
+    angles = np.concatenate([flexion, _OUTWARDS * sideways])
+    return np.clip(angles[_PLACES], _LOWER, _UPPER)
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / max(float(np.linalg.norm(vector)), 1e-9)
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)

@@ -18,7 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.result import Hands
-from hiu_ros.ros import diagnostics, parameters
+from hiu_ros.ros import diagnostics, parameters, topics
 from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
 from hiu_ros.ros.images import ImageError
@@ -64,8 +64,9 @@ class HiuNode(LifecycleNode):
         self._calibration = Calibration(self)
         self._transforms = TransformSender(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', QoSProfile(
-            depth=10))
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, '/diagnostics', QoSProfile(depth=10),
+            qos_overriding_options=topics.OVERRIDES)
         self.create_timer(1.0, self._on_diagnostics, clock=steady)
         self.create_timer(LISTEN_PERIOD, self._on_listen, clock=steady)
         self.create_service(SetBool, '~/enable', self._on_enable)

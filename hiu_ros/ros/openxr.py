@@ -62,3 +62,13 @@ def to_openxr(points: np.ndarray, turn_axes: bool = False) -> np.ndarray:
         raise ValueError(f'points have shape {points.shape}, expected (21, n)')
     joints = OPENXR_WEIGHTS @ points
     return joints @ OPENXR_FROM_OPTICAL.T if turn_axes else joints
+
+
+def docs_table() -> str:
+    """The table as docs/ros.md shows it, in Markdown."""
+    lines = ['| | OpenXR joint | our keypoint |', '| --- | --- | --- |']
+    for number, (name, weights) in enumerate(OPENXR_JOINTS.items()):
+        source = ' + '.join(f'{weight:.2f} `{keypoint}`' if len(weights) > 1 else f'`{keypoint}`'
+                            for keypoint, weight in weights.items())
+        lines.append(f'| {number} | {name} | {source} |')
+    return '\n'.join(lines)

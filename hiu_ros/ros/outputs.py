@@ -48,6 +48,8 @@ class Outputs:
     ) -> None:
         self.built: Counter[str] = Counter()
         self._node = node
+        # Ids are unique below a camera only.
+        self._frames = f'{camera}_' if camera else ''
         self._engine = engine
         self._transforms = transforms
         self._publishers = {
@@ -98,7 +100,8 @@ class Outputs:
                     )
         if options.tf and self._transforms.wanted():
             self._transforms.send(
-                controllers.transforms(hands, header, options.frame_prefix, options.tf_joints)
+                controllers.transforms(
+                    hands, header, options.frame_prefix + self._frames, options.tf_joints)
             )
             self.built['tf'] += 1
         self._send('masks', lambda: messages.masks(hands, header))

@@ -125,7 +125,8 @@ PARAMETERS: Final = (
     # Outputs
     Row('tf', True, 'Broadcast the wrist frames of hands whose distance is known.', live=True),
     Row('tf_joints', False, 'Broadcast a frame for every joint, too.', live=True),
-    Row('frame_prefix', 'hand_', 'TF frames are named <frame_prefix><id>.'),
+    Row('frame_prefix', 'hand_', 'TF frames are named <frame_prefix><id>, with named cameras '
+        '<frame_prefix><camera>_<id>.'),
     Row('marker_rate', 15.0, 'Markers are published at most so often, Hz; 0: with every frame.',
         live=True, minimum=0.0, maximum=1000.0),
     Row('marker_lifetime', 0.5, 'A viewer forgets a marker after so long, s; 0: never.',

@@ -9,19 +9,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
-from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from hiu_ros.ros import messages
+from hiu_ros.ros.peer import Peer
 from hiu_ros.ros.sources import Picture
 from hiu_ros.ros.topics import LATCHED, OUTPUTS
 
@@ -45,7 +42,7 @@ class Answer:
     latency: float
 
 
-class Player:
+class Player(Peer):
     """Publishes below a namespace and records every topic there by `write` (see `Bag.write`).
 
     Images are recorded as JPEG below their own name and `/compressed`, and everything at the time
@@ -65,9 +62,7 @@ class Player:
         self._recording = False
         self._base = float(int(time.time()))
         self._now = int(self._base) * 10**9
-        self._context = Context()
-        rclpy.init(context=self._context)
-        self._node = rclpy.create_node('player', context=self._context, namespace=namespace)
+        super().__init__('player', namespace)
         self._image = self._node.create_publisher(Image, 'image', 2)
         self._info = self._node.create_publisher(CameraInfo, 'camera_info', 2)
         self._clock = self._node.create_publisher(Clock, 'clock', 2)
@@ -82,22 +77,6 @@ class Player:
             DiagnosticArray, '/diagnostics',
             lambda data: self._write('/diagnostics', DiagnosticArray, data), 10, raw=True,
         )
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._stop = Future()
-        self._thread = threading.Thread(
-            target=self._executor.spin_until_future_complete, args=(self._stop,), daemon=True
-        )
-
-    def __enter__(self) -> 'Player':
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set_result(None)
-        self._thread.join(5.0)
-        self._node.destroy_node()
-        rclpy.shutdown(context=self._context)
 
     def _check_node(self) -> None:
         if self._process.poll() is not None:

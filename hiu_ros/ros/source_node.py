@@ -9,10 +9,9 @@ import sys
 import time
 
 import rclpy
-from rclpy.exceptions import ParameterUninitializedException
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -26,7 +25,9 @@ class SourceNode(Node):
 
     def __init__(self) -> None:
         super().__init__('source')
-        self.what = str(self.declare_parameter('source', Parameter.Type.STRING).value or '')
+        # A camera's number comes as an integer.
+        either = ParameterDescriptor(dynamic_typing=True)
+        self.what = str(self.declare_parameter('source', '', either).value)
         self.loop = self.declare_parameter('loop', True).value
         self.frame_id = self.declare_parameter('frame_id', 'camera_optical_frame').value
         self._image = self.create_publisher(Image, 'image', qos_profile_sensor_data)
@@ -62,13 +63,15 @@ class SourceNode(Node):
 
 def main() -> int:
     """0 at the end of the source or a signal, 1 where there is no source."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Shells start what runs in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         SourceNode().play()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (SourceError, ParameterUninitializedException) as error:
+    except SourceError as error:
         print(f'source: {error}', file=sys.stderr)
         return 1
     finally:

@@ -56,7 +56,7 @@ class Stream:
         self._node = node
         self._options = options
         self._slots = slots
-        self._image_subscription = None
+        self._image_subscription = self._depth_subscription = None
         self._others = []
         self._camera: Camera | None = None
         self._camera_fault = ''
@@ -67,15 +67,11 @@ class Stream:
         self._last_seconds: float | None = None
 
     def open(self) -> None:
-        """Subscribe to camera_info, depth and regions; the image waits for `listen`."""
+        """Subscribe to camera_info and regions; image and depth wait for `listen`."""
         self._others = [
             topics.subscription(self._node, self.name, topics.CAMERA_INFO, self._on_info),
             topics.subscription(self._node, self.name, topics.REGIONS, self._on_region),
         ]
-        if self._options.use_depth:
-            self._others.append(
-                topics.subscription(self._node, self.name, topics.DEPTH, self._on_depth)
-            )
 
     @property
     def listening(self) -> bool:
@@ -83,15 +79,22 @@ class Stream:
         return self._image_subscription is not None
 
     def listen(self, on: bool) -> None:
-        """Subscribe to the image topic, or drop that subscription."""
+        """Subscribe to the image topic and to depth, or drop these subscriptions."""
         if on and not self.listening:
             self.log.start(time.monotonic())
+            if self._options.use_depth:
+                self._depth_subscription = topics.subscription(
+                    self._node, self.name, topics.DEPTH, self._on_depth
+                )
             self._image_subscription = topics.subscription(
                 self._node, self.name, topics.IMAGE, self._on_image, self._options.compressed
             )
         elif not on and self.listening:
-            self._node.destroy_subscription(self._image_subscription)
-            self._image_subscription = None
+            for subscription in (self._image_subscription, self._depth_subscription):
+                if subscription is not None:
+                    self._node.destroy_subscription(subscription)
+            self._image_subscription = self._depth_subscription = None
+            self._depths.clear()
             self._last_seconds = None
 
     def close(self) -> None:
@@ -100,7 +103,6 @@ class Stream:
         for subscription in self._others:
             self._node.destroy_subscription(subscription)
         self._others = []
-        self._depths.clear()
 
     @property
     def camera_state(self) -> str:

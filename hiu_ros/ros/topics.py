@@ -54,7 +54,8 @@ OUTPUTS: Final = {
 #: Published once and kept for who comes later.
 LATCHED: Final = ('topology',)
 
-_OVERRIDES = QoSOverridingOptions((
+#: Every topic takes these as `qos_overrides` parameters.
+OVERRIDES: Final = QoSOverridingOptions((
     QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 ))
@@ -85,7 +86,7 @@ def publisher(node: Node, camera: str, topic: str) -> Publisher:
         )
 
     return node.create_publisher(
-        OUTPUTS[topic], name, qos, qos_overriding_options=_OVERRIDES,
+        OUTPUTS[topic], name, qos, qos_overriding_options=OVERRIDES,
         event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
     )
 
@@ -117,6 +118,6 @@ def subscription(
         )
 
     return node.create_subscription(
-        kind, name, callback, qos, raw=topic == IMAGE, qos_overriding_options=_OVERRIDES,
+        kind, name, callback, qos, raw=topic == IMAGE, qos_overriding_options=OVERRIDES,
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
     )

@@ -31,7 +31,9 @@ class TransformSender:
 
     def wanted(self) -> bool:
         """Whether anybody listens to TF."""
-        return self.available and self._node.count_subscribers('/tf') > 0
+        # Counting does not follow remappings by itself, and robots with a namespace remap TF.
+        return self.available and self._node.count_subscribers(
+            self._node.resolve_topic_name('/tf')) > 0
 
     def send(self, transforms: list[TransformStamped]) -> None:
         """Broadcast; nothing happens for an empty list."""

@@ -262,12 +262,14 @@ def test_regions_take_the_place_of_the_finder(node, peer, wait_for):
 
 
 def test_the_image_topic_is_left_alone_while_nobody_reads(node, peer, wait_for):
-    publisher = peer.publisher('image', Image, wait=False)
-    assert wait_for(lambda: publisher.get_subscription_count() == 0)
+    image, depth = (peer.publisher(topic, Image, wait=False) for topic in ('image', 'depth'))
+    assert wait_for(lambda: image.get_subscription_count() == 0)
+    assert wait_for(lambda: depth.get_subscription_count() == 0)
     assert status(peer, wait_for, lambda s: 'nobody listens' in s.message
                   and s.level == DiagnosticStatus.OK)
     peer.listen('hand_joint_states')
-    assert wait_for(lambda: publisher.get_subscription_count() == 1)
+    assert wait_for(lambda: image.get_subscription_count() == 1)
+    assert wait_for(lambda: depth.get_subscription_count() == 1)
 
 
 def test_quality_of_service_that_does_not_fit_is_told_with_the_cure(node, peer, wait_for):

@@ -90,9 +90,12 @@ class FakeNode:
     def info(self, text):
         self.lines.append(text)
 
-    def count_subscribers(self, topic):
+    def resolve_topic_name(self, topic):
         assert topic == '/tf'
-        return self.readers
+        return '/robot/tf'
+
+    def count_subscribers(self, topic):
+        return self.readers if topic == '/robot/tf' else 0
 
 
 def test_without_tf_there_is_one_line_and_nothing_happens(fake, monkeypatch):

@@ -9,13 +9,8 @@ pytest.importorskip('hiu_ros.msg')
 from hiu_ros.msg import HandKeypoints  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 
-from hiu_ros.perception.options import FINDER_WEIGHTS, HIU_WEIGHTS  # noqa: E402
-from hiu_ros.ros import messages  # noqa: E402
-
-if not (HIU_WEIGHTS.is_file() and FINDER_WEIGHTS.is_file()):
-    pytest.skip('there are no weights in hiu_ros/weights', allow_module_level=True)
-
 from hiu_ros.data.renders.sequences import HandSequence  # noqa: E402
+from hiu_ros.ros import messages  # noqa: E402
 
 #: A sequence whose hand is in full view from the first frame to the last.
 SEED, COUNT = 3, 8

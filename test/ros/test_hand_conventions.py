@@ -1,5 +1,6 @@
 """The conventions of others: OpenXR's joints and the wrist frame of dex-retargeting."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,13 @@ from scipy.spatial.transform import Rotation
 
 from hiu_ros.hand.skeleton import KEYPOINT_NAMES
 from hiu_ros.hand.template import load_template
-from hiu_ros.ros.openxr import ESTIMATED, OPENXR_NAMES, OPENXR_WEIGHTS, to_openxr
+from hiu_ros.ros.openxr import (
+    ESTIMATED,
+    OPENXR_NAMES,
+    OPENXR_WEIGHTS,
+    docs_table,
+    to_openxr,
+)
 from hiu_ros.ros.retargeting import operator_points, operator_points_of, wrist_frame
 
 
@@ -28,6 +35,11 @@ def test_openxr_has_26_joints_in_its_order():
         f'index_{joint}' for joint in ('metacarpal', 'proximal', 'intermediate', 'distal', 'tip'))
     assert OPENXR_NAMES[25] == 'little_tip'
     np.testing.assert_allclose(OPENXR_WEIGHTS.sum(1), 1.0)
+
+
+def test_the_docs_show_the_table():
+    text = (Path(__file__).parents[2] / 'docs' / 'ros.md').read_text()
+    assert docs_table() in text
 
 
 def test_all_keypoints_reach_openxr_and_the_rest_is_marked():

@@ -99,6 +99,23 @@ def test_every_encoding_gives_the_colours_of_the_picture(encoding, padding):
             assert difference.max() <= tolerance, (row, column)
 
 
+@pytest.mark.parametrize('encoding', ['bgr8', 'rgb8', 'mono8'])
+def test_cv_bridge_where_it_is_installed_sees_the_same(encoding):
+    bridge = pytest.importorskip('cv_bridge').CvBridge()
+    source = message(encoding, encode(picture(), encoding))
+    image = pytest.importorskip('sensor_msgs.msg').Image(**vars(source))
+    assert np.array_equal(bridge.imgmsg_to_cv2(image, 'bgr8'), decode(source))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+def test_cv_bridge_unpacks_the_same(suffix):
+    bridge = pytest.importorskip('cv_bridge').CvBridge()
+    source = compressed(suffix)
+    packed = pytest.importorskip('sensor_msgs.msg').CompressedImage(**vars(source))
+    assert np.array_equal(bridge.compressed_imgmsg_to_cv2(packed, 'bgr8'),
+                          decode_compressed(source))
+
+
 def test_nv24_has_full_colour_resolution():
     grey = np.full((HEIGHT, WIDTH), 90, np.uint8)
     rows = np.vstack([grey, np.full((2 * HEIGHT, WIDTH), 128, np.uint8)])

@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
+from rcl_interfaces.srv import ListParameters  # noqa: E402
+
 from hiu_ros.ros.topics import INPUTS, OUTPUTS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +31,23 @@ def names(found):
     return {name for name, _ in found}
 
 
-def test_the_policy_allows_what_the_node_uses_and_no_more(spawn, peer, wait_for):
-    node = spawn(parameters={'use_depth': True, 'lazy': False, 'use_sim_time': True})
+@pytest.fixture(scope='module')
+def node(spawn_shared):
+    node = spawn_shared(parameters={'use_depth': True, 'lazy': False, 'use_sim_time': True})
     assert node.wait_log('fake on fake')
+    return node
+
+
+def test_every_topic_takes_qos_overrides(node, peer):
+    response = peer.call(ListParameters, f'{NAME}/list_parameters', ListParameters.Request())
+    listed = set(response.result.names)
+    for topics, end in (((*OUTPUTS, 'diagnostics'), 'publisher'), (INPUTS, 'subscription')):
+        for topic in topics:
+            for policy in ('reliability', 'durability', 'history', 'depth'):
+                assert f'qos_overrides./{topic}.{end}.{policy}' in listed
+
+
+def test_the_policy_allows_what_the_node_uses_and_no_more(node, peer, wait_for):
     graph = peer.node
     assert wait_for(lambda: NAME in graph.get_node_names())
     assert wait_for(lambda: '/image' in names(
@@ -60,19 +76,15 @@ def test_the_readme_names_every_topic_and_service():
         assert f'`~/{service}`' in text
 
 
-def test_the_readmes_subscriber_prints_joint_angles(spawn, peer, domain, wait_for):
+def test_the_readmes_subscriber_prints_joint_angles(node, peer, domain, wait_for):
     text = (ROOT / 'README.md').read_text().partition('## First hand in a subscriber')[2]
-    lines = []
-    for line in text.splitlines():
-        if line.startswith('    '):
-            lines.append(line[4:])
-        elif lines and line.strip():
+    lines = ['import rclpy']
+    for line in text.partition('    import rclpy\n')[2].splitlines():
+        if line.strip() and not line.startswith('    '):
             break
-        elif lines:
-            lines.append('')
+        lines.append(line[4:])
     assert len([line for line in lines if line.strip()]) <= 10
-    node = spawn()
-    assert node.wait_log('fake on fake')
+    patience = float(os.environ.get('HIU_PATIENCE', 30.0))
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'PYTHONUNBUFFERED': '1',
                    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     reader = subprocess.Popen([sys.executable, '-c', '\n'.join(lines)], env=environment,
@@ -81,7 +93,7 @@ def test_the_readmes_subscriber_prints_joint_angles(spawn, peer, domain, wait_fo
     thread = threading.Thread(target=lambda: printed.extend(iter(reader.stdout.readline, '')))
     thread.start()
     try:
-        assert wait_for(lambda: peer.ask(2) and printed, 30.0)
+        assert wait_for(lambda: peer.ask(2) and printed, patience)
         assert wait_for(lambda: any("'right_index_mcp_flexion': 0.0" in p for p in printed))
     finally:
         reader.kill()

@@ -92,16 +92,9 @@ def end(process):
         raise
 
 
-def weights_are_there():
-    from hiu_ros.perception.options import FINDER_WEIGHTS, HIU_WEIGHTS
-    return HIU_WEIGHTS.is_file() and FINDER_WEIGHTS.is_file()
-
-
 def test_lifecycle_events_bring_the_node_up(peer, domain, wait_for):
     load('hiu')
     pytest.importorskip('hiu_ros.msg')
-    if not weights_are_there():
-        pytest.skip('there are no weights in hiu_ros/weights')
     from lifecycle_msgs.srv import GetState
 
     process = start('hiu.launch.py', 'lifecycle_events:=true', 'name:=launched', 'namespace:=left',
@@ -128,8 +121,6 @@ def peer_type():
 def test_demo_plays_a_folder_of_images(peer, domain, wait_for, tmp_path):
     load('demo')
     pytest.importorskip('hiu_ros.msg')
-    if not weights_are_there():
-        pytest.skip('there are no weights in hiu_ros/weights')
     import cv2
     import numpy as np
 

@@ -1,5 +1,7 @@
 """Nothing is built for a topic that nobody reads; counted at the node's own outputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,9 +20,17 @@ OPTIONS = NodeOptions(marker_rate=0.0, annotated_rate=0.0)
 FRAME = Frame(np.zeros((480, 640, 3), np.uint8))
 
 
-class NoTransforms:
+class Transforms:
+    """As much of TransformSender as outputs use, with or without somebody who listens to TF."""
+
+    def __init__(self):
+        self.listener, self.sent = False, []
+
     def wanted(self):
-        return False
+        return self.listener
+
+    def send(self, transforms):
+        self.sent.append([t.child_frame_id for t in transforms])
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ def world(domain, fake):
         return draw(frame, hands)
 
     engine.draw = counting
-    yield Outputs(node, '', engine, NoTransforms()), reader, engine
+    yield Outputs(node, '', engine, Transforms()), reader, engine
     for one in (node, reader):
         one.destroy_node()
     rclpy.shutdown(context=context)
@@ -62,6 +72,33 @@ def test_only_what_is_read_is_built(world, fake, wait_for, topic):
         outputs.publish(fake.make_hands(2), Header(), FRAME, OPTIONS)
     assert outputs.built == {topic: 3}
     assert engine.drawn == (3 if topic == 'annotated' else 0)
+
+
+def test_transforms_are_built_for_listeners_of_tf_alone(world, fake):
+    outputs, _, _ = world
+    transforms = outputs._transforms
+    outputs.publish(fake.make_hands(2), Header(), FRAME, OPTIONS)
+    assert transforms.sent == [] and not outputs.observed(OPTIONS)
+    transforms.listener = True
+    off = replace(OPTIONS, tf=False)
+    outputs.publish(fake.make_hands(2), Header(), FRAME, off)
+    assert transforms.sent == [] and not outputs.observed(off)
+    assert outputs.observed(OPTIONS)
+    outputs.publish(fake.make_hands(2), Header(), FRAME, OPTIONS)
+    assert transforms.sent == [['hand_right_0', 'hand_left_1']]
+    outputs.publish(fake.make_hands(1), Header(), FRAME, replace(OPTIONS, tf_joints=True))
+    assert len(transforms.sent[1]) == 17 and outputs.built == {'tf': 2}
+
+
+def test_two_cameras_do_not_share_frames_of_tf(world, fake):
+    one, reader, engine = world
+    transforms = Transforms()
+    transforms.listener = True
+    for camera in ('front', 'rear'):
+        outputs = Outputs(reader, camera, engine, transforms)
+        outputs.publish(fake.make_hands(1), Header(frame_id=camera), FRAME, OPTIONS)
+        outputs.close()
+    assert transforms.sent == [['hand_front_right_0'], ['hand_rear_right_0']]
 
 
 def test_the_latched_topic_alone_does_not_keep_the_camera_busy(world, wait_for):

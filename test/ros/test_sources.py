@@ -1,6 +1,10 @@
 """Sources and recordings of the demo: what is written can be read, what is wrong is named."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -73,6 +77,18 @@ def test_a_wrong_source_is_named(tmp_path, make, words):
     with pytest.raises(SourceError, match=words) as error:
         open_source(what)
     assert what in str(error.value)
+
+
+@pytest.mark.parametrize('source', ['93', '/nowhere/clip.mp4'])
+def test_the_source_node_takes_a_camera_number_or_a_path_and_says_what_is_wrong(source, domain):
+    pytest.importorskip('rclpy')
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain)}
+    done = subprocess.run(
+        [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', f'source:={source}'],
+        cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True,
+        timeout=120)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
+    assert f'source: {"camera " if source == "93" else ""}{source}' in done.stderr
 
 
 def test_a_broken_picture_is_named(tmp_path):

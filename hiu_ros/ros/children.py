@@ -1,0 +1,66 @@
+"""Commands that start nodes in processes of their own, and end them however the command ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hiu_ros.ros.player import NodeEnded
+from hiu_ros.ros.sources import SourceError
+
+_PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
+#: How long a process may take to end before it is killed, s.
+PATIENCE = 15.0
+
+
+def environment() -> dict[str, str]:
+    """Where nodes and command meet: this machine, a domain of their own, with room for images."""
+    result = dict(os.environ)
+    result.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
+    result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    if _PROFILE.is_file():
+        result.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(_PROFILE))
+    return result
+
+
+def start(command: Sequence[str]) -> subprocess.Popen:
+    """A process in a session of its own: Ctrl-C ends the command, which ends it."""
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def end(processes: Sequence[subprocess.Popen]) -> int:
+    """End what still runs, the last one first; the first one's exit code."""
+    for process in reversed(processes):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    return processes[0].returncode if processes else 0
+
+
+def run_with_children(
+    name: str, run: Callable[[list[subprocess.Popen]], int],
+    errors: tuple[type[Exception], ...] = (),
+) -> int:
+    """Exit code of a command; it adds the processes that it starts to the list it is given.
+
+    SourceError, NodeEnded, OSError and `errors` become one line and exit code 1, Ctrl-C and
+    SIGTERM become 130.
+    """
+    os.environ.update(environment())
+    processes: list[subprocess.Popen] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(processes)
+    except KeyboardInterrupt:
+        return 130
+    except (SourceError, NodeEnded, OSError, *errors) as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        return 1
+    finally:
+        end(processes)

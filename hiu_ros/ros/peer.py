@@ -1,0 +1,33 @@
+"""A node beside the one under watch: a context, an executor and a thread of its own."""
+
+import threading
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
+
+
+class Peer:
+    """Spins `self._node` in a thread as long as the `with` block lasts."""
+
+    def __init__(self, name: str, namespace: str, **options) -> None:
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node(
+            name, context=self._context, namespace=namespace, **options)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._stop = Future()
+        self._thread = threading.Thread(
+            target=self._executor.spin_until_future_complete, args=(self._stop,), daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set_result(None)
+        self._thread.join(5.0)
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)

@@ -1,0 +1,102 @@
+"""Pictures and latency table of the documentation: what they show is what the messages say."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from std_msgs.msg import Header  # noqa: E402
+
+from hiu_ros.perception.result import Hands  # noqa: E402
+from hiu_ros.ros import controllers, latency, pictures  # noqa: E402
+from hiu_ros.ros.joint_plot import plot  # noqa: E402
+from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
+from hiu_ros.ros.markers import HandMarkers, HandNumbers  # noqa: E402
+from hiu_ros.ros.sources import Picture  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = Header(frame_id='camera')
+
+
+def test_the_readmes_pictures_are_there_and_small():
+    names = re.findall(r'!\[[^]]*\]\(([^)]+)\)', (ROOT / 'README.md').read_text())
+    assert names and all((ROOT / name).is_file() for name in names)
+    folder = ROOT / 'docs' / 'pictures'
+    assert {ROOT / name for name in names} == set(folder.iterdir())
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 1_500_000
+
+
+def test_the_eye_looks_at_its_centre_and_knows_left_from_right():
+    ahead = MarkerView((0.1, 0.0, 0.6), 1.0, yaw=0.0, pitch=0.0)
+    x, y, depth = ahead.see((0.1, 0.0, 0.6))
+    assert (x, y, depth) == pytest.approx((319.5, 239.5, 1.0))
+    assert ahead.see((0.2, 0.0, 0.6))[0] > x and ahead.see((0.1, 0.1, 0.6))[1] > y
+    assert ahead.see((0.1, 0.0, 0.7))[2] > depth
+    # From above what is farther away stands higher in the picture.
+    above = MarkerView((0, 0, 0.6), 1.0, yaw=0.0, pitch=0.5)
+    assert above.see((0, 0, 0.8))[1] < above.see((0, 0, 0.6))[1] < above.see((0, 0, 0.4))[1]
+
+
+def test_markers_are_drawn_where_they_are(fake):
+    hands = fake.make_hands(1)
+    markers = HandMarkers(fake.TRIANGLES, alpha=0.6)
+    numbers = HandNumbers()
+    view = MarkerView((0, 0, 0.6), 0.6, yaw=0.3, width=320, height=240)
+    nothing = view.draw(markers.build(fake.make_hands(0), HEADER, {}, {}), [])
+    message = markers.build(hands, HEADER, *numbers.update(hands))
+    shown = view.draw(message, controllers.transforms(hands, HEADER, 'hand_'))
+    changed = np.argwhere((shown != nothing).any(-1))
+    hand = hands.hands[0]
+    seen = view.see(hand.keypoints_m + hand.translation_m)[:, 1::-1]
+    # Frames and their names reach a little beyond the hand.
+    low, high = seen.min(0) - 80, seen.max(0) + (80, 160)
+    assert len(changed) > 500 and (changed >= low).all() and (changed <= high).all()
+    for y, x in np.rint(seen).astype(int):
+        assert (shown[y, x] != nothing[y, x]).any()
+
+
+def test_each_part_of_a_clip_gives_its_best_picture(fake):
+    results = [fake.make_hands(count) for count in (0, 1, 2, 0, 2, 1, 0, 1, 0)]
+    assert pictures.choose(results, 3) == [2, 4, 7]
+    assert pictures.worth(Hands(640, 480)) == 0.0
+
+
+def test_a_plot_has_gaps_where_there_was_no_hand():
+    times = np.linspace(0, 2, 61)
+    flat = np.full(61, 1.0)
+    gap = flat.copy()
+    gap[20:41] = np.nan
+    empty, whole, torn = (plot('x', times, curves) for curves in (
+        {'index': np.full(61, np.nan)}, {'index': flat}, {'index': gap}))
+    drawn, kept = ((panel != empty).any(-1).any(0) for panel in (whole, torn))
+    middle = drawn.size // 2
+    assert drawn[middle] and not kept[middle] and kept[middle // 2] and kept[-middle // 2]
+
+
+@pytest.mark.parametrize('size', [(1280, 720), (320, 320)])
+def test_a_fitted_picture_keeps_its_camera(size):
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[235:246, 395:406] = 255
+    k = (600.0, 0.0, 319.5, 0.0, 600.0, 239.5, 0.0, 0.0, 1.0)
+    fitted = latency.fitted(Picture(image, 0.0, k), *size)
+    assert fitted.image.shape == (size[1], size[0], 3)
+    ray = np.linalg.solve(np.array(k).reshape(3, 3), (400.0, 240.0, 1.0))
+    x, y, _ = np.array(fitted.k).reshape(3, 3) @ ray
+    found = np.argwhere(fitted.image[..., 0] > 127).mean(0)
+    assert found == pytest.approx((y, x), abs=0.6)
+
+
+def test_the_table_replaces_the_one_before(tmp_path):
+    file = tmp_path / 'text.md'
+    file.write_text('a\n<!-- latency -->\nold\n<!-- /latency -->\nb\n')
+    latency.write_into(file, 'new')
+    assert file.read_text() == 'a\n<!-- latency -->\nnew\n<!-- /latency -->\nb\n'
+    file.write_text('nothing to replace')
+    with pytest.raises(ValueError, match='text.md'):
+        latency.write_into(file, 'new')
+    readme = (ROOT / 'README.md').read_text()
+    assert all(readme.count(mark) == 1 for mark in latency.MARKS)

@@ -1,0 +1,85 @@
+"""The soak in its short form against the real node, and how it judges what it saw."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from hiu_ros.ros import soak  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+#: An hour is `python -m hiu_ros.ros.soak`, or this test with HIU_SOAK_SECONDS=3600.
+SECONDS = float(os.environ.get('HIU_SOAK_SECONDS', 60.0))
+
+
+def row(seconds, memory, threads=20, handles=25):
+    return {'seconds': seconds, 'rss_mib': memory, 'threads': threads, 'handles': handles,
+            'sent': 300, 'received': 290, 'dropped': 200, 'unusable': 0, 'answered': 90,
+            'with_hands': 60, 'inference_ms': 80.0, 'age_median_ms': 100.0, 'age_p95_ms': 130.0}
+
+
+def test_a_flat_hour_is_fine_whatever_its_first_minutes_were():
+    rows = [row(10.0 * k, min(400 + 5 * k, 500) + k % 3) for k in range(1, 361)]
+    result = soak.judge(rows)
+    assert result['faults'] == [] and result['warm_up_s'] == 300
+    assert abs(result['growth']) < 0.01 and abs(result['slope_mib_per_hour']) < 1
+    assert (result['sent'], result['answered']) == (108000, 32400)
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda k: {'memory': 500 + 0.1 * k}, 'memory grew by 5.9%'),
+    (lambda k: {'memory': 500, 'threads': 20 + (k > 200)}, 'threads went from 20 to 21'),
+    (lambda k: {'memory': 500, 'handles': 25 + k // 100}, 'handles went from 25 to 28'),
+])
+def test_growth_is_a_fault_by_name(change, words):
+    result = soak.judge([row(10.0 * k, **change(k)) for k in range(1, 361)])
+    assert len(result['faults']) == 1 and words in result['faults'][0]
+
+
+def test_the_warm_up_of_a_short_soak_is_its_first_third():
+    result = soak.judge([row(5.0 * k, 400 if k < 4 else 500) for k in range(1, 13)])
+    assert result['faults'] == [] and result['warm_up_s'] == 20
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    """A small rendered clip in which the hands leave."""
+    from hiu_ros.data.renders.sequences import HandSequence, write_clip
+
+    out = tmp_path_factory.mktemp('soak')
+    sequence = HandSequence(seed=3, hands=1, width=320, height=240, frames=40)
+    write_clip(out / 'clip.mp4', sequence)
+    return soak.soak_clip(out)
+
+
+def run(domain, *arguments):
+    environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'OMP_NUM_THREADS': '1'}
+    return subprocess.run(
+        [sys.executable, '-m', 'hiu_ros.ros.soak', *map(str, arguments)], text=True, cwd=ROOT,
+        env=environment, capture_output=True, timeout=SECONDS + 300)
+
+
+def test_the_node_holds_no_more_in_the_end_than_before(domain, clip, tmp_path):
+    done = run(domain, '--minutes', SECONDS / 60, '--source', clip, '--out', tmp_path,
+               '-p', 'threads:=1', '-p', 'min_hits:=1')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
+    result = json.loads((tmp_path / 'soak.json').read_text())
+    assert result['faults'] == [] and result['unusable'] == 0
+    assert result['answered'] > 0 and 0 < result['with_hands'] < result['answered']
+    with open(tmp_path / 'soak.csv', encoding='utf-8') as file:
+        assert len(list(csv.DictReader(file))) >= 12
+
+
+def test_a_node_that_cannot_start_is_one_line(domain, clip, tmp_path):
+    done = run(domain, '--minutes', 0.1, '--source', clip, '--out', tmp_path,
+               '-p', 'weights:=/nowhere/hiu.safetensors')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'soak: the node gave no answer' in done.stderr
