@@ -1,5 +1,7 @@
 """The real engine around a stand-in for the pipeline: options, live changes, device errors."""
 
+import gc
+import weakref
 from dataclasses import fields, replace
 
 import numpy as np
@@ -92,6 +94,13 @@ def test_a_change_that_does_not_fit_is_refused(engine):
         engine.update(replace(options, hand_length_m=0.01))
     engine.process([FRAME])
     assert 'reconfigure' not in engine._pipeline.calls
+
+
+def test_close_frees_the_networks(engine):
+    networks = weakref.ref(engine._pipeline)
+    engine.close()
+    gc.collect()
+    assert networks() is None
 
 
 @pytest.mark.parametrize('text, lost', [

@@ -107,7 +107,7 @@ def test_a_reader_that_never_reads_harms_nobody(spawn, peer, domain, wait_for):
             for _ in range(40):
                 assert len(peer.ask(2, size=(320, 240), timeout=5.0).hands) == 2
         code, seconds = node.end(signal.SIGTERM)
-        assert code == 0 and seconds < 4.0
+        assert code == 0 and seconds < 3.0
     finally:
         killer.cancel()
         deaf.kill()

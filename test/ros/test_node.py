@@ -90,7 +90,7 @@ def test_an_empty_image_gives_empty_arrays(node, peer):
         assert all(m.header != header for m in peer.received[f'wrist_pose/{side}'])
 
 
-def test_without_camera_info_the_place_is_nan_and_nothing_pretends_otherwise(spawn, peer):
+def test_a_hand_has_a_place_as_soon_as_camera_info_comes_and_not_before(spawn, peer, wait_for):
     node = spawn(parameters={'cameras': "['plain']"})
     assert node.wait_log('fake on fake')
     kinds = {f'plain/{topic}': OUTPUTS[topic] for topic in ('hands', 'meshes', 'points',
@@ -112,7 +112,17 @@ def test_without_camera_info_the_place_is_nan_and_nothing_pretends_otherwise(spa
     assert math.isnan(answers[1].hands[0].translation.x)
     assert answers[2].width == 0
     assert not peer.received['plain/wrist_pose/right']
-    node.end()
+
+    def placed():
+        """Whether an image is answered with a place, now that the camera tells its own."""
+        peer.send(camera_info(), 'plain/camera_info')
+        image = peer.image(1)
+        peer.send(image, 'plain/image')
+        answer = peer.answer(image.header, 'plain/hands', timeout=1.0)
+        return answer and answer.hands[0].scale_source == answer.hands[0].CAMERA_INFO and answer
+
+    assert math.isfinite(wait_for(placed).hands[0].translation.z)
+    assert wait_for(lambda: peer.received['plain/wrist_pose/right'])
 
 
 def test_topology_reaches_a_late_reader(node, peer, wait_for):
