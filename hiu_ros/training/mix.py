@@ -16,6 +16,14 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.training.augment import occluder_shape, photometric, random_patch
+from hiu_ros.training.collage import (
+    MOST_HIDDEN,
+    blend,
+    opacity,
+    other_hand,
+    share_hidden,
+    soft_edge,
+)
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
 
@@ -43,6 +51,8 @@ class MixOptions:
     least_trust: float = 0.4  #: photo labels trusted less are left out
     wrong_side_share: float = 0.25
     occluder_share: float = 0.15
+    cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
+    other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
     scale: tuple[float, float] = (1.3, 1.8)  #: crop side over the joints' box
@@ -160,10 +170,7 @@ class HandMix(torch.utils.data.Dataset):
         image = crop.extract(tile.image, border)
         aims = crop.to_crop(tile.outline)
         mask = crop.extract(tile.mask) if tile.mask is not None else None
-        if tile.alpha is not None:
-            alpha = crop.extract(tile.alpha, border)[..., None].astype(np.float32) / 255
-            behind = GREY if o.grey else random_patch(self.patches, n, rng)
-            image = (alpha * image + (1 - alpha) * behind).astype(np.uint8)
+        image, mask = self.compose(tile, crop, image, mask, border, rng)
         if rng.random() < o.occluder_share:
             image, mask = self.occlude(image, mask, aims[np.isfinite(aims).all(1)], rng)
         sample = self.unlabelled()
@@ -183,6 +190,38 @@ class HandMix(torch.utils.data.Dataset):
                 np.float32), keypoint_weights=inside * np.float32(tile.weight_2d))
         self.label_3d(sample, tile, crop, canonical)
         return sample
+
+    def compose(self, tile: Tile, crop: Crop, image: np.ndarray, mask: np.ndarray | None,
+                border: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """The cut picture with what stands behind its hand, and perhaps another hand."""
+        o, n = self.options, self.resolution
+        alpha = None
+        if tile.alpha is not None:
+            alpha = crop.extract(tile.alpha, border)[..., None].astype(np.float32) / 255
+        elif mask is not None and len(self.patches) and rng.random() < o.cutout_share:
+            alpha = soft_edge(mask, rng)
+        other = self.another(rng) if rng.random() < o.other_hand_share else None
+        before = other is not None and (alpha is None or rng.random() < 0.5)
+        if alpha is not None:
+            behind = GREY if o.grey else random_patch(self.patches, n, rng)
+            if other is not None and not before:
+                behind = blend(*other, behind)
+            image = blend(image, alpha, behind)
+        if before:
+            joints = crop.to_crop(tile.outline)
+            picture, cover = other
+            if share_hidden(cover, joints[np.isfinite(joints).all(1)]) <= MOST_HIDDEN:
+                image = blend(picture, cover, image)
+                mask = None if mask is None else (mask * (1 - cover[..., 0])).astype(np.uint8)
+        return image, mask
+
+    def another(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+        """Picture and opacity of another hand, from photographs or renders."""
+        kinds = [kind for kind in ('photo', 'render') if kind in self.sources]
+        if not kinds:
+            return None
+        tile = self.sources[kinds[rng.integers(len(kinds))]].draw(rng, 0)
+        return None if opacity(tile) is None else other_hand(tile, self.resolution, rng)
 
     @staticmethod
     def label_3d(sample: dict[str, np.ndarray], tile: Tile, crop: Crop, canonical: bool) -> None:

@@ -1,0 +1,50 @@
+"""Pictures put together: hands cut out of their photograph, and other hands in the picture."""
+
+import cv2
+import numpy as np
+
+from hiu_ros.geometry.crop import Crop
+from hiu_ros.training.sources import Tile
+
+Rng = np.random.Generator
+#: How much larger than its joints' box the crop of another hand is taken, and how far away from
+#: the middle that hand lies, in crop sides.
+_OTHER_SCALE = (1.25, 2.8)
+_OTHER_REACH = (0.35, 0.75)
+#: A hand of which more of the joints than this would be hidden stays alone.
+MOST_HIDDEN = 0.4
+
+
+def opacity(tile: Tile) -> np.ndarray | None:
+    """(H, W) uint8 of a tile's hand: of its arm, too, where it is a render; None: unknown."""
+    return tile.alpha if tile.alpha is not None else tile.mask
+
+
+def soft_edge(mask: np.ndarray, rng: Rng) -> np.ndarray:
+    """(n, n, 1) float 0..1: a mask with an edge as soft as a lens makes it."""
+    soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.6))
+    return soft[..., None].astype(np.float32) / 255
+
+
+def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """(n, n, 3) uint8: `front` over `behind` with alpha (n, n, 1) of 0..1."""
+    return (alpha * front + (1 - alpha) * behind).astype(np.uint8)
+
+
+def other_hand(tile: Tile, resolution: int, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Another hand at any turn and away from the middle: (n, n, 3) uint8, (n, n, 1) 0..1."""
+    around = Crop.around_keypoints(tile.outline, np.exp(rng.uniform(*np.log(_OTHER_SCALE))))
+    direction, reach = rng.uniform(0, 2 * np.pi), rng.uniform(*_OTHER_REACH)
+    away = reach * around.size * np.array([np.cos(direction), np.sin(direction)])
+    crop = Crop(tuple(np.array(around.centre) + away), around.size, rng.uniform(-np.pi, np.pi),
+                bool(rng.random() < 0.5), resolution)
+    return (crop.extract(tile.image, 'replicate'),
+            soft_edge(crop.extract(opacity(tile), 'constant'), rng))
+
+
+def share_hidden(alpha: np.ndarray, joints: np.ndarray) -> float:
+    """Share of the joints (K, 2) crop px that lie under alpha (n, n, 1)."""
+    pixels = np.round(joints).astype(int)
+    inside = ((pixels >= 0) & (pixels < alpha.shape[0])).all(1)
+    x, y = pixels[inside].T
+    return float((alpha[y, x, 0] > 0.5).sum() / max(len(joints), 1))

@@ -1,0 +1,79 @@
+"""Hands cut out, laid over other pictures and beside other hands."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.training.collage import blend, opacity, other_hand, share_hidden, soft_edge
+from hiu_ros.training.sources import Tile
+
+GREEN = (0, 200, 0)
+N = 64
+
+
+@pytest.fixture
+def spot() -> Tile:
+    """A green disc of 8 px about the middle (40, 30) of its joints' box, which is 40 px wide."""
+    image = np.full((60, 80, 3), 10, np.uint8)
+    mask = np.zeros((60, 80), np.uint8)
+    cv2.circle(image, (40, 30), 8, GREEN, -1)
+    cv2.circle(mask, (40, 30), 8, 255, -1)
+    outline = np.array([[20.0, 20.0], [60.0, 40.0]])
+    return Tile(image, outline, True, mask=mask)
+
+
+def test_an_edge_is_soft_and_nothing_else_changes():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:, 20:] = 255
+    for k in range(8):
+        alpha = soft_edge(mask, np.random.default_rng(k))
+        assert alpha.shape == (40, 40, 1) and alpha.dtype == np.float32
+        row = alpha[20, :, 0]
+        assert (np.diff(row) >= 0).all() and ((row > 0.1) & (row < 0.9)).any()
+        assert row[:12].max() == 0 and row[28:].min() == 1
+
+
+def test_blend_shows_the_front_where_it_is_opaque():
+    front, behind = np.full((2, 2, 3), 200, np.uint8), np.full((2, 2, 3), 100, np.uint8)
+    alpha = np.array([[1.0, 0.0], [0.5, 0.25]], np.float32)[..., None]
+    picture = blend(front, alpha, behind)
+    assert picture.dtype == np.uint8 and picture[..., 0].tolist() == [[200, 100], [150, 125]]
+
+
+def test_opacity_is_that_of_the_arm_too_where_it_is_known(spot):
+    arm = np.full((60, 80), 255, np.uint8)
+    assert opacity(spot) is spot.mask
+    assert opacity(replace(spot, alpha=arm)) is arm
+    assert opacity(replace(spot, mask=None)) is None
+
+
+def test_another_hand_keeps_its_colour_and_stays_away_from_the_middle(spot):
+    places = []
+    for k in range(300):
+        picture, cover = other_hand(spot, N, np.random.default_rng(k))
+        assert picture.shape == (N, N, 3) and cover.shape == (N, N, 1)
+        assert 0 <= cover.min() and cover.max() <= 1
+        sure = cover[..., 0] > 0.99
+        assert (np.abs(picture[sure].astype(int) - GREEN) < 40).all()
+        whole = not cover[[0, -1]].any() and not cover[:, [0, -1]].any()
+        if whole and sure.any():
+            rows, columns = np.nonzero(cover[..., 0] > 0.5)
+            places.append((np.array([columns.mean(), rows.mean()]) - (N - 1) / 2) / N)
+    distance = np.linalg.norm(places, axis=1)
+    assert len(places) > 30 and distance.min() > 0.33
+    # On every side of the crop.
+    quarter = {tuple(place > 0) for place in np.array(places)}
+    assert len(quarter) == 4
+
+
+def test_share_of_joints_under_a_cover_by_hand():
+    cover = np.zeros((N, N, 1), np.float32)
+    cover[10:20, 30:40] = 1
+    cover[40, 5] = 0.4
+    joints = np.array([[30.4, 10.0], [39.0, 19.0], [29.0, 15.0], [15.0, 30.0], [5.0, 40.0]])
+    assert share_hidden(cover, joints) == pytest.approx(2 / 5)
+    # What lies outside of the crop is not under the cover.
+    assert share_hidden(cover, np.array([[35.0, 15.0], [35.0, -50.0]])) == 0.5
+    assert share_hidden(cover, np.zeros((0, 2))) == 0
