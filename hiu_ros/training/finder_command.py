@@ -17,6 +17,8 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--near-misses', default='', help='.npy of patches taken for hands')
     parser.add_argument('--pack', default='',
                         help='where the reduced photographs are kept (default: FOLDER/photos)')
+    parser.add_argument('--start-from', default='',
+                        help='weights that a new run begins with (default: random ones)')
     parser.add_argument('--leave-out', nargs='*', default=[], help='photo sets not trained on')
     parser.add_argument('--steps', type=int, default=6000)
     parser.add_argument('--batch', type=int, default=24)
@@ -39,6 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
                           a.pack or str(a.folder / 'photos'), leave_out=tuple(a.leave_out))
     FinderTrainer(FinderSettings(
         a.folder, scenes, a.steps, a.batch, a.rate, seed=a.seed, threads=a.threads,
-        workers=a.workers, validate_every=a.validate_every,
+        workers=a.workers, validate_every=a.validate_every, start_from=a.start_from,
     )).run()
     return 0

@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from hiu_ros.network.finder import Finder, FinderConfig, FinderOutput, save_finder
+from hiu_ros.network.finder import (
+    Finder,
+    FinderConfig,
+    FinderOutput,
+    load_finder,
+    save_finder,
+)
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
@@ -42,6 +48,7 @@ class FinderSettings:
     save_every: int = 200
     validate_every: int = 1000  #: steps; 0: never
     validate_with: int = 100  #: photographs of sets not trained on, and as many of the others
+    start_from: str = ''  #: weights that a new run begins with
 
     def __post_init__(self) -> None:
         for name in ('steps', 'batch', 'log_every', 'save_every'):
@@ -91,12 +98,14 @@ class FinderTrainer:
         cv2.setNumThreads(1)
         torch.manual_seed(s.seed)
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        self.config = config or FinderConfig()
-        self.model = Finder(self.config).to(self.device, memory_format=torch.channels_last)
+        self.state = s.folder / 'state.safetensors'
+        start = load_finder(s.start_from) if s.start_from and not self.state.exists() else None
+        self.config = start.config if start else config or FinderConfig()
+        self.model = (start or Finder(self.config)).to(
+            self.device, memory_format=torch.channels_last)
         self.average = Average(self.model, s.ema)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), s.rate,
                                            weight_decay=s.weight_decay, fused=True)
-        self.state = s.folder / 'state.safetensors'
         self.journal = Journal(s.folder)
         self.step = 0
         if self.state.exists():

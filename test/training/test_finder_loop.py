@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from hiu_ros import cli
+from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.finder import FinderConfig, FinderOutput, load_finder
 from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_loss
 from hiu_ros.training.finder_scenes import SceneOptions
@@ -113,6 +114,36 @@ def test_weights_and_log_are_there_after_the_last_step(tmp_path, bank):
     assert [line['step'] for line in lines] == [2, 4, 6, 8]
     assert {'centre', 'offset', 'size', 'side', 'total'} <= set(lines[0])
     assert trainer.rate(0) == pytest.approx(0.00075) and trainer.rate(8) == 0
+
+
+def holds(module: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> bool:
+    state = module.state_dict()
+    return all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
+
+
+def test_new_run_starts_from_given_weights_and_their_network(tmp_path, bank):
+    FinderTrainer(settings(tmp_path / 'first', bank, steps=2), SMALL).run()
+    weights = tmp_path / 'first' / 'weights.safetensors'
+    given = load_file(weights)
+    again = settings(tmp_path / 'again', bank, steps=2, start_from=str(weights), seed=9)
+    trainer = FinderTrainer(again)
+    assert trainer.step == 0 and trainer.config == SMALL
+    assert holds(trainer.model, given) and holds(trainer.average.module, given)
+    trainer.run()
+    after = load_file(tmp_path / 'again' / 'weights.safetensors')
+    assert not holds(trainer.model, given) and after.keys() == given.keys()
+    # A run that has begun goes on from its own state.
+    going_on = FinderTrainer(settings(tmp_path / 'again', bank, steps=3,
+                                      start_from='/nowhere/finder.safetensors'), SMALL)
+    assert going_on.step == 2 and holds(going_on.average.module, after)
+
+
+def test_weights_to_start_from_must_be_there(tmp_path, bank, capsys):
+    with pytest.raises(CheckpointError, match='nowhere.safetensors does not exist'):
+        FinderTrainer(settings(tmp_path, bank, start_from='nowhere.safetensors'))
+    assert cli.main(['train-finder', '--folder', str(tmp_path), '--renders', str(bank),
+                     '--start-from', 'elsewhere.safetensors']) == 1
+    assert 'elsewhere.safetensors does not exist' in capsys.readouterr().err
 
 
 def test_nothing_to_train_on(tmp_path, capsys):
