@@ -1,5 +1,6 @@
 """The training loop: one or more processes, exact resume, averaged weights, atomic checkpoints."""
 
+import gc
 import json
 import os
 import time
@@ -276,6 +277,10 @@ def train(settings: Settings) -> None:
         dist.init_process_group('nccl' if cuda else 'gloo')
     try:
         Trainer(settings).run()
+        if several:
+            # None takes the group down while another still sends; what holds on to it goes first.
+            dist.barrier()
+            gc.collect()
     finally:
         if several:
             dist.destroy_process_group()

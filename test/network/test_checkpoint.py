@@ -1,6 +1,8 @@
 """Weights files: what is written is read back, and what is wrong is named."""
 
 import json
+import os
+import pickle
 
 import pytest
 import torch
@@ -63,11 +65,42 @@ def test_truncated_file(path, keep):
         load(path)
 
 
-def test_pickles_are_not_opened(tmp_path):
-    file = tmp_path / 'weights.pt'
-    torch.save({'a': torch.zeros(1)}, file)
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize('dump', [torch.save, lambda trap, file: file.write_bytes(
+    pickle.dumps(trap))], ids=['torch', 'pickle'])
+def test_pickles_are_not_opened(tmp_path, dump):
+    file, folder = tmp_path / 'weights.safetensors', tmp_path / 'sprung'
+    dump(Trap(folder), file)
     with pytest.raises(CheckpointError, match='not a whole safetensors file'):
         load(file)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_what_a_gpu_saved_is_loaded_on_the_cpu(tmp_path, network):
+    file = tmp_path / 'gpu.safetensors'
+    ours = {k: v.clone() for k, v in network.state_dict().items()}
+    save(file, network.to('cuda'))
+    theirs = load(file).state_dict()
+    assert {v.device.type for v in theirs.values()} == {'cpu'}
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_file_names_no_device(path):
+    """Tensors come back on the device that is asked for, wherever they were saved."""
+    raw = path.read_bytes()
+    header = json.loads(raw[8:8 + int.from_bytes(raw[:8], 'little')])
+    entries = [value for key, value in header.items() if key != '__metadata__']
+    assert entries and all(set(value) == {'dtype', 'shape', 'data_offsets'} for value in entries)
 
 
 def test_foreign_safetensors_file(tmp_path):

@@ -118,6 +118,18 @@ def test_two_processes_share_the_work_and_stay_equal(tiny_settings, tmp_path):
     assert [line['step'] for line in figures(settings.run)] == [1, 2, 3]
 
 
+def test_command_under_torchrun_trains_and_ends_in_order(tiny_settings, tmp_path):
+    settings = tiny_settings('steps=2', 'log_every=1')
+    path = tmp_path / 'both.yaml'
+    path.write_text(as_yaml(settings))
+    done = python('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+                  '-m', 'hiu_ros.cli', 'train', path)
+    assert done.returncode == 0, done.stderr
+    weights = Path(settings.run) / 'weights.safetensors'
+    assert checkpoint.read_header(weights).notes['step'] == 2
+    assert [line['step'] for line in figures(settings.run)] == [1, 2]
+
+
 def test_processes_divide_the_stream_of_one():
     whole = list(Share(2, 5, 6, 0, 1))
     halves = [list(Share(2, 5, 3, rank, 2)) for rank in (0, 1)]
@@ -165,6 +177,30 @@ def test_weights_of_another_network_are_no_start(uninterrupted, tiny_settings):
     Trainer(tiny_settings('network_changes.input_size=96', f'start_from={weights}'))
     with pytest.raises(CheckpointError, match='does not exist'):
         Trainer(tiny_settings('start_from=nowhere.safetensors'))
+
+
+@pytest.mark.parametrize('clip, clipped', [(0.01, True), (1e9, False)])
+def test_gradients_are_clipped_before_the_step(tiny_settings, clip, clipped):
+    trainer = Trainer(tiny_settings(f'clip={clip}'))
+    trainer.train_step(next(iter(trainer.batches())))
+    norm = torch.stack([p.grad.norm() for p in trainer.network.parameters()]).norm().item()
+    assert norm == pytest.approx(clip, rel=1e-3) if clipped else norm > 0.1
+
+
+def test_network_and_its_input_have_their_channels_last(tiny_settings):
+    trainer = Trainer(tiny_settings())
+    seen = []
+    trainer.network.stem.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    trainer.train_step(next(iter(trainer.batches())))
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert all(p.is_contiguous(memory_format=torch.channels_last)
+               for p in trainer.network.parameters() if p.ndim == 4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='of machines without a GPU')
+def test_half_floats_with_loss_scaling_are_for_gpus(tiny_settings):
+    with pytest.raises(ValueError, match="'float16' needs a GPU"):
+        Trainer(tiny_settings('precision=float16'))
 
 
 def test_loss_that_is_not_finite_stops_the_run(tiny_settings):
