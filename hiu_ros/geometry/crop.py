@@ -12,6 +12,9 @@ BORDERS = {
     'reflect': cv2.BORDER_REFLECT_101,
 }
 
+#: A palm that is shorter in the image than this share of the joints' box is seen from its end.
+_END_ON = 0.15
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -56,8 +59,9 @@ class Crop:
         angle: float = 0.0,
         mirrored: bool = False,
     ) -> 'Crop':
-        """Crop about the middle of the joints' upright box, `scale` times its larger side wide.
+        """Crop about the middle of the joints' box, `scale` times its larger side wide.
 
+        The box has the crop's axes, those of the image turned by -angle.
         keypoints: (K, 2) image pixels; rows that are not finite are left out.
         Raises ValueError where fewer than two joints are finite or all fall on one point.
         """
@@ -67,9 +71,11 @@ class Crop:
         points = points[np.isfinite(points).all(axis=1)]
         if len(points) < 2:
             raise ValueError('a crop around keypoints needs at least two finite ones')
-        low, high = points.min(axis=0), points.max(axis=0)
-        return cls(tuple((low + high) / 2), scale * float((high - low).max()), angle, mirrored,
-                   resolution)
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        turned = points @ turn.T
+        low, high = turned.min(axis=0), turned.max(axis=0)
+        return cls(tuple((low + high) / 2 @ turn), scale * float((high - low).max()), angle,
+                   mirrored, resolution)
 
     @classmethod
     def around_box(
@@ -150,6 +156,20 @@ class Crop:
             picture, self.inverse_matrix(), (width, height),
             flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
         )
+
+
+def upright_angle(keypoints: np.ndarray) -> float:
+    """Angle of a crop, radians, in which the fingers' bases lie above the wrist.
+
+    keypoints: (21, 2) image pixels. 0 where the palm is seen so much from its end that the image
+    does not tell which way it points.
+    """
+    points = np.asarray(keypoints, dtype=np.float64)
+    palm = points[[5, 9, 13, 17]].mean(axis=0) - points[0]
+    extent = float(np.ptp(points, axis=0).max())
+    if not np.isfinite(palm).all() or np.linalg.norm(palm) < _END_ON * extent:
+        return 0.0
+    return -math.atan2(palm[0], -palm[1])
 
 
 def _transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

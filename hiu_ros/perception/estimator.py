@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import Crop, upright_angle
 from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.covering import covered
 from hiu_ros.perception.views import averaged, views_of
@@ -25,6 +25,8 @@ _SHARP_JOINTS = 0.25
 _CERTAINTY_ODDS = 12.0
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
+#: Pixels that the box of a hand's joints is taken to have at least.
+_LEAST_SIZE = 4.0
 
 
 class Network(Protocol):
@@ -119,13 +121,19 @@ class HandEstimator:
         self._crop_scale, self._largest_batch = crop_scale, largest_batch
         self.resolution = int(network.config.input_size)
 
-    def crop_around(self, keypoints: np.ndarray, margin: float = 1.0) -> Crop:
-        """The crop around keypoints (21, 2) px as the network was trained to see hands."""
+    def crop_around(self, keypoints: np.ndarray, margin: float = 1.0,
+                    boxed: np.ndarray | None = None) -> Crop:
+        """The crop around keypoints (21, 2) px as the network was trained to see hands.
+
+        It is turned so that the fingers point up. boxed: (21,) bool, joints that it goes about.
+        """
         points = np.asarray(keypoints, dtype=np.float64)
-        low, high = points.min(axis=0), points.max(axis=0)
-        side = max(float((high - low).max()), 4.0)
-        return Crop(tuple((low + high) / 2), self._crop_scale * margin * side,
-                    resolution=self.resolution)
+        angle = upright_angle(points)
+        points = points if boxed is None else points[boxed]
+        if np.ptp(points, axis=0).max() < _LEAST_SIZE:
+            return Crop(tuple(points.mean(axis=0)), self._crop_scale * margin * _LEAST_SIZE, angle,
+                        resolution=self.resolution)
+        return Crop.around_keypoints(points, self._crop_scale * margin, self.resolution, angle)
 
     def look(self, regions: Sequence[Region]) -> list[Reading]:
         """A reading for each region; all of a pass go through the network together."""
@@ -161,7 +169,7 @@ class HandEstimator:
         """The crop for the next look; joints gone astray cannot blow it up or away."""
         points, scores = reading.keypoints_px, reading.keypoint_scores
         sharp = scores >= 0.3 * np.median(scores)
-        crop = self.crop_around(points[sharp] if sharp.sum() > 4 else points)
+        crop = self.crop_around(points, boxed=sharp if sharp.sum() > 4 else None)
         size = float(np.clip(crop.size, 0.2 * first.size, 1.6 * first.size))
         offset = np.array(crop.centre) - first.centre
         offset = np.clip(offset, -0.5 * first.size, 0.5 * first.size)

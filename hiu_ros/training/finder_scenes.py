@@ -76,7 +76,7 @@ class Scenes(torch.utils.data.Dataset):
                 frame = self.photograph(rng, height, width)
         else:
             frame = Frame(self.background(rng, height, width))
-        while len(self.near) and rng.random() < 0.25:
+        while len(self.near) and rng.random() < 0.35:
             add_patch(frame, self.near[rng.integers(len(self.near))], rng)
         if self.renders is not None:
             chances = (0.72, 0.15, 0.09, 0.04, 0) if frame.points or frame.doubts or (
@@ -177,11 +177,11 @@ def _view(shot: Shot, rng: Rng, height: int, width: int) -> np.ndarray:
         scale = fit
         if rng.random() < 0.5:  # as the finder pads: beside or below
             aim = np.array([(w * scale - 1) / 2, (h * scale - 1) / 2])
-    elif kind < 0.5:
+    elif kind < 0.47:
         scale = fit * np.exp(rng.uniform(np.log(0.5), np.log(1.6)))
         slack = np.abs(np.array([width - w * scale, height - h * scale])) / 2
         aim = aim + rng.uniform(-1, 1, 2) * slack
-    elif kind < 0.9:
+    elif kind < 0.84:
         points = shot.points[rng.integers(len(shot.points))]
         box = joints_box(points)
         extent = max(box[2] - box[0], box[3] - box[1], 1.0)

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import Crop, upright_angle
 from hiu_ros.geometry.placement import rotation_to_ray
+from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.training.augment import occluder_shape, photometric, random_patch
 from hiu_ros.training.collage import (
@@ -55,6 +56,8 @@ class MixOptions:
     other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
+    upright_share: float = 0.5  #: crops that are turned so that the fingers point up,
+    upright_deg: float = 12.0  #: but for an error of this deviation, as a follower makes them
     scale: tuple[float, float] = (1.3, 1.8)  #: crop side over the joints' box
     shift: float = 0.1  #: of the crop's side
     photometric: bool = True  #: light, blur, noise, compression
@@ -148,12 +151,13 @@ class HandMix(torch.utils.data.Dataset):
     def crop(self, outline: np.ndarray, mirrored: bool, rng: np.random.Generator) -> Crop:
         """A crop such as a follower or a finder would make, shaken."""
         o = self.options
-        wild = rng.random() < o.wild_share
-        angle = rng.uniform(-np.pi, np.pi) if wild else np.radians(rng.normal(0, o.angle_deg))
-        upright = Crop((0.0, 0.0), 1.0, angle, resolution=1)
-        around = Crop.around_keypoints(upright.to_crop(outline),
-                                       np.exp(rng.uniform(*np.log(o.scale))))
-        centre = upright.to_image(np.array(around.centre))
+        chance, angle = rng.random(), np.radians(rng.normal(0, o.angle_deg))
+        if chance < o.wild_share:
+            angle = rng.uniform(-np.pi, np.pi)
+        elif chance > 1 - o.upright_share and len(outline) == KEYPOINT_COUNT:
+            angle = upright_angle(outline) + np.radians(rng.normal(0, o.upright_deg))
+        around = Crop.around_keypoints(outline, np.exp(rng.uniform(*np.log(o.scale))), angle=angle)
+        centre = np.array(around.centre)
         centre = centre + rng.normal(0, o.shift / 2, 2).clip(-o.shift, o.shift) * around.size
         return Crop(tuple(centre), around.size, angle, mirrored, self.resolution)
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import Crop, upright_angle
 
 CROPS = [
     Crop((40.0, 30.0), 50.0, 0.0, False, 64),
@@ -91,6 +91,36 @@ def test_around_keypoints_is_centred_and_scaled():
     assert crop.size == pytest.approx(60.0)
     inside = crop.to_crop(points[:3])
     assert inside.min() >= 0 and inside.max() <= 95
+
+
+@pytest.mark.parametrize('angle', [0.0, 0.4, -2.0])
+def test_a_turned_crop_is_centred_on_the_joints_as_it_shows_them(angle):
+    points = np.random.default_rng(1).uniform(50, 90, (21, 2)) * [1, 2]
+    crop = Crop.around_keypoints(points, 1.25, 101, angle)
+    shown = crop.to_crop(points)
+    assert np.allclose(shown.min(axis=0) + shown.max(axis=0), 100.0)
+    assert np.isclose(np.ptp(shown, axis=0).max(), 101 / 1.25)
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+@pytest.mark.parametrize('turn', [0.0, 1.0, -2.5, 3.1])
+def test_upright_crops_show_the_fingers_above_the_wrist(turn, mirrored):
+    points = np.random.default_rng(2).normal(0, 5, (21, 2))
+    points[0], points[[5, 9, 13, 17]] = [0, 30], [[-12, -10], [-4, -12], [4, -12], [12, -10]]
+    turned = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    crop = Crop.around_keypoints(turned, angle=upright_angle(turned), mirrored=mirrored)
+    shown = crop.to_crop(turned)
+    assert np.isclose(shown[[5, 9, 13, 17], 0].mean(), shown[0, 0])
+    assert shown[9, 1] < shown[0, 1] - 30
+    assert np.isclose(np.sin(upright_angle(turned) + turn), 0, atol=1e-9)
+
+
+def test_a_palm_seen_from_its_end_is_not_turned():
+    points = np.random.default_rng(3).uniform(-40, 40, (21, 2))
+    points[[0, 5, 9, 13, 17]] = [[1, 0], [0, 1], [1, 1], [2, 1], [3, 0]]
+    assert upright_angle(points) == 0.0
+    points[9] = np.nan
+    assert upright_angle(points) == 0.0
 
 
 def test_around_box():

@@ -55,3 +55,15 @@ def test_the_first_view_is_the_crop_itself():
         views_of(crop, 7)
     with pytest.raises(ValueError, match='views'):
         PipelineOptions(views=0)
+
+
+def test_crops_around_hands_are_upright_and_not_too_small(make_stage):
+    stage = make_stage()
+    estimator = HandEstimator(stage)
+    for turn in (0.2, 1.4, -2.8):
+        hand = stage.hand(turn=(0.0, 0.0, turn))
+        shown = estimator.crop_around(hand.pixels).to_crop(hand.pixels)
+        assert abs(shown[[5, 9, 13, 17], 0].mean() - shown[0, 0]) < 1e-6
+        assert shown[9, 1] < shown[0, 1]
+        assert shown.min() > 0 and shown.max() < stage.config.input_size - 1
+    assert estimator.crop_around(np.full((21, 2), 7.0)).size == 6.0
