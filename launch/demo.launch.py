@@ -12,13 +12,14 @@ from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
+    OpaqueFunction,
     SetEnvironmentVariable,
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(get_package_share_directory('hiu_ros'))
 
@@ -33,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
             '-p', ["source:='", value('source'), "'"],
             '-p', ['loop:=', value('loop')],
         ],
-        output='screen', on_exit=Shutdown(reason='the source has ended'),
+        output='screen', on_exit=OpaqueFunction(function=_end),
     )
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'hiu.launch.py')),
@@ -55,3 +56,8 @@ def generate_launch_description() -> LaunchDescription:
         player,
         node,
     ])
+
+
+def _end(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """End the launch with its source, unless that source ends because the launch does."""
+    return [] if context.is_shutdown else [Shutdown(reason='the source has ended')]

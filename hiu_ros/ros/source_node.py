@@ -19,6 +19,8 @@ from std_msgs.msg import Header
 from hiu_ros.ros import messages
 from hiu_ros.ros.sources import Picture, SourceError, open_source
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class SourceNode(Node):
     """Publishes `image`, and `camera_info` where the source knows it."""
@@ -61,11 +63,18 @@ class SourceNode(Node):
         self._image.publish(messages.image(header, picture.image, 'bgr8'))
 
 
+def _on_signal(number: int, frame: object) -> None:
+    """The first one ends the node; a launch sends more, and they must not hit its end."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """0 at the end of the source or a signal, 1 where there is no source."""
     # Shells start what runs in the background with SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    for number in SIGNALS:
+        signal.signal(number, _on_signal)
     try:
         rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         SourceNode().play()

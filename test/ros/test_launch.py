@@ -110,7 +110,7 @@ def test_lifecycle_events_bring_the_node_up(peer, domain, wait_for):
         assert wait_for(lambda: peer.node.count_subscribers('left/camera/camera_info'))
     finally:
         log = end(process)
-    assert 'Traceback' not in log, log
+    assert 'Traceback' not in log and '[ERROR]' not in log, log
 
 
 def peer_type():
@@ -134,4 +134,20 @@ def test_demo_plays_a_folder_of_images(peer, domain, wait_for, tmp_path):
         assert message[0].header.frame_id == 'camera_optical_frame'
     finally:
         log = end(process)
-    assert 'Traceback' not in log, log
+    assert 'Traceback' not in log and '[ERROR]' not in log, log
+
+
+def test_demo_ends_with_its_source(domain, tmp_path):
+    load('demo')
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((120, 160, 3), np.uint8))
+    process = start('demo.launch.py', f'source:={tmp_path}', 'rviz:=false', 'loop:=false',
+                    domain=domain)
+    try:
+        log = process.communicate(timeout=90.0)[0]
+    finally:
+        if process.poll() is None:
+            end(process)
+    assert process.returncode == 0 and 'Traceback' not in log and '[ERROR]' not in log, log

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -89,6 +91,18 @@ def test_the_source_node_takes_a_camera_number_or_a_path_and_says_what_is_wrong(
         timeout=120)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert f'source: {"camera " if source == "93" else ""}{source}' in done.stderr
+
+
+def test_signals_end_the_source_node_without_a_traceback(spawn, peer, wait_for, tmp_path):
+    """A launch sends one, the terminal another, and the second comes while it ends already."""
+    cv2.imwrite(str(tmp_path / '0.png'), picture(0))
+    node = spawn('-p', f'source:={tmp_path}', module='hiu_ros.ros.source_node')
+    assert wait_for(lambda: peer.node.count_publishers('image'))
+    for _ in range(50):
+        if node.alive:
+            node.process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+    assert node.wait() == 0 and 'Traceback' not in node.log, node.log
 
 
 def test_a_broken_picture_is_named(tmp_path):
