@@ -44,14 +44,19 @@ def test_far_too_many_images_do_not_make_results_old(spawn, peer, wait_for):
         lambda m: arrived.setdefault((m.header.stamp.sec, m.header.stamp.nanosec),
                                      time.monotonic()), 100)
     flood(peer, 60, 1.0, lambda k: peer.image(1, order=int(1000 * work)))
-    before = node.memory()
+    before, seen = node.memory(), len(peer.received['/diagnostics'])
     sent = flood(peer, 60, FLOOD, lambda k: peer.image(1, order=int(1000 * work)))
     ages = sorted(arrived[key] - sent[key] for key in sent if key in arrived)
     assert len(ages) >= 10
     # Two inference times, and something for a machine that does other things, too.
     assert ages[int(0.9 * len(ages))] < 2 * work + 0.3, ages
     assert node.memory() < 1.05 * before + 2e6
-    reports = [s for m in peer.received['/diagnostics'] for s in m.status]
+    reports = [s for m in peer.received['/diagnostics'][seen:] for s in m.status]
+    # By the node's own account, too; a quarter may be what a busy machine delayed.
+    times = [{pair.key: float(pair.value) for pair in s.values if pair.key.endswith('[ms]')}
+             for s in reports]
+    young = [t['age at publish, p95 [ms]'] < 2 * t['inference, p95 [ms]'] for t in times]
+    assert sum(young) >= 0.75 * len(young), times
     assert [s for s in reports if s.level == DiagnosticStatus.WARN and 'too fast' in s.message], [
         (s.message, [v.value for v in s.values]) for s in reports]
 
