@@ -2,7 +2,7 @@
 
 Pixel (0, 0): number of hands; where regions were given, their number counts. Pixel (0, 1): 255 a
 bug in perception, 254 the device is lost, other values: so many milliseconds of work. Hands come
-with a known distance where there is a camera_info.
+with a known distance where there is a camera_info. The device 'cuda' can never be used.
 """
 
 import time
@@ -73,6 +73,8 @@ class FakeEngine:
     def __init__(self, options):
         self.options = options
         self.device = 'cpu' if options.device == 'cpu' else 'fake'
+        if options.device == 'cuda':
+            raise_device_error()
 
     def process(self, frames):
         results = []

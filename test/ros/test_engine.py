@@ -117,6 +117,19 @@ def test_errors_of_the_device_are_told_from_others(engine, monkeypatch, text, lo
     assert str(error.value) == text.splitlines()[0]
 
 
+@pytest.mark.parametrize('name', ['OutOfMemoryError', 'AcceleratorError'])
+def test_errors_of_torch_itself_are_of_the_device_whatever_they_say(engine, monkeypatch, name):
+    torch = pytest.importorskip('torch')
+    if not hasattr(torch, name):
+        pytest.skip(f'this torch has no {name}')
+    # Made without the constructor: torch alone knows its arguments.
+    error = getattr(torch, name).__new__(getattr(torch, name))
+    error.args = ('something',)
+    monkeypatch.setattr(StandIn, 'error', error)
+    with pytest.raises(DeviceError, match='something'):
+        engine.process([FRAME])
+
+
 def test_a_gpu_that_is_not_there_is_a_device_error():
     torch = pytest.importorskip('torch')
     if torch.cuda.is_available():

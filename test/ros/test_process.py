@@ -127,6 +127,18 @@ def test_weights_that_cannot_work_are_one_line_and_exit_code_one(spawn, wrong_we
         assert '[FATAL]' in lines[0] and str(path) in lines[0] and words in lines[0]
 
 
+def test_a_device_that_cannot_be_used_is_replaced_by_the_cpu_or_is_one_line(spawn):
+    going_on, ending = (
+        spawn(*named(name), parameters={'device': 'cuda', 'cpu_fallback': fallback})
+        for name, fallback in (('going_on', True), ('ending', False)))
+    assert ending.wait() == 1
+    lines = [line for line in ending.lines if '[INFO]' not in line]
+    assert len(lines) == 1 and '[FATAL]' in lines[0] and 'CUDA error' in lines[0], ending.log
+    assert going_on.wait_log('fake on cpu')
+    lines = [line for line in going_on.lines if '[INFO]' not in line]
+    assert len(lines) == 1 and '[WARN]' in lines[0] and 'going on on the CPU' in lines[0]
+
+
 def test_an_illegal_parameter_at_start_is_one_line_and_exit_code_one(spawn):
     cases = {
         'range': ({'max_hands': 99}, ['max_hands', '99']),
