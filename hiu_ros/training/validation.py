@@ -50,8 +50,11 @@ def check(options: Validation, hand: HandModel, mano: bool = False) -> None:
         next(_labelled_tiles(one, hand, options.hands, mano))
 
 
-def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64):
-    """Readings of all tiles, in tile pixels where they are 2D; right hands' 3D."""
+def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64, border: str = 'constant'):
+    """Readings of all tiles, in tile pixels where they are 2D; right hands' 3D.
+
+    `border`: what a crop shows outside of its tile, as `Crop.extract` names it.
+    """
     n = model.config.input_size
     device = next(model.parameters()).device
     crops = [Crop.around_keypoints(k, 1.5, n, mirrored=bool(m))
@@ -59,7 +62,8 @@ def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64):
     points, parts = [], []
     for start in range(0, len(crops), batch):
         some = slice(start, start + batch)
-        images = np.stack([c.extract(np.asarray(t)) for c, t in zip(crops[some], tiles[some])])
+        images = np.stack([c.extract(np.asarray(t), border)
+                           for c, t in zip(crops[some], tiles[some])])
         tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
         reading = CropReading(*(value.cpu() for value in model.predict(tensor.to(device))))
         parts.append(reading)
@@ -147,7 +151,8 @@ def validate_renders(
 ) -> dict[str, float]:
     """Exact truth: PA-MPJPE in mm, 2D error over palm length, mask IoU.
 
-    Renders stand before a plain colour, a random one each or `grey`.
+    Renders stand before a plain colour, a random one each, or `grey` as the mix shows them: their
+    edges go on outside of the tile.
     """
     folder = Path(bank)
     with np.load(folder / 'labels.npz') as labels:
@@ -158,7 +163,8 @@ def validate_renders(
     behind = GREY if grey else rng.uniform(0, 255, (len(tiles), 1, 1, 3))
     alpha = tiles[..., 3:] / 255
     images = (alpha * tiles[..., :3] + (1 - alpha) * behind).astype(np.uint8)
-    crops, found, parts = _read(model, images, keypoints, [False] * len(images))
+    crops, found, parts = _read(model, images, keypoints, [False] * len(images),
+                                border='replicate' if grey else 'constant')
     error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
     guessed = torch.cat([p.mask for p in parts]).numpy() > 0.5
     overlap = []

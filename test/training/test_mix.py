@@ -89,6 +89,23 @@ def test_wrong_side_is_mirrored_and_has_no_pose(bank):
     assert np.allclose(wrong['masks'], sample['masks'][:, ::-1], atol=0.02)
 
 
+@pytest.mark.parametrize('side', [0.0, 1.0])
+def test_upright_crops_have_the_fingers_above_the_wrist(cache, hand, side):
+    """Left hands are shown mirrored, and the wrong side mirrored again."""
+    mix = mix_of(photos=str(cache), **CALM | {'wild_share': 0.0, 'upright_share': 1.0,
+                                              'upright_deg': 0.0, 'wrong_side_share': side})
+    tilted = mix_of(photos=str(cache), **CALM | {'wild_share': 0.0, 'upright_share': 0.0})
+    lean = []
+    for i in range(12):
+        palms = [one['keypoints'][[5, 9, 13, 17]].mean(0) - one['keypoints'][0]
+                 for one in (mix[i], tilted[i])]
+        assert abs(palms[0][0]) < 0.01 and palms[0][1] < -3
+        lean.append(abs(palms[1][0]))
+        if mix[i]['parameter_weights'] > 0:
+            check_labels(mix[i], hand, tolerance=0.02)
+    assert max(lean) > 3
+
+
 def test_negatives_have_an_empty_mask_and_no_hand(bank):
     mix = mix_of(renders=(str(bank),), render_share=1e-9, negative_share=1.0)
     sample = mix[0]
