@@ -12,8 +12,9 @@ import numpy as np
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-#: s; generous, a busy machine is no failure. HIU_PATIENCE is for one that is very busy.
-PATIENCE = float(os.environ.get('HIU_PATIENCE', 20.0))
+#: s; generous, a busy machine is no failure: beside a training a node may take 20 s to start.
+#: HIU_PATIENCE is for one that is busier still.
+PATIENCE = float(os.environ.get('HIU_PATIENCE', 60.0))
 
 
 def wait_for(condition, timeout=PATIENCE, step=0.01):
