@@ -26,11 +26,25 @@ _FOREIGN = 0.35
 #: What a hand that was not announced yet has to fit better than one that was.
 _NEWCOMER = 0.25
 
+#: Mean change of the joints about their middle, in hand sizes, that a hand may show from one frame
+#: to the next, and more with each second between them; and how much more makes it doubtful.
+_STEADY, _STEADY_SECOND, _UNSTEADY = 0.12, 1.5, 0.1
+
 
 def joint_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Mean distance of joints (21, 2), in sizes of the larger hand."""
     size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1.0)
     return float(np.linalg.norm(a - b, axis=1).mean() / size)
+
+
+def steadiness(now: np.ndarray, before: np.ndarray, step: float) -> float:
+    """0..1, how well joints (21, 2) agree with those of `step` seconds before about their middle.
+
+    What is no hand, such as a fold of cloth, is read as another pose in every frame.
+    """
+    change = joint_distance(now - now.mean(axis=0), before - before.mean(axis=0))
+    surplus = change - _STEADY - _STEADY_SECOND * max(step, 0.0)
+    return float(np.exp(-(max(surplus, 0.0) / _UNSTEADY) ** 2))
 
 
 def joint_box(points: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ import numpy as np
 from hiu_ros.perception.association import (
     assign,
     joint_box,
-    joint_distance,
     overlap,
+    steadiness,
     without_duplicates,
 )
 from hiu_ros.perception.estimator import Reading
@@ -54,9 +54,6 @@ _SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
 #: Mean score of the joints from which on they speak for a hand that is followed: twice of what
 #: will do in a single image, as what is taken for a hand once is then looked at again and again.
 _SHARP_JOINTS = 0.5
-#: Mean change of the joints about their middle, in hand sizes, that a hand may show from one frame
-#: to the next, and more with each second between them; and how much more makes it doubtful.
-_STEADY, _STEADY_SECOND, _UNSTEADY = 0.12, 1.5, 0.1
 #: Hand sizes that a hand may be off its prediction, and how much more with each miss.
 _PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST = 0.7, 0.15, 2.0
 
@@ -120,7 +117,7 @@ class Track:
     def see(self, reading: Reading, stamp: float) -> None:
         """Take a reading of this hand."""
         step = stamp - self.stamp
-        steadiness = self._steadiness(reading, step) if self.hits else 1.0
+        steady = steadiness(reading.keypoints_px, self.keypoints, step) if self.hits else 1.0
         if self.hits and 0 < step < 0.5:
             moved = (reading.keypoints_px - self.keypoints).mean(axis=0) / step
             self.motion = self.motion + _MOTION_NEW * (moved - self.motion)
@@ -132,19 +129,9 @@ class Track:
         share = _SIZE_NEW if self.hits else 1.0
         self.size = self.size + share * (reading.size - self.size)
         share = _TRUST_NEW if self.hits else 1.0
-        self.trust = self.trust + share * (worth(reading) * steadiness - self.trust)
+        self.trust = self.trust + share * (worth(reading) * steady - self.trust)
         self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
         self.hits += 1
-
-    def _steadiness(self, reading: Reading, step: float) -> float:
-        """0..1, how well a reading's joints agree with the last ones about their middle.
-
-        What is no hand, such as a fold of cloth, is read as another pose in every frame.
-        """
-        now = reading.keypoints_px - reading.keypoints_px.mean(axis=0)
-        change = joint_distance(now, self.keypoints - self.keypoints.mean(axis=0))
-        surplus = change - _STEADY - _STEADY_SECOND * max(step, 0.0)
-        return float(np.exp(-(max(surplus, 0.0) / _UNSTEADY) ** 2))
 
 
 class Tracker:

@@ -42,8 +42,16 @@ def other_hand(tile: Tile, resolution: int, rng: Rng) -> tuple[np.ndarray, np.nd
             soft_edge(crop.extract(opacity(tile), 'constant'), rng))
 
 
+def spots(outline: np.ndarray) -> np.ndarray:
+    """Points (K, 2) of a hand that may be hidden: its joints, or a grid over its box's corners."""
+    if len(outline) > 2:
+        return outline[np.isfinite(outline).all(axis=1)]
+    x, y = np.linspace(outline.min(axis=0), outline.max(axis=0), 5).T
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
 def share_hidden(alpha: np.ndarray, joints: np.ndarray) -> float:
-    """Share of the joints (K, 2) crop px that lie under alpha (n, n, 1)."""
+    """Share of points (K, 2) crop px that lie under alpha (n, n, 1)."""
     pixels = np.round(joints).astype(int)
     inside = ((pixels >= 0) & (pixels < alpha.shape[0])).all(1)
     x, y = pixels[inside].T

@@ -23,17 +23,15 @@ from hiu_ros.training.finder_photos import TWO_HANDED_SETS
 _SCALE = 1.8
 #: Lower than the pipeline's, for more and harder examples.
 _THRESHOLD = 0.12
-#: Labelled hands keep away from a patch's middle by this share of the found square's side.
-_MARGIN = 0.1
 
 
 def false_squares(photo: Photo, found: Sequence[Detection]) -> list[np.ndarray]:
-    """Found boxes (4,) x, y, w, h that touch no labelled hand."""
+    """Found boxes (4,) x, y, w, h whose patches touch no labelled hand."""
     boxes = np.array([joint_box(hand.keypoints_px) for hand in photo.hands])
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     kept = []
     for detection in found:
-        margin = _MARGIN * detection.box[2:].max()
+        margin = (_SCALE - 1) / 2 * detection.box[2:].max()
         start = detection.box[:2] - margin
         end = detection.box[:2] + detection.box[2:] + margin
         if ((end <= low).any(1) | (start >= high).any(1)).all():

@@ -24,6 +24,7 @@ from hiu_ros.training.collage import (
     other_hand,
     share_hidden,
     soft_edge,
+    spots,
 )
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
@@ -212,9 +213,8 @@ class HandMix(torch.utils.data.Dataset):
                 behind = blend(*other, behind)
             image = blend(image, alpha, behind)
         if before:
-            joints = crop.to_crop(tile.outline)
             picture, cover = other
-            if share_hidden(cover, joints[np.isfinite(joints).all(1)]) <= MOST_HIDDEN:
+            if share_hidden(cover, crop.to_crop(spots(tile.outline))) <= MOST_HIDDEN:
                 image = blend(picture, cover, image)
                 mask = None if mask is None else (mask * (1 - cover[..., 0])).astype(np.uint8)
         return image, mask

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hiu_ros.perception.association import steadiness
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 
@@ -238,3 +239,22 @@ def test_a_fast_hand_is_followed_by_its_motion(make_stage):
 def test_options_of_tracking_are_checked(change):
     with pytest.raises(ValueError, match=f'TrackingOptions.{next(iter(change))}'):
         TrackingOptions(**change)
+
+
+def test_what_is_read_as_another_pose_in_every_frame_is_no_hand(make_stage):
+    stage = make_stage()
+    rng = np.random.default_rng(4)
+    ghost = [[stage.hand('right', turn=rng.uniform(-2, 2, 3), label='ghost')] for _ in range(30)]
+    seen = follow(stage, ghost)
+    # A hand that turns by 100 degrees a second is none the worse for it.
+    turning = [[stage.hand('right', turn=(0.3, 0.2, 0.06 * k))] for k in range(30)]
+    assert len(ids(seen, 'ghost')) < 15
+    assert ids(follow(stage, turning), 'right') == ['right_1'] * 29
+
+
+def test_steadiness_is_of_the_pose_not_of_the_place():
+    points = np.random.default_rng(5).uniform(0, 100, (21, 2))
+    other = np.random.default_rng(6).uniform(0, 100, (21, 2))
+    assert steadiness(points + 300, points, 1 / 30) == 1
+    assert steadiness(other, points, 1 / 30) < 0.2
+    assert steadiness(other, points, 1.0) == 1

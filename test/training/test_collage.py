@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.training.collage import blend, opacity, other_hand, share_hidden, soft_edge
+from hiu_ros.training.collage import blend, opacity, other_hand, share_hidden, soft_edge, spots
 from hiu_ros.training.sources import Tile
 
 GREEN = (0, 200, 0)
@@ -77,3 +77,14 @@ def test_share_of_joints_under_a_cover_by_hand():
     # What lies outside of the crop is not under the cover.
     assert share_hidden(cover, np.array([[35.0, 15.0], [35.0, -50.0]])) == 0.5
     assert share_hidden(cover, np.zeros((0, 2))) == 0
+
+
+def test_a_hand_known_by_its_box_alone_is_hidden_as_much_as_its_box():
+    corners = np.array([[10.0, 10.0], [50.0, 50.0]])
+    alpha = np.zeros((N, N, 1), np.float32)
+    alpha[12:48, 12:48] = 1  # all of the box but its edges
+    assert share_hidden(alpha, corners) == 0
+    assert share_hidden(alpha, spots(corners)) == pytest.approx(9 / 25)
+    joints = np.full((21, 2), 20.0)
+    joints[3] = np.nan
+    assert len(spots(joints)) == 20 and np.isfinite(spots(joints)).all()

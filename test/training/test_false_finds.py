@@ -33,9 +33,9 @@ def found(x: float, y: float, side: float) -> Detection:
 @pytest.mark.parametrize('x, y, kept', [
     (110, 100, False),  # on the hand
     (310, 100, True),
-    (208, 100, False),  # nearer to the hand than a tenth of its side
-    (212, 100, True), (100, 212, True), (208, 208, False), (212, 208, True),
-    (-12, 100, True), (-8, 100, False),
+    (238, 100, False),  # its patch reaches the hand
+    (242, 100, True), (100, 242, True), (238, 238, False), (242, 238, True),
+    (-42, 100, True), (-38, 100, False),
 ])
 def test_squares_near_a_hand_are_no_false_finds(x, y, kept):
     squares = false_squares(photo(hand(100, 100, 100)), [found(x, y, 100)])
