@@ -56,7 +56,7 @@ install() { python -m pip install --quiet -c "$scratch/constraints.txt" "$@"; }
 if ! python -c 'import torch' 2>/dev/null; then
     echo 'Installing torch'
     if [ -n "${TORCH_INDEX:-}" ]; then
-        install --index-url "$TORCH_INDEX" "$torch"
+        PIP_INDEX_URL=$TORCH_INDEX install "$torch"
     elif compgen -G '/dev/nvidia[0-9]*' >/dev/null || [ -e /dev/dxg ]; then
         install "$torch"
     elif ! install "$torch+cpu" 2>/dev/null; then
