@@ -100,6 +100,7 @@ class Pipeline:
         region = Region(image, Crop((width / 2, height / 2), height / 2,
                                     resolution=self._estimator.resolution))
         self._estimator.look([region])
+        self._estimator.warm_up()
         if self._finder is not None:
             self._finder.find(image)
 
