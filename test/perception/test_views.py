@@ -67,3 +67,18 @@ def test_crops_around_hands_are_upright_and_not_too_small(make_stage):
         assert shown[9, 1] < shown[0, 1]
         assert shown.min() > 0 and shown.max() < stage.config.input_size - 1
     assert estimator.crop_around(np.full((21, 2), 7.0)).size == 6.0
+
+
+def test_every_size_of_batch_is_warmed_up_and_no_other_is_used(make_stage):
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    sizes = []
+    predict = stage.predict
+    stage.predict = lambda images: sizes.append(len(images)) or predict(images)
+    estimator.warm_up()
+    warm = list(sizes)
+    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right')
+    estimator.look([region] * 30)
+    assert warm == list(range(1, max(warm) + 1))
+    assert len(sizes) > len(warm) and set(sizes) <= set(warm)
