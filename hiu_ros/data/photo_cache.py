@@ -218,12 +218,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('photos', type=Path, help='folder with labels.jsonl')
     parser.add_argument('cache', type=Path, help='folder to write')
+    parser.add_argument('--labels', type=Path, help="in place of the folder's labels.jsonl")
     parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
     parser.add_argument('--again', action='store_true', help='redo the stages given')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    photos = PhotoFolder(arguments.photos)
+    photos = PhotoFolder(arguments.photos, arguments.labels)
     cache = arguments.cache
     if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
         build_crops(photos, cache)

@@ -53,17 +53,20 @@ class Photo:
 class PhotoFolder:
     """The photos of one folder, in the order of its labels.
 
-    Raises PhotoError where the folder or its labels.jsonl is missing or a line is malformed.
+    labels: a file of labels other than the folder's own. Raises PhotoError where the folder or
+    the labels are missing or a line is malformed.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, labels: str | Path | None = None) -> None:
         self.path = Path(path)
-        labels = self.path / LABELS_NAME
         if not self.path.is_dir():
             raise PhotoError(f'photo folder {self.path} does not exist; give the folder that '
                              f'holds {LABELS_NAME}')
-        if not labels.is_file():
+        if labels is None and not (self.path / LABELS_NAME).is_file():
             raise PhotoError(f'photo folder {self.path} has no {LABELS_NAME}')
+        labels = Path(labels or self.path / LABELS_NAME)
+        if not labels.is_file():
+            raise PhotoError(f'{labels}, the labels of {self.path}, does not exist')
         self.photos: list[Photo] = []
         with labels.open(encoding='utf-8') as lines:
             for number, line in enumerate(lines, 1):

@@ -9,129 +9,33 @@ never lies about the side. A hand that is not seen is not in the result; it keep
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from hiu_ros.perception.association import (
-    assign,
-    joint_box,
-    overlap,
-    steadiness,
-    without_duplicates,
-)
+from hiu_ros.perception.association import assign, joint_box, overlap, without_duplicates
 from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
+from hiu_ros.perception.track import Track, worth
 
 #: Seconds between frames that come without a stamp.
 FRAME = 1 / 30
 #: A pause longer than this (s) ends all hands; so does time running back.
 PAUSE = 2.0
-#: Log odds of the side: what one frame adds at most, what remains of it after a frame, and where
-#: a name changes or a single crop is trusted, and where a hand may be named at once.
-_SIDE_STEP, _SIDE_KEPT, _SIDE_TURNED, _SIDE_SURE, _SIDE_NAMED = 3.0, 0.93, 4.0, 3.0, 2.5
+#: Log odds of the side where a name changes, and where a hand may be named at once.
+_SIDE_TURNED, _SIDE_NAMED = 4.0, 2.5
 #: A hand not announced yet ends after so many misses.
 _EARLY_MISSES = 1
 #: Frames that a hand may be hidden, by another one or by the edge of the image, without missing.
 _HIDDEN_MOST = 45
-#: Weight of the newest score in the trust of a hand.
-_TRUST_NEW = 0.25
-#: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
-_MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
-#: Weight of the newest size in the usual size of a hand. Where hands touch, what is seen of one
-#: may be a part of it: its region stays so much of that size at least.
-_SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
+#: The least that the finder must say of a hand over time.
+_FOUND_LEAST = 0.15
 #: Ratio of sizes from which on a found box is not explained by a hand.
 _LOOSE = 1.9
 #: Frames for which a hand with a name may still turn out to be an older one.
 _YOUNG = 15
-#: The region of a hand that was missed grows by so much a frame, up to so much.
-_SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
-#: Quality of readings from which on a hand's place is sure, and below which it is looked at with
-#: more of what is around.
-_SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
-#: Mean score of the joints from which on they speak for a hand that is followed: twice of what
-#: will do in a single image, as what is taken for a hand once is then looked at again and again.
-_SHARP_JOINTS = 0.5
 #: Hand sizes that a hand may be off its prediction, and how much more with each miss.
 _PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST = 0.7, 0.15, 2.0
-
-
-@dataclass(eq=False)
-class Track:
-    """One followed hand. Its joints are pixels, its motion pixels per second."""
-
-    keypoints: np.ndarray
-    stamp: float
-    memory: HandMemory
-    right: float = 0.0  #: log odds of being a right hand, over time
-    trust: float = 0.0  #: what its readings were worth over the last frames
-    sharpness: float = 0.0  #: quality of its readings over the last frames
-    name: str | None = None
-    side: str = 'right'
-    doubtful: bool = False  #: last read as the other side only
-    hits: int = 0
-    misses: int = 0  #: frames in a row
-    hidden: int = 0  #: of these, frames in which it was behind another hand or out of the image
-    motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    size: float = 0.0  #: usual larger side of the joints' box, px
-
-    def expected(self, stamp: float) -> np.ndarray:
-        """Joints (21, 2) where the motion takes them; a missed hand slows down and stops."""
-        frame = min((stamp - self.stamp) / (self.misses + 1), 0.2)
-        frames = (1 - _MOTION_KEPT ** (self.misses + 1)) / (1 - _MOTION_KEPT)
-        return self.keypoints + self.motion * frame * frames
-
-    @property
-    def sure(self) -> bool:
-        """Whether its place is known, so that no other hand need be looked for there."""
-        return self.name is not None and self.misses == 0 and self.sharpness >= _SHARP
-
-    def margin(self, crowded: bool) -> float:
-        """How much larger its region is than usual: for a hand that was missed, where hands touch,
-        and where joints are blurred, as they are when a part of a hand is out of the region."""
-        margin = min(1.0 + _SEARCH_GROWTH * self.misses, _SEARCH_MOST)
-        usual = self.size / max(float(np.ptp(self.keypoints, axis=0).max()), 1.0)
-        if self.sharpness < _BLURRED:
-            # Joints that are guessed spread: the region must not grow with them.
-            margin = max(margin, _SEARCH_BLURRED) * min(1.0, usual)
-        if crowded:
-            margin = max(margin, min(_SIZE_LEAST * usual, 2.0))
-        return margin
-
-    @property
-    def side_to_try(self) -> str | None:
-        """The side that its next crop is cut for, None to try both."""
-        turned = (self.right > 0) != (self.side == 'right')
-        if self.doubtful or turned or abs(self.right) < _SIDE_SURE:
-            return None
-        return self.side
-
-    @property
-    def side_score(self) -> float:
-        """0..1, how sure its side is."""
-        right = 1 / (1 + np.exp(-self.right))
-        return float(right if self.side == 'right' else 1 - right)
-
-    def see(self, reading: Reading, stamp: float) -> None:
-        """Take a reading of this hand."""
-        step = stamp - self.stamp
-        steady = steadiness(reading.keypoints_px, self.keypoints, step) if self.hits else 1.0
-        if self.hits and 0 < step < 0.5:
-            moved = (reading.keypoints_px - self.keypoints).mean(axis=0) / step
-            self.motion = self.motion + _MOTION_NEW * (moved - self.motion)
-        else:
-            self.motion = np.zeros(2)
-        self.right = _SIDE_KEPT * self.right + reading.presence * float(
-            np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
-        self.keypoints, self.stamp = reading.keypoints_px, stamp
-        share = _SIZE_NEW if self.hits else 1.0
-        self.size = self.size + share * (reading.size - self.size)
-        share = _TRUST_NEW if self.hits else 1.0
-        self.trust = self.trust + share * (worth(reading) * steady - self.trust)
-        self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
-        self.hits += 1
 
 
 class Tracker:
@@ -167,27 +71,29 @@ class Tracker:
         return self._stamp
 
     def wants_search(self) -> bool:
-        """Whether the finder is due: with no hand in sight or one just lost always, with all
-        places taken never, else every few frames."""
+        """Whether the finder is due: with no hand in sight or one just lost always, else every
+        few frames, as it has a say in whether what is followed is a hand."""
         seen = [track for track in self.tracks if track.misses == 0]
-        if len(seen) >= self.max_hands:
-            return False
-        lost = any(track.misses for track in self.tracks if track.name)
+        lost = len(seen) < self.max_hands and any(
+            track.misses for track in self.tracks if track.name)
         return not seen or lost or self._since_search >= self.options.finder_interval
 
     def expected(self) -> list[np.ndarray]:
         """Joints that each followed hand should have in this frame."""
         return [track.expected(self._stamp) for track in self.tracks]
 
-    def unexplained(self, boxes: Sequence[np.ndarray]) -> list[int]:
-        """Indices of found boxes [x, y, w, h] that no hand in sight explains, best first.
+    def search(self, boxes: Sequence[np.ndarray], scores: Sequence[float]) -> list[int]:
+        """Take what was found in this frame, boxes [x, y, w, h] and their scores; returns the
+        indices of those that no hand in sight explains, best first.
 
         A hand whose joints are blurred explains none: it may have been lost in part.
         """
         self._since_search = 0
+        expected = [joint_box(points) for points in self.expected()]
+        self._weigh(expected, boxes, scores)
         explained = [
-            joint_box(points) for track, points in zip(self.tracks, self.expected())
-            if track.misses == 0 and track.sharpness >= _BLURRED
+            box for track, box in zip(self.tracks, expected)
+            if track.misses == 0 and not track.blurred
         ]
         free = max(0, self.max_hands - len(explained))
         new = []
@@ -199,6 +105,16 @@ class Tracker:
             else:
                 new.append(k)
         return new[:free]
+
+    def _weigh(self, expected: Sequence[np.ndarray], boxes: Sequence[np.ndarray],
+               scores: Sequence[float]) -> None:
+        """What the finder says of each followed hand that is free of others and in the image."""
+        for k, (track, box) in enumerate(zip(self.tracks, expected)):
+            touched = any(overlap(box, other) > 0 for j, other in enumerate(expected) if j != k)
+            if touched or track.misses or self._beyond(box):
+                continue
+            score = max((s for b, s in zip(boxes, scores) if _near(b, box)), default=0.0)
+            track.search(score)
 
     def update(
         self, readings: Sequence[Reading], askers: Sequence[int | None]
@@ -237,8 +153,9 @@ class Tracker:
             else:
                 continue
             track.see(reading, self._stamp)
-            # What looks like a hand in single frames only is no hand: it goes on as if missed.
-            if track.trust >= self.min_score:
+            # What looks like a hand in single frames only, or up close only, is no hand: it goes
+            # on as if missed.
+            if track.trust >= self.min_score and track.found >= _FOUND_LEAST:
                 track.misses = 0
                 seen.append((track, reading))
         self._forget({id(track) for track, _ in seen})
@@ -319,11 +236,6 @@ class Tracker:
         self._named += 1
         track.side, track.name = side, f'{side}_{self._named}'
         return True
-
-
-def worth(reading: Reading) -> float:
-    """0..1, whether a hand may be born of a reading, or go on."""
-    return reading.presence * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)
 
 
 def _near(box: np.ndarray, other: np.ndarray) -> bool:

@@ -38,6 +38,8 @@ class MixOptions:
     """Where crops come from and how they are turned; shares need not add up to one."""
 
     photos: str = ''  #: photo cache directory
+    more_photos: tuple[str, ...] = ()  #: further caches, see `training.relabel`
+    dropped: str = ''  #: .npy of rows of `photos` that are not trained on
     renders: tuple[str, ...] = ()  #: render bank directories
     made_renders: int = 0  #: without a bank: so many tiles are rendered into the run's folder
     sets: tuple[SetOptions, ...] = ()  #: published data sets
@@ -83,8 +85,9 @@ class HandMix(torch.utils.data.Dataset):
         shares: dict[str, float] = {}
         self.sources: dict[str, Source] = {}
         if o.photos and o.photo_share:
-            self.sources['photo'] = PhotoSource(Path(o.photos), o.leave_out, o.least_trust,
-                                                o.photo_3d_weight, o.photo_parameter_weight)
+            self.sources['photo'] = PhotoSource(
+                Path(o.photos), o.leave_out, o.least_trust, o.photo_3d_weight,
+                o.photo_parameter_weight, [Path(more) for more in o.more_photos], o.dropped)
             shares['photo'] = o.photo_share
         if o.renders and o.render_share:
             self.sources['render'] = RenderSource(o.renders)

@@ -59,7 +59,7 @@ class Settings:
     rate: float = 1e-3
     schedule: str = 'poly'  #: 'poly' (power 0.9) or 'cosine'
     warmup: int = 0  #: steps
-    optimiser: str = 'adam'  #: 'adam' or 'adamw'
+    optimiser: str = 'adam'  #: 'adam', 'adamw' or 'muon'
     weight_decay: float = 1e-5
     clip: float = 10.0  #: gradient norm
     ema: float = 0.999  #: decay of the averaged weights; 0: off
@@ -78,7 +78,7 @@ class Settings:
         return preset(self.network, **self.network_changes)
 
     def __post_init__(self) -> None:
-        for name, choices in (('schedule', SCHEDULES), ('optimiser', ('adam', 'adamw')),
+        for name, choices in (('schedule', SCHEDULES), ('optimiser', ('adam', 'adamw', 'muon')),
                               ('precision', ('float32', 'bfloat16', 'float16')),
                               ('pof_variant', ('image', 'space'))):
             if getattr(self, name) not in choices:

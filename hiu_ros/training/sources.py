@@ -1,5 +1,6 @@
 """Where training crops come from: photo caches, render banks, data sets, hands without labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,28 +48,41 @@ class Source(Protocol):
 
 
 class PhotoSource:
-    """Labelled photographs of a photo cache; each set is drawn by the root of its size."""
+    """Labelled photographs of photo caches; each set is drawn by the root of its size.
+
+    more: further caches, of the same sets or others. dropped: file of rows of the first cache
+    that are left out.
+    """
 
     def __init__(self, folder: Path, leave_out: tuple[str, ...] = (), least_trust: float = 0.4,
-                 weight_3d: float = 0.3, parameter_weight: float = 0.3):
+                 weight_3d: float = 0.3, parameter_weight: float = 0.3,
+                 more: Sequence[Path] = (), dropped: str = ''):
         self.weight_3d, self.parameter_weight = weight_3d, parameter_weight
-        self.crops, self.masks, self.labels, names = _open_cache(folder)
-        _check_names(leave_out, names, 'leave_out')
-        keep = (self.labels['split'] == 0) & (self.labels['trust'] >= least_trust)
-        for name in leave_out:
-            keep &= self.labels['set'] != names.index(name)
-        self.indices = np.flatnonzero(keep)
-        if not len(self.indices):
+        self.caches = [_open_cache(one) for one in (folder, *more)]
+        known = sorted({name for *_, names in self.caches for name in names})
+        _check_names(leave_out, known, 'leave_out')
+        rows, sets = [], []
+        for number, (_, _, labels, names) in enumerate(self.caches):
+            keep = (labels['split'] == 0) & (labels['trust'] >= least_trust)
+            keep &= ~np.isin(np.array(names)[labels['set']], leave_out)
+            if dropped and number == 0:
+                keep[np.load(dropped)] = False
+            chosen = np.flatnonzero(keep)
+            rows.append(np.stack([np.full(len(chosen), number), chosen], axis=1))
+            sets.append([known.index(names[one]) for one in labels['set'][chosen]])
+        self.rows = np.concatenate(rows)
+        if not len(self.rows):
             raise ValueError(f'no photograph of {folder} is left to train on')
-        self.cumulative = _by_root_of_size(self.labels['set'][self.indices])
+        self.cumulative = _by_root_of_size(np.concatenate(sets).astype(int))
 
     def draw(self, rng: Rng, number: int = 0) -> Tile:
         """One tile with its labels."""
-        i = self.indices[np.searchsorted(self.cumulative, rng.random() * 0.999999)]
-        one = {key: value[i] for key, value in self.labels.items()}
+        cache, i = self.rows[np.searchsorted(self.cumulative, rng.random() * 0.999999)]
+        crops, masks, labels, _ = self.caches[cache]
+        one = {key: value[i] for key, value in labels.items()}
         return Tile(
-            np.asarray(self.crops[i]), one['keypoints'], bool(one['side'] == 1),
-            mask=np.asarray(self.masks[i]) if one['mask_ok'] else None,
+            np.asarray(crops[i]), one['keypoints'], bool(one['side'] == 1),
+            mask=np.asarray(masks[i]) if one['mask_ok'] else None,
             keypoints=one['keypoints'], keypoints_m=one['keypoints_m'],
             weight_3d=self.weight_3d * float(one['trust_3d']),
             pose=one['pose'] if one['fit_ok'] else None,

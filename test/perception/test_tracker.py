@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -258,3 +259,35 @@ def test_steadiness_is_of_the_pose_not_of_the_place():
     assert steadiness(points + 300, points, 1 / 30) == 1
     assert steadiness(other, points, 1 / 30) < 0.2
     assert steadiness(other, points, 1.0) == 1
+
+
+def test_what_the_finder_sees_no_hand_in_is_followed_no_longer(make_stage):
+    stage = make_stage()
+    find, blind = stage.find, []
+    stage.find = lambda image: [] if blind else find(image)
+    scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(40)]
+    run = Pipeline(OPTIONS, network=stage, finder=stage)
+    assert set(ids(follow(stage, scenes[:10], run=run), 'right')) == {'right_1'}
+    blind.append(True)
+    seen = follow(stage, scenes[10:], run=run, stamps=[(10 + k) / 30 for k in range(30)])
+    assert seen[0] == {'right': 'right_1'} and seen[8]
+    assert not any(seen[-6:])
+
+
+def test_a_search_that_misses_a_hand_now_and_then_changes_nothing(make_stage):
+    stage = make_stage()
+    find, turns = stage.find, itertools.count()
+    stage.find = lambda image: [] if next(turns) % 2 else find(image)
+    scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(40)]
+    seen = follow(stage, scenes)
+    assert set(ids(seen, 'right')) == {'right_1'} and len(ids(seen, 'right')) >= 37
+
+
+def test_hands_behind_others_need_not_be_found(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('right', (0.0, 0.0, 0.5)), stage.hand('left', (0.12, 0.02, 0.6))]
+              for _ in range(40)]
+    find = stage.find
+    stage.find = lambda image: find(image)[:1] if len(stage.scenes) > 3 else find(image)
+    seen = follow(stage, scenes)
+    assert len(ids(seen, 'right')) >= 36 and len(ids(seen, 'left')) >= 30

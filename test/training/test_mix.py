@@ -124,10 +124,10 @@ def test_unlabelled_hands_have_no_label_at_all(cache):
 
 
 def test_sets_are_left_out_and_named(cache):
-    names = mix_of(photos=str(cache), leave_out=('kitchen',)).sources['photo']
-    used = set(names.labels['set'][names.indices])
-    assert used == {1, 2} and 1 not in names.indices
-    assert not set(np.flatnonzero(names.labels['split'] == 1)) & set(names.indices)
+    photos = mix_of(photos=str(cache), leave_out=('kitchen',)).sources['photo']
+    labels, rows = photos.caches[0][2], photos.rows[:, 1]
+    assert set(labels['set'][rows]) == {1, 2} and 1 not in rows
+    assert not set(np.flatnonzero(labels['split'] == 1)) & set(rows)
     with pytest.raises(ValueError, match="leave_out names \\['cellar'\\].*kitchen"):
         mix_of(photos=str(cache), leave_out=('cellar',))
     with pytest.raises(ValueError, match='unlabelled_sets'):
@@ -188,3 +188,18 @@ def test_silhouette_of_the_labels_is_the_mask(bank, hand):
 
 def test_options_can_be_changed_one_by_one():
     assert replace(MixOptions(), photometric=False).photometric is False
+
+
+def test_further_caches_are_drawn_from_and_dropped_rows_are_not(cache, tmp_path):
+    alone = mix_of(photos=str(cache)).sources['photo']
+    gone = alone.rows[::2, 1]
+    np.save(tmp_path / 'dropped.npy', gone)
+    photos = mix_of(photos=str(cache), more_photos=(str(cache),),
+                    dropped=str(tmp_path / 'dropped.npy')).sources['photo']
+    first, second = (photos.rows[photos.rows[:, 0] == k, 1] for k in (0, 1))
+    assert set(first) == set(alone.rows[:, 1]) - set(gone) and set(second) == set(alone.rows[:, 1])
+    rng = np.random.default_rng(0)
+    drawn = [photos.draw(rng).keypoints for _ in range(200)]
+    seen = {row for row in alone.rows[:, 1] for keypoints in drawn
+            if np.array_equal(keypoints, alone.caches[0][2]['keypoints'][row])}
+    assert seen == set(alone.rows[:, 1])

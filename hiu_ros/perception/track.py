@@ -1,0 +1,121 @@
+"""One followed hand: where it is and is headed, which side it is, and what its readings are worth.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hiu_ros.perception.association import steadiness
+from hiu_ros.perception.estimator import Reading
+from hiu_ros.perception.lifting import HandMemory
+
+#: Log odds of the side: what one frame adds at most, what remains of it after a frame, and where
+#: a single crop is trusted.
+_SIDE_STEP, _SIDE_KEPT, _SIDE_SURE = 3.0, 0.93, 3.0
+#: Weight of the newest score in the trust of a hand, and of the newest search in what the finder
+#: says of it.
+_TRUST_NEW, _FOUND_NEW = 0.25, 0.25
+#: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
+_MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
+#: Weight of the newest size in the usual size of a hand. Where hands touch, what is seen of one
+#: may be a part of it: its region stays so much of that size at least.
+_SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
+#: The region of a hand that was missed grows by so much a frame, up to so much.
+_SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
+#: Quality of readings from which on a hand's place is sure, and below which it is blurred and
+#: looked at with more of what is around.
+_SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
+#: Mean score of the joints from which on they speak for a hand that is followed: twice of what
+#: will do in a single image, as what is taken for a hand once is then looked at again and again.
+_SHARP_JOINTS = 0.5
+
+
+@dataclass(eq=False)
+class Track:
+    """One followed hand. Its joints are pixels, its motion pixels per second."""
+
+    keypoints: np.ndarray
+    stamp: float
+    memory: HandMemory
+    right: float = 0.0  #: log odds of being a right hand, over time
+    trust: float = 0.0  #: what its readings were worth over the last frames
+    sharpness: float = 0.0  #: quality of its readings over the last frames
+    found: float = 1.0  #: score of what the finder sees there, over the last searches
+    name: str | None = None
+    side: str = 'right'
+    doubtful: bool = False  #: last read as the other side only
+    hits: int = 0
+    misses: int = 0  #: frames in a row
+    hidden: int = 0  #: of these, frames in which it was behind another hand or out of the image
+    motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    size: float = 0.0  #: usual larger side of the joints' box, px
+
+    def expected(self, stamp: float) -> np.ndarray:
+        """Joints (21, 2) where the motion takes them; a missed hand slows down and stops."""
+        frame = min((stamp - self.stamp) / (self.misses + 1), 0.2)
+        frames = (1 - _MOTION_KEPT ** (self.misses + 1)) / (1 - _MOTION_KEPT)
+        return self.keypoints + self.motion * frame * frames
+
+    @property
+    def blurred(self) -> bool:
+        """Whether its joints are blurred, as those of a hand that may have been lost in part."""
+        return self.sharpness < _BLURRED
+
+    @property
+    def sure(self) -> bool:
+        """Whether its place is known, so that no other hand need be looked for there."""
+        return self.name is not None and self.misses == 0 and self.sharpness >= _SHARP
+
+    def margin(self, crowded: bool) -> float:
+        """How much larger its region is than usual: for a hand that was missed, where hands touch,
+        and where joints are blurred, as they are when a part of a hand is out of the region."""
+        margin = min(1.0 + _SEARCH_GROWTH * self.misses, _SEARCH_MOST)
+        usual = self.size / max(float(np.ptp(self.keypoints, axis=0).max()), 1.0)
+        if self.blurred:
+            # Joints that are guessed spread: the region must not grow with them.
+            margin = max(margin, _SEARCH_BLURRED) * min(1.0, usual)
+        if crowded:
+            margin = max(margin, min(_SIZE_LEAST * usual, 2.0))
+        return margin
+
+    @property
+    def side_to_try(self) -> str | None:
+        """The side that its next crop is cut for, None to try both."""
+        turned = (self.right > 0) != (self.side == 'right')
+        if self.doubtful or turned or abs(self.right) < _SIDE_SURE:
+            return None
+        return self.side
+
+    @property
+    def side_score(self) -> float:
+        """0..1, how sure its side is."""
+        right = 1 / (1 + np.exp(-self.right))
+        return float(right if self.side == 'right' else 1 - right)
+
+    def see(self, reading: Reading, stamp: float) -> None:
+        """Take a reading of this hand."""
+        step = stamp - self.stamp
+        steady = steadiness(reading.keypoints_px, self.keypoints, step) if self.hits else 1.0
+        if self.hits and 0 < step < 0.5:
+            moved = (reading.keypoints_px - self.keypoints).mean(axis=0) / step
+            self.motion = self.motion + _MOTION_NEW * (moved - self.motion)
+        else:
+            self.motion = np.zeros(2)
+        self.right = _SIDE_KEPT * self.right + reading.presence * float(
+            np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
+        self.keypoints, self.stamp = reading.keypoints_px, stamp
+        share = _SIZE_NEW if self.hits else 1.0
+        self.size = self.size + share * (reading.size - self.size)
+        share = _TRUST_NEW if self.hits else 1.0
+        self.trust = self.trust + share * (worth(reading) * steady - self.trust)
+        self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
+        self.hits += 1
+
+    def search(self, score: float) -> None:
+        """Take the score of what the finder sees of it, 0 for nothing."""
+        self.found += _FOUND_NEW * (score - self.found)
+
+
+def worth(reading: Reading) -> float:
+    """0..1, whether a hand may be born of a reading, or go on."""
+    return reading.presence * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)

@@ -1,0 +1,77 @@
+"""Muon: steps along the nearest orthogonal matrix of the momentum, for the weights of layers."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+#: Quintic iteration that drives all singular values towards one (Jordan et al. 2024, 'Muon').
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+def orthogonal(matrix: Tensor, turns: int = 5) -> Tensor:
+    """About the nearest (semi-)orthogonal matrix of (m, n): singular values 0.7 to 1.2."""
+    x = matrix.bfloat16()
+    x = x / (x.norm() + 1e-7)
+    wide = x.shape[0] <= x.shape[1]
+    x = x if wide else x.T
+    for _ in range(turns):
+        gram = x @ x.T
+        x = _A * x + (_B * gram + _C * gram @ gram) @ x
+    return (x if wide else x.T).to(matrix.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for convolutions and linear layers in between, AdamW for heads, biases and norms.
+
+    torch's own takes matrices only; here a convolution counts as the matrix (out, in * k * k).
+    An orthogonal step of (m, n) is multiplied by 0.2 sqrt(max(m, n)), so that it is as long as
+    AdamW's and one rate serves both (Liu et al. 2025, arXiv 2502.16982).
+    """
+
+    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], rate: float,
+                 weight_decay: float = 0.0, momentum: float = 0.95,
+                 betas: tuple[float, float] = (0.9, 0.999)):
+        named = list(named)
+        layers = [p for name, p in named if _is_layer(name, p)]
+        others = [p for name, p in named if not _is_layer(name, p)]
+        super().__init__([{'params': layers, 'orthogonal': True},
+                          {'params': others, 'orthogonal': False}],
+                         {'lr': rate, 'weight_decay': weight_decay, 'momentum': momentum,
+                          'betas': betas})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One step from the gradients that are there."""
+        for group in self.param_groups:
+            for weight in group['params']:
+                if weight.grad is None:
+                    continue
+                weight.mul_(1 - group['lr'] * group['weight_decay'])
+                update = self._muon if group['orthogonal'] else self._adam
+                weight.add_(update(weight, group), alpha=-group['lr'])
+
+    def _muon(self, weight: Tensor, group: dict) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state['momentum'] = torch.zeros_like(weight)
+        moment = state['momentum'].mul_(group['momentum']).add_(weight.grad)
+        ahead = weight.grad.add(moment, alpha=group['momentum']).flatten(1)
+        return orthogonal(ahead).mul_(0.2 * max(ahead.shape) ** 0.5).view(weight.shape)
+
+    def _adam(self, weight: Tensor, group: dict) -> Tensor:
+        state, (slow, slower) = self.state[weight], group['betas']
+        if not state:
+            state['step'] = torch.zeros(())
+            state['mean'], state['square'] = torch.zeros_like(weight), torch.zeros_like(weight)
+        state['step'] += 1
+        state['mean'].lerp_(weight.grad, 1 - slow)
+        state['square'].mul_(slower).addcmul_(weight.grad, weight.grad, value=1 - slower)
+        mean = state['mean'] / (1 - slow ** state['step'].item())
+        square = state['square'] / (1 - slower ** state['step'].item())
+        return mean / (square.sqrt() + 1e-8)
+
+
+def _is_layer(name: str, weight: Tensor) -> bool:
+    """Whether a weight is a layer's between the first and the heads."""
+    return weight.ndim >= 2 and 'head' not in name and min(weight.flatten(1).shape) > 1

@@ -1,0 +1,191 @@
+"""The second round of labels: the network labels what the teacher missed or got wrong.
+
+`python -m hiu_ros.training.relabel PHOTOS CACHE OUT` looks at the training photographs. A hand
+that the finder sees and no label explains is `missed`; a label that the network contradicts, or
+that no hand fits, is `doubtful`. The network's own labels take their place only where all views,
+the mirrored picture, the mask and a fitted mesh agree (`training.agreement`); a doubtful label
+without such a one is dropped where the network is sure of itself, else kept as it is.
+
+    OUT/labels.jsonl     the new labels; `python -m hiu_ros.data.photo_cache PHOTOS MORE --labels
+                         OUT/labels.jsonl` makes a cache of them for `data.more_photos`
+    OUT/dropped.npy      rows of CACHE that are not to be trained on, for `data.dropped`
+    OUT/statistics.json  how many were kept, dropped and changed, and why
+    OUT/*.jpg            some of each kind: green the label, red the network
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hiu_ros.data.photo_cache import read_labels
+from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.evaluation.photos import joint_box
+from hiu_ros.geometry.crop import Crop
+from hiu_ros.hand.skeleton import BONES
+from hiu_ros.network import checkpoint
+from hiu_ros.perception.association import overlap
+from hiu_ros.perception.estimator import HandEstimator, Region
+from hiu_ros.perception.finder import HandFinder
+from hiu_ros.perception.options import HIU_WEIGHTS
+from hiu_ros.training.agreement import Opinion, Witness, mesh_faults
+from hiu_ros.training.validation import UNSEEN, palm_px
+
+#: Palm lengths between label and network from which a label is doubtful.
+DOUBTFUL = 0.3
+#: Trust in a label below which it is.
+LEAST_TRUST = 0.4
+#: Share of a found box that may overlap a labelled hand's.
+_APART = 0.05
+_TILE = 150
+
+
+def unexplained(photo: Photo, found: list[np.ndarray]) -> list[np.ndarray]:
+    """Found boxes [x, y, w, h] that touch no labelled hand to speak of."""
+    boxes = [joint_box(hand.keypoints_px) for hand in photo.hands]
+    return [box for box in found if all(overlap(box, own) <= _APART for own in boxes)]
+
+
+class Relabelling:
+    """One pass over the photographs; `missed` and `doubtful` hold what was asked about."""
+
+    def __init__(self, folder: PhotoFolder, labels: dict[str, np.ndarray],
+                 estimator: HandEstimator, finder: HandFinder) -> None:
+        self.folder, self.labels = folder, labels
+        self._estimator, self._finder, self._witness = estimator, finder, Witness(estimator)
+        self._rows: dict[int, list[int]] = {}
+        for row, photo in enumerate(labels['photo']):
+            self._rows.setdefault(int(photo), []).append(row)
+        self.asked: list[tuple[Photo, int, Opinion]] = []  #: photo, row or -1, opinion
+
+    def look_at(self, index: int) -> None:
+        """Ask about the hands of one photograph that call for it."""
+        photo = self.folder.photos[index]
+        image = self.folder.read_image(photo)
+        boxes = [detection.box for detection in self._finder.find(image)]
+        for box in unexplained(photo, boxes):
+            self.asked.append((photo, -1, self._witness.opinion(image, box)))
+        rows = self._rows.get(index, [])
+        for row, distance in zip(rows, self._distances(photo, image, rows)):
+            if distance > DOUBTFUL or self.labels['trust'][row] < LEAST_TRUST:
+                box = joint_box(photo.hands[self.labels['hand'][row]].keypoints_px)
+                self.asked.append((photo, row, self._witness.opinion(image, box)))
+
+    def _distances(self, photo: Photo, image: np.ndarray, rows: list[int]) -> np.ndarray:
+        if not rows:
+            return np.zeros(0)
+        points = np.stack([photo.hands[self.labels['hand'][row]].keypoints_px for row in rows])
+        regions = [Region(image, self._estimator.crop_around(p), 'right' if side else 'left')
+                   for p, side in zip(points, self.labels['side'][rows])]
+        seen = np.stack([reading.keypoints_px for reading in self._estimator.look(regions)])
+        return np.linalg.norm(seen - points, axis=-1).mean(axis=1) / np.maximum(
+            palm_px(points), 1.0)
+
+
+def verdicts(asked: list[tuple[Photo, int, Opinion]], labels: dict[str, np.ndarray]) -> list[str]:
+    """What becomes of each: 'added' or 'refused FAULT' for a missed hand; 'changed', 'dropped',
+    'confirmed' or 'kept FAULT' for a doubtful label."""
+    agreed = [k for k, (*_, one) in enumerate(asked) if not one.fault]
+    faults = dict(zip(agreed, mesh_faults([asked[k][2] for k in agreed])))
+    answer = []
+    for k, (photo, row, one) in enumerate(asked):
+        fault = one.fault or faults[k]
+        if row < 0:
+            answer.append(f'refused {fault}' if fault else 'added')
+            continue
+        own = photo.hands[labels['hand'][row]]
+        away = np.linalg.norm(one.keypoints_px - own.keypoints_px, axis=1).mean() / max(
+            float(palm_px(own.keypoints_px[None])[0]), 1.0)
+        if away <= DOUBTFUL and labels['trust'][row] >= LEAST_TRUST:
+            answer.append('confirmed')
+        elif not fault:
+            answer.append('changed')
+        else:
+            # The network is sure of itself, but not as a mesh: neither is to be learned from.
+            answer.append('dropped' if not one.fault else f'kept {fault}')
+    return answer
+
+
+def line(photo: Photo, hands: list[Opinion]) -> str:
+    """A line of labels.jsonl."""
+    return json.dumps({
+        'set': photo.set, 'file': photo.file, 'width': photo.width, 'height': photo.height,
+        'split': photo.split, 'licence': photo.licence, 'hands': [{
+            'side': one.side, 'side_score': round(one.side_score, 4),
+            'keypoints_px': np.round(one.keypoints_px, 2).tolist(),
+            'keypoints_m': np.round(one.keypoints_m, 5).tolist()} for one in hands]})
+
+
+def picture(image: np.ndarray, one: Opinion, label: np.ndarray | None, words: str) -> np.ndarray:
+    """A tile with both hands drawn in."""
+    crop = Crop.around_keypoints(one.keypoints_px if label is None else label, 1.8, _TILE)
+    tile = crop.extract(image)
+    for points, colour in ((label, (0, 220, 0)), (one.keypoints_px, (0, 0, 255))):
+        if points is not None:
+            drawn = np.rint(crop.to_crop(points) * 16).astype(int)
+            for child, parent in BONES:
+                cv2.line(tile, drawn[child].tolist(), drawn[parent].tolist(), colour, 1,
+                         cv2.LINE_AA, 4)
+    cv2.putText(tile, words, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 255, 255), 1, cv2.LINE_AA)
+    return tile
+
+
+def write_sheets(out: Path, folder: PhotoFolder, labels: dict[str, np.ndarray],
+                 asked: list[tuple[Photo, int, Opinion]], what: list[str]) -> None:
+    """A contact sheet of up to 40 of each kind."""
+    for kind in sorted({word.split()[0] for word in what}):
+        chosen = [k for k, word in enumerate(what) if word.split()[0] == kind]
+        chosen = np.random.default_rng(0).permutation(chosen)[:40]
+        tiles = []
+        for k in chosen:
+            photo, row, one = asked[k]
+            label = None if row < 0 else photo.hands[labels['hand'][row]].keypoints_px
+            tiles.append(picture(folder.read_image(photo), one, label, what[k]))
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 10)
+        rows = [np.hstack(tiles[i:i + 10]) for i in range(0, len(tiles), 10)]
+        cv2.imwrite(str(out / f'{kind}.jpg'), np.vstack(rows))
+
+
+def main() -> None:
+    """Look at all training photographs and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('photos', type=Path)
+    parser.add_argument('cache', type=Path)
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--weights', type=Path, default=HIU_WEIGHTS)
+    parser.add_argument('--finder', type=Path, help='weights; default: those that ship')
+    parser.add_argument('--threads', type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    folder, labels = PhotoFolder(arguments.photos), read_labels(arguments.cache)
+    estimator = HandEstimator(checkpoint.load(arguments.weights).fuse())
+    work = Relabelling(folder, labels, estimator, HandFinder.from_file(arguments.finder))
+    some = [index for index, photo in enumerate(folder)
+            if photo.split == 'train' and photo.set not in UNSEEN]
+    for index in tqdm(some, unit='image', mininterval=5):
+        work.look_at(index)
+    what = verdicts(work.asked, labels)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    new: dict[str, tuple[Photo, list[Opinion]]] = {}
+    for (photo, _, one), word in zip(work.asked, what):
+        if word in ('added', 'changed'):
+            new.setdefault(photo.file, (photo, []))[1].append(one)
+    text = ''.join(line(*pair) + '\n' for pair in new.values())
+    (arguments.out / 'labels.jsonl').write_text(text, encoding='utf-8')
+    gone = [row for (_, row, _), word in zip(work.asked, what) if word in ('changed', 'dropped')]
+    np.save(arguments.out / 'dropped.npy', np.array(gone, np.int64))
+    counts = {'photographs': len(some), 'labels': int((labels['split'] == 0).sum()),
+              **dict(sorted(Counter(what).items()))}
+    (arguments.out / 'statistics.json').write_text(json.dumps(counts, indent=1) + '\n')
+    write_sheets(arguments.out, folder, labels, work.asked, what)
+    print(json.dumps(counts, indent=1))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,70 @@
+"""Muon: orthogonal steps for layers, AdamW for the rest."""
+
+import torch
+from torch import nn
+
+from hiu_ros.training.muon import Muon, orthogonal
+from hiu_ros.training.state import read_state, restore, write_state
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    net = nn.Sequential()
+    net.add_module('layer', nn.Conv2d(3, 16, 3))
+    net.add_module('norm', nn.BatchNorm2d(16))
+    net.add_module('head', nn.Conv2d(16, 5, 1))
+    return net
+
+
+def advance(net: nn.Module, optimiser: Muon) -> float:
+    images = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    loss = (net(images) - 0.7).square().mean()
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
+
+
+def test_all_singular_values_come_near_one():
+    torch.manual_seed(0)
+    for shape in ((20, 90), (90, 20), (8, 8)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)).float())
+        assert values.shape == (min(shape),)
+        assert 0.3 < values.min() and values.max() < 1.3
+
+
+def test_a_step_of_a_layer_is_as_long_as_one_of_adamw():
+    net = network()
+    before = net.layer.weight.detach().clone()
+    head = net.head.weight.detach().clone()
+    advance(net, Muon(net.named_parameters(), 1e-2))
+    size = (net.layer.weight - before).square().mean().sqrt() / 1e-2
+    assert 0.1 < size < 0.5
+    torch.testing.assert_close((net.head.weight - head).abs().mean(), torch.tensor(1e-2),
+                               rtol=0.05, atol=0)
+
+
+def test_weight_decay_shrinks_what_has_no_gradient_pull():
+    net = network()
+    optimiser = Muon(net.named_parameters(), 1e-2, weight_decay=0.5)
+    (net.layer.weight.sum() * 0).backward()
+    before = net.layer.weight.detach().clone()
+    optimiser.step()
+    torch.testing.assert_close(net.layer.weight.detach(), before * (1 - 0.5e-2))
+    assert net.norm.weight.eq(1).all()
+
+
+def test_it_learns_and_goes_on_exactly_where_it_stopped(tmp_path):
+    net = network()
+    optimiser = Muon(net.named_parameters(), 3e-2)
+    losses = [advance(net, optimiser) for _ in range(20)]
+    assert losses[-1] < 0.3 * losses[0]
+    write_state(tmp_path / 's.safetensors', {'net': net, 'optimiser': optimiser})
+    parts, _ = read_state(tmp_path / 's.safetensors')
+    other = network()
+    again = Muon(other.named_parameters(), 3e-2)
+    restore(other, parts['net'])
+    restore(again, parts['optimiser'])
+    assert advance(net, optimiser) == advance(other, again)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(),
+                                                 other.state_dict().values()))
