@@ -1,5 +1,6 @@
 """The training of the hand finder: its loss and its loop, with exact resume."""
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,12 @@ from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.loop import Share
+from hiu_ros.training.muon import Muon
 from hiu_ros.training.schedule import decay
 from hiu_ros.training.state import read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+
+OPTIMISERS = ('adamw', 'muon')
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,11 @@ class FinderSettings:
     validate_every: int = 1000  #: steps; 0: never
     validate_with: int = 100  #: photographs of sets not trained on, and as many of the others
     start_from: str = ''  #: weights that a new run begins with
+    optimiser: str = 'adamw'  #: or 'muon'
 
     def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f'optimiser is {self.optimiser!r}, expected one of {OPTIMISERS}')
         for name in ('steps', 'batch', 'log_every', 'save_every'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected at least 1')
@@ -99,13 +106,20 @@ class FinderTrainer:
         torch.manual_seed(s.seed)
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
         self.state = s.folder / 'state.safetensors'
+        if self.state.exists():
+            _, header = read_state(self.state)
+            if 'config' in header:
+                config = FinderConfig.from_dict(json.loads(header['config']))
         start = load_finder(s.start_from) if s.start_from and not self.state.exists() else None
         self.config = start.config if start else config or FinderConfig()
         self.model = (start or Finder(self.config)).to(
             self.device, memory_format=torch.channels_last)
         self.average = Average(self.model, s.ema)
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), s.rate,
-                                           weight_decay=s.weight_decay, fused=True)
+        if s.optimiser == 'muon':
+            self.optimiser = Muon(self.model.named_parameters(), s.rate, s.weight_decay)
+        else:
+            self.optimiser = torch.optim.AdamW(self.model.parameters(), s.rate,
+                                               weight_decay=s.weight_decay, fused=True)
         self.journal = Journal(s.folder)
         self.step = 0
         if self.state.exists():
@@ -172,7 +186,7 @@ class FinderTrainer:
         """Write state and averaged weights, each by renaming a whole file."""
         write_state(self.state, {
             'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
-            'step': torch.tensor(self.step)})
+            'step': torch.tensor(self.step)}, {'config': json.dumps(self.config.to_dict())})
         save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
                     {'step': self.step})
 

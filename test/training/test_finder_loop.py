@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from hiu_ros import cli
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.finder import FinderConfig, FinderOutput, load_finder
-from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_loss
+from hiu_ros.training.finder_loop import OPTIMISERS, FinderSettings, FinderTrainer, finder_loss
 from hiu_ros.training.finder_scenes import SceneOptions
 from hiu_ros.training.finder_targets import centre_targets
 
@@ -85,8 +85,9 @@ def test_false_centres_in_doubt_cost_nothing():
     assert losses[0] > 1 > 0.05 > losses[1]
 
 
-def test_stopped_training_goes_on_exactly(tmp_path, bank):
-    straight = FinderTrainer(settings(tmp_path / 'straight', bank), SMALL)
+@pytest.mark.parametrize('optimiser', OPTIMISERS)
+def test_stopped_training_goes_on_exactly(tmp_path, bank, optimiser):
+    straight = FinderTrainer(settings(tmp_path / 'straight', bank, optimiser=optimiser), SMALL)
     straight.run()
 
     class Stopped(FinderTrainer):
@@ -95,9 +96,10 @@ def test_stopped_training_goes_on_exactly(tmp_path, bank):
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().train_step(batch)
 
-    Stopped(settings(tmp_path / 'cut', bank), SMALL).run()
-    second = FinderTrainer(settings(tmp_path / 'cut', bank), SMALL)
-    assert second.step == 5
+    cut = settings(tmp_path / 'cut', bank, optimiser=optimiser)
+    Stopped(cut, SMALL).run()
+    second = FinderTrainer(cut)
+    assert second.step == 5 and second.config == SMALL
     second.run()
     states = [load_file(tmp_path / name / 'state.safetensors') for name in ('straight', 'cut')]
     assert states[0].keys() == states[1].keys()
@@ -134,7 +136,7 @@ def test_new_run_starts_from_given_weights_and_their_network(tmp_path, bank):
     assert not holds(trainer.model, given) and after.keys() == given.keys()
     # A run that has begun goes on from its own state.
     going_on = FinderTrainer(settings(tmp_path / 'again', bank, steps=3,
-                                      start_from='/nowhere/finder.safetensors'), SMALL)
+                                      start_from='/nowhere/finder.safetensors'))
     assert going_on.step == 2 and holds(going_on.average.module, after)
 
 
