@@ -1,0 +1,133 @@
+"""The network labels hands only where it agrees with itself, and says what became of each."""
+
+import json
+import sys
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
+from hiu_ros.network import checkpoint
+from hiu_ros.perception.estimator import HandEstimator
+from hiu_ros.perception.finder import HandFinder
+from hiu_ros.training import relabel
+from hiu_ros.training.agreement import Witness, mesh_faults
+from hiu_ros.training.relabel import unexplained, verdicts
+from test.perception.conftest import HEIGHT, WIDTH, Stage
+
+
+def box_of(points: np.ndarray) -> np.ndarray:
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.array([*low, *(high - low)])
+
+
+def opinion_of(stage: Stage, hand):
+    witness = Witness(HandEstimator(stage))
+    return witness.opinion(stage.image([hand]), box_of(hand.pixels))
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+@pytest.mark.parametrize('turn', [(0.3, 0.2, 1.5), (0.4, -0.5, -0.8)])
+def test_a_perfect_network_agrees_with_itself(side, turn):
+    stage = Stage(resolution=128)
+    middle = stage.hand(side, turn=turn).keypoints_m.mean(axis=0)
+    hand = stage.hand(side, place=(-middle[0], -middle[1], 0.5), turn=turn)
+    one = opinion_of(stage, hand)
+    assert (one.fault, one.side) == ('', side) and one.side_score > 0.9
+    assert np.linalg.norm(one.keypoints_px - hand.pixels, axis=1).mean() < 1.5
+    assert one.spread < 0.03 and one.flipped < 0.05
+    # Seen straight on, as the labels of photographs are taken to be.
+    truth = hand.keypoints_m - hand.keypoints_m.mean(axis=0)
+    assert np.linalg.norm(one.keypoints_m - truth, axis=1).mean() < 0.006
+    assert mesh_faults([one]) == ['']
+
+
+def test_views_that_differ_are_refused():
+    stage = Stage(noise=12.0, resolution=128)
+    assert opinion_of(stage, stage.hand(place=(0, 0, 0.5))).fault == 'views'
+
+
+@pytest.mark.parametrize('change, fault', [({'presence': 0.5}, 'absent'), ({}, 'small')])
+def test_what_is_no_hand_or_a_small_one_is_refused(change, fault):
+    stage = Stage(resolution=128)
+    hand = replace(stage.hand(place=(0, 0, 0.5 if change else 6.0)), **change)
+    assert opinion_of(stage, hand).fault == fault
+
+
+def test_a_mask_or_joints_that_no_mesh_fits_are_refused():
+    stage = Stage(resolution=128)
+    hand = stage.hand(place=(0, 0, 0.5))
+    one = opinion_of(stage, hand)
+    bare = replace(one, reading=replace(one.reading, mask=np.zeros_like(one.reading.mask)))
+    shuffled = one.keypoints_px[np.random.default_rng(0).permutation(21)]
+    assert mesh_faults([bare, replace(one, keypoints_px=shuffled)]) == ['mask', 'fit']
+    assert mesh_faults([]) == []
+
+
+def labelled(points: np.ndarray) -> LabelledHand:
+    return LabelledHand('right', 1.0, points, np.zeros((21, 3)))
+
+
+def photo(*hands: LabelledHand, name: str = '0.png', split: str = 'train') -> Photo:
+    return Photo('kitchen', name, WIDTH, HEIGHT, split, 'CC0', hands)
+
+
+def test_found_boxes_on_labelled_hands_are_explained():
+    points = np.random.default_rng(0).uniform(100, 200, (21, 2))
+    away, on = np.array([300., 100, 80, 80]), np.array([110., 110, 90, 90])
+    assert unexplained(photo(labelled(points)), [on, away]) == [away]
+    assert len(unexplained(photo(), [on, away])) == 2
+
+
+def test_every_verdict(monkeypatch):
+    stage = Stage(resolution=128)
+    hand = stage.hand(place=(0, 0, 0.5))
+    one = opinion_of(stage, hand)
+    far = labelled(hand.pixels + 200)
+    both = photo(labelled(hand.pixels), far)
+    labels = {'hand': np.array([0, 1]), 'trust': np.array([1.0, 1.0])}
+    unsure = replace(one, fault='views')
+    asked = [(both, -1, one), (both, -1, unsure), (both, 0, one), (both, 1, one),
+             (both, 1, unsure), (both, 1, one)]
+    monkeypatch.setattr(relabel, 'mesh_faults', lambda ones: ['', '', '', 'mask'])
+    assert verdicts(asked, labels) == ['added', 'refused views', 'confirmed', 'changed',
+                                       'kept views', 'dropped']
+
+
+def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch, capsys):
+    """A hand without a label is added, a wrong label changed, a right one left as it is."""
+    stage = Stage(resolution=128)
+    hands = [stage.hand(place=(0.02 * k, 0, 0.5)) for k in range(4)]
+    given = [[], [labelled(hands[1].pixels + [260, 0])], [labelled(hands[2].pixels)], []]
+    lines = []
+    for k, hand in enumerate(hands):
+        # Lossless: the pictures tell the stand-in for a network where they were cut out.
+        cv2.imwrite(str(tmp_path / f'{k}.png'), stage.image([hand]))
+        lines.append(json.dumps({
+            'set': 'kitchen', 'file': f'{k}.png', 'width': WIDTH, 'height': HEIGHT,
+            'split': 'val' if k == 3 else 'train', 'licence': 'CC0', 'hands': [
+                {'side': h.side, 'side_score': 1.0, 'keypoints_px': h.keypoints_px.tolist(),
+                 'keypoints_m': h.keypoints_m.tolist()} for h in given[k]]}))
+    (tmp_path / 'labels.jsonl').write_text('\n'.join(lines))
+    cache = tmp_path / 'cache'
+    cache.mkdir()
+    np.savez(cache / 'labels.npz', photo=[1, 2], hand=[0, 0], side=[1, 1], trust=[1.0, 1.0],
+             split=[0, 0])
+    monkeypatch.setattr(stage, 'fuse', lambda: stage, raising=False)
+    monkeypatch.setattr(checkpoint, 'load', lambda *_: stage)
+    monkeypatch.setattr(HandFinder, 'from_file', lambda *_: stage)
+    out = tmp_path / 'out'
+    monkeypatch.setattr(sys, 'argv', ['relabel', *map(str, (tmp_path, cache, out))])
+    relabel.main()
+    counts = json.loads((out / 'statistics.json').read_text())
+    # The wrong label's hand is found as one without a label, too, and its place is empty.
+    assert counts['photographs'] == 3 and counts['added'] == 2
+    new = PhotoFolder(tmp_path, out / 'labels.jsonl')
+    assert [p.file for p in new] == ['0.png', '1.png']
+    for p, hand in zip(new, hands):
+        assert len(p.hands) == 1 and p.hands[0].side == 'right'
+        assert np.abs(p.hands[0].keypoints_px - hand.pixels).mean() < 1.5
+    assert cv2.imread(str(out / 'added.jpg')) is not None
+    assert '"added": 2' in capsys.readouterr().out
