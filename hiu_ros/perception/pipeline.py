@@ -171,7 +171,7 @@ class Pipeline:
                 turn.askers.append(index)
         if frame.boxes is not None or tracker.wants_search():
             detections = self._detections(frame)
-            for k in tracker.search([d.box for d in detections], [d.score for d in detections]):
+            for k in tracker.unexplained([detection.box for detection in detections]):
                 turn.regions.append(self._region(frame.image, detections[k]))
                 turn.askers.append(None)
         return turn

@@ -12,9 +12,8 @@ from hiu_ros.perception.lifting import HandMemory
 #: Log odds of the side: what one frame adds at most, what remains of it after a frame, and where
 #: a single crop is trusted.
 _SIDE_STEP, _SIDE_KEPT, _SIDE_SURE = 3.0, 0.93, 3.0
-#: Weight of the newest score in the trust of a hand, and of the newest search in what the finder
-#: says of it.
-_TRUST_NEW, _FOUND_NEW = 0.25, 0.25
+#: Weight of the newest score in the trust of a hand.
+_TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
 _MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
 #: Weight of the newest size in the usual size of a hand. Where hands touch, what is seen of one
@@ -40,7 +39,6 @@ class Track:
     right: float = 0.0  #: log odds of being a right hand, over time
     trust: float = 0.0  #: what its readings were worth over the last frames
     sharpness: float = 0.0  #: quality of its readings over the last frames
-    found: float = 1.0  #: score of what the finder sees there, over the last searches
     name: str | None = None
     side: str = 'right'
     doubtful: bool = False  #: last read as the other side only
@@ -110,10 +108,6 @@ class Track:
         self.trust = self.trust + share * (worth(reading) * steady - self.trust)
         self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
         self.hits += 1
-
-    def search(self, score: float) -> None:
-        """Take the score of what the finder sees of it, 0 for nothing."""
-        self.found += _FOUND_NEW * (score - self.found)
 
 
 def worth(reading: Reading) -> float:

@@ -28,8 +28,6 @@ _SIDE_TURNED, _SIDE_NAMED = 4.0, 2.5
 _EARLY_MISSES = 1
 #: Frames that a hand may be hidden, by another one or by the edge of the image, without missing.
 _HIDDEN_MOST = 45
-#: The least that the finder must say of a hand over time.
-_FOUND_LEAST = 0.15
 #: Ratio of sizes from which on a found box is not explained by a hand.
 _LOOSE = 1.9
 #: Frames for which a hand with a name may still turn out to be an older one.
@@ -71,28 +69,26 @@ class Tracker:
         return self._stamp
 
     def wants_search(self) -> bool:
-        """Whether the finder is due: with no hand in sight or one just lost always, else every
-        few frames, as it has a say in whether what is followed is a hand."""
+        """Whether the finder is due: with no hand in sight or one just lost always, with all
+        places taken never, else every few frames."""
         seen = [track for track in self.tracks if track.misses == 0]
-        lost = len(seen) < self.max_hands and any(
-            track.misses for track in self.tracks if track.name)
+        if len(seen) >= self.max_hands:
+            return False
+        lost = any(track.misses for track in self.tracks if track.name)
         return not seen or lost or self._since_search >= self.options.finder_interval
 
     def expected(self) -> list[np.ndarray]:
         """Joints that each followed hand should have in this frame."""
         return [track.expected(self._stamp) for track in self.tracks]
 
-    def search(self, boxes: Sequence[np.ndarray], scores: Sequence[float]) -> list[int]:
-        """Take what was found in this frame, boxes [x, y, w, h] and their scores; returns the
-        indices of those that no hand in sight explains, best first.
+    def unexplained(self, boxes: Sequence[np.ndarray]) -> list[int]:
+        """Indices of found boxes [x, y, w, h] that no hand in sight explains, best first.
 
         A hand whose joints are blurred explains none: it may have been lost in part.
         """
         self._since_search = 0
-        expected = [joint_box(points) for points in self.expected()]
-        self._weigh(expected, boxes, scores)
         explained = [
-            box for track, box in zip(self.tracks, expected)
+            joint_box(points) for track, points in zip(self.tracks, self.expected())
             if track.misses == 0 and not track.blurred
         ]
         free = max(0, self.max_hands - len(explained))
@@ -105,16 +101,6 @@ class Tracker:
             else:
                 new.append(k)
         return new[:free]
-
-    def _weigh(self, expected: Sequence[np.ndarray], boxes: Sequence[np.ndarray],
-               scores: Sequence[float]) -> None:
-        """What the finder says of each followed hand that is free of others and in the image."""
-        for k, (track, box) in enumerate(zip(self.tracks, expected)):
-            touched = any(overlap(box, other) > 0 for j, other in enumerate(expected) if j != k)
-            if touched or track.misses or self._beyond(box):
-                continue
-            score = max((s for b, s in zip(boxes, scores) if _near(b, box)), default=0.0)
-            track.search(score)
 
     def update(
         self, readings: Sequence[Reading], askers: Sequence[int | None]
@@ -153,9 +139,8 @@ class Tracker:
             else:
                 continue
             track.see(reading, self._stamp)
-            # What looks like a hand in single frames only, or up close only, is no hand: it goes
-            # on as if missed.
-            if track.trust >= self.min_score and track.found >= _FOUND_LEAST:
+            # What looks like a hand in single frames only is no hand: it goes on as if missed.
+            if track.trust >= self.min_score:
                 track.misses = 0
                 seen.append((track, reading))
         self._forget({id(track) for track, _ in seen})

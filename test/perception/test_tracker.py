@@ -261,19 +261,6 @@ def test_steadiness_is_of_the_pose_not_of_the_place():
     assert steadiness(other, points, 1.0) == 1
 
 
-def test_what_the_finder_sees_no_hand_in_is_followed_no_longer(make_stage):
-    stage = make_stage()
-    find, blind = stage.find, []
-    stage.find = lambda image: [] if blind else find(image)
-    scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(40)]
-    run = Pipeline(OPTIONS, network=stage, finder=stage)
-    assert set(ids(follow(stage, scenes[:10], run=run), 'right')) == {'right_1'}
-    blind.append(True)
-    seen = follow(stage, scenes[10:], run=run, stamps=[(10 + k) / 30 for k in range(30)])
-    assert seen[0] == {'right': 'right_1'} and seen[8]
-    assert not any(seen[-6:])
-
-
 def test_a_search_that_misses_a_hand_now_and_then_changes_nothing(make_stage):
     stage = make_stage()
     find, turns = stage.find, itertools.count()
