@@ -10,19 +10,27 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonal(matrix: Tensor, turns: int = 5) -> Tensor:
-    """About the nearest (semi-)orthogonal matrix of (m, n): singular values 0.7 to 1.2."""
-    x = matrix.bfloat16()
-    x = x / (x.norm() + 1e-7)
+    """About the nearest (semi-)orthogonal matrix of (m, n): singular values 0.7 to 1.2.
+
+    The iteration multiplies by polynomials of the matrix times its transpose. They are multiplied
+    up on the shorter side, which for convolutions is a tenth of the longer one.
+    """
+    x = matrix / (matrix.norm() + 1e-7)
     wide = x.shape[0] <= x.shape[1]
     x = x if wide else x.T
-    for _ in range(turns):
-        gram = x @ x.T
-        x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return (x if wide else x.T).to(matrix.dtype)
+    gram = x @ x.T
+    one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    for turn in range(turns):
+        factor = torch.addmm(_A * one + _B * gram, gram, gram, alpha=_C)
+        whole = factor @ whole if turn else factor
+        if turn + 1 < turns:
+            gram = factor @ gram @ factor
+    x = whole @ x
+    return x if wide else x.T
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for convolutions and linear layers in between, AdamW for heads, biases and norms.
+    """Muon for convolutions and linear layers, AdamW for heads, biases, norms and 1x1 branches.
 
     torch's own takes matrices only; here a convolution counts as the matrix (out, in * k * k).
     An orthogonal step of (m, n) is multiplied by 0.2 sqrt(max(m, n)), so that it is as long as
@@ -73,5 +81,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _is_layer(name: str, weight: Tensor) -> bool:
-    """Whether a weight is a layer's between the first and the heads."""
-    return weight.ndim >= 2 and 'head' not in name and min(weight.flatten(1).shape) > 1
+    """Whether a weight is a layer's between the first and the heads. The 1x1 branches of `RepConv`
+    are not: they are added to a kernel that is."""
+    return (weight.ndim >= 2 and 'head' not in name and not name.endswith('.point')
+            and min(weight.flatten(1).shape) > 1)
