@@ -20,6 +20,7 @@ def orthogonal(matrix: Tensor, turns: int = 5) -> Tensor:
     x = x if wide else x.T
     gram = x @ x.T
     one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    whole = one
     for turn in range(turns):
         factor = torch.addmm(_A * one + _B * gram, gram, gram, alpha=_C)
         whole = factor @ whole if turn else factor
