@@ -34,20 +34,22 @@ def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
     gain = np.exp(rng.normal(-0.05, 0.2)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
     if rng.random() < 0.08:
         gain *= rng.uniform(0.2, 0.6)
-    mean = picture.mean((0, 1))
-    contrast = np.exp(rng.normal(0, 0.2))
-    picture = (mean + (picture - mean) * contrast) * gain + rng.normal(0, 8)
-    grey = picture.mean(2, keepdims=True)
-    picture = grey + (picture - grey) * np.exp(rng.normal(0, 0.3))
+    mean = picture.mean((0, 1), dtype=np.float64)
+    contrast, lift = np.exp(rng.normal(0, 0.2)), rng.normal(0, 8)
+    # Contrast about the mean, gain and lift, then colours towards or away from their grey.
+    colour = np.exp(rng.normal(0, 0.3))
+    mix = colour * np.eye(3) + (1 - colour) / 3
+    matrix = np.column_stack([mix * (contrast * gain), mix @ (mean * (1 - contrast) * gain + lift)])
+    picture = cv2.transform(picture, matrix.astype(np.float32))
     if rng.random() < 0.4:
-        unit = np.clip(picture, 0, 255) / 255
-        picture = 255 * unit ** np.float32(np.exp(rng.normal(0, 0.3)))
+        unit = np.clip(picture, 0, 255) * np.float32(1 / 255)
+        picture = 255 * cv2.pow(unit, np.exp(rng.normal(0, 0.3)))
     if rng.random() < 0.15:
         n = picture.shape[0]
         line = np.linspace(-1, 1, n, dtype=np.float32)
         angle = rng.uniform(0, 2 * np.pi)
         ramp = np.cos(angle) * line[:, None] + np.sin(angle) * line[None]
-        picture = picture * (1 + rng.uniform(0.1, 0.5) * ramp)[..., None]
+        picture = picture * (1 + np.float32(rng.uniform(0.1, 0.5)) * ramp)[..., None]
     return picture.astype(np.float32)
 
 
