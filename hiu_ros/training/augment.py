@@ -39,8 +39,9 @@ def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
     # Contrast about the mean, gain and lift, then colours towards or away from their grey.
     colour = np.exp(rng.normal(0, 0.3))
     mix = colour * np.eye(3) + (1 - colour) / 3
-    matrix = np.column_stack([mix * (contrast * gain), mix @ (mean * (1 - contrast) * gain + lift)])
-    picture = cv2.transform(picture, matrix.astype(np.float32))
+    offset = mix @ (mean * (1 - contrast) * gain + lift)
+    matrix = np.column_stack([mix * (contrast * gain), offset]).astype(np.float32)
+    picture = cv2.transform(picture, matrix)
     if rng.random() < 0.4:
         unit = np.clip(picture, 0, 255) * np.float32(1 / 255)
         picture = 255 * cv2.pow(unit, np.exp(rng.normal(0, 0.3)))
