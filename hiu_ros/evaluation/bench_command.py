@@ -33,8 +33,8 @@ def add_bench(subparsers: argparse._SubParsersAction) -> None:
                           help='of each video of 300 that are used')
     tracking.add_argument('--first', type=int, default=0, help='the first of them')
     tracking.add_argument('--seed', type=int, default=100, help='of the first video')
-    tracking.add_argument('--placing-frames', type=int, default=40,
-                          help='of each of the videos for placing')
+    tracking.add_argument('--placing-frames', type=int, default=16,
+                          help='of each of the 15 videos for placing')
     tracking.add_argument('--clip', type=Path, metavar='FILE',
                           help='a video of one hand that is in view throughout')
     tracking.add_argument('--clip-frames', type=int, help='of the clip that are used')
@@ -107,7 +107,7 @@ def run_tracking(options: argparse.Namespace) -> int:
                 'reprojection_px': known.row()['reprojection']}
             print('\n' + table(rows, PLACING_COLUMNS, 'Placing, 0.3 to 1.5 m, medians'))
         if 'rest' in options.parts:
-            figures['rest'] = rest = bench_runs.rest(bench, options.placing_frames)
+            figures['rest'] = rest = bench_runs.rest(bench)
             smooth = rest['smoothed']
             values |= {'jitter_sideways_mm': smooth['sideways_mm'],
                        'jitter_depth_mm': smooth['depth_mm'], 'lag_frames': 30 * smooth['lag_s']}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +28,16 @@ from hiu_ros.perception.smoothing import HandSmoother, Smoothing
 
 #: Length of the videos of following, frames, whether all of them are used or not.
 VIDEO_FRAMES: Final = 300
-#: Metres at which placing is measured, one hand and one video each; the hands move by 0.08 m.
+#: Metres at which placing is measured, and people at each, one hand and one video each; the hands
+#: move by 0.08 m. Where the size is not known, a person's size is most of the error: it takes
+#: several of them.
 DISTANCES: Final = (0.4, 0.65, 0.9, 1.15, 1.4)
+PEOPLE: Final = 3
 #: Share of 1 m within which a hand counts as being there.
 NEAR_ONE: Final = 0.2
 WAYS: Final = ('size known', 'size unknown', 'size unknown, depth')
-#: Hands at rest, frames of each, and those at first that do not count.
-REST_HANDS, REST_FRAMES, REST_FIRST = 3, 75, 15
+#: Hands at rest, frames of each, those at first that do not count, and frames of the moving hand.
+REST_HANDS, REST_FRAMES, REST_FIRST, MOVING_FRAMES = 3, 75, 15, 40
 _REST_AWAY, _REST_NOISE = 0.7, 2.0
 
 
@@ -108,9 +112,9 @@ class _Part:
 def placing(bench: Bench, frames: int) -> dict[str, PlacingScores]:
     """Errors of place by way, over videos of one hand at several distances."""
     scores = {way: PlacingScores() for way in WAYS}
-    for number, distance in enumerate(DISTANCES):
-        video = bench.video(seed=bench.seed + 50 + number, hands=1, frames=frames, rate=15.0,
-                            with_depth=True, distance=distance)
+    for person, (number, distance) in product(range(PEOPLE), enumerate(DISTANCES)):
+        video = bench.video(seed=bench.seed + 50 + number + 20 * person, hands=1, frames=frames,
+                            rate=15.0, with_depth=True, distance=distance)
         length = length_of(video.frame(0).hands[0])
         for way in WAYS:
             pipeline = bench.pipeline(hand_length_m=length if way == 'size known' else None)
@@ -127,7 +131,7 @@ def at_one_metre(scores: PlacingScores) -> float:
     return float(np.median(1000 * error[near])) if near.any() else float('nan')
 
 
-def rest(bench: Bench, moving_frames: int) -> dict[str, dict[str, float]]:
+def rest(bench: Bench) -> dict[str, dict[str, float]]:
     """Jitter of hands that rest 0.7 m away, RMS over hands, and lag of a moving one.
 
     Smoothing of places looks at nothing but places, so it is applied to those of the raw run.
@@ -144,7 +148,7 @@ def rest(bench: Bench, moving_frames: int) -> dict[str, dict[str, float]]:
             good = np.array([p for p in path[REST_FIRST:] if p is not None]).reshape(-1, 3)
             if len(good) > REST_FRAMES // 3:
                 squares[name].append(np.square(jitter(good)))
-    video = bench.video(seed=bench.seed + 50, hands=1, frames=moving_frames, rate=30.0,
+    video = bench.video(seed=bench.seed + 50, hands=1, frames=MOVING_FRAMES, rate=30.0,
                         distance=0.5)
     raw = _places(bench, (frame.image for frame in video), camera_of(video), 30.0)
     pairs = [(a, b) for a, b in zip(raw, _smoothed(raw, 30.0)) if a is not None and b is not None]
