@@ -21,13 +21,16 @@ class TrackingOptions:
 
     min_hits: frames a hand is seen in before it is announced. max_misses: frames in a row it may
     be missed in before it is dropped. keep_score: score below which a followed hand counts as
-    missed. finder_interval: frames between two searches while some hands are followed; with
-    none, or with one just lost, every frame is searched.
+    missed. announce_score: score that the finder must have given it at least once before it is
+    announced; higher than what a region is looked at for, as what is no hand may be looked at
+    again and again. finder_interval: frames between two searches while some hands are followed;
+    with none, or with one just lost, every frame is searched.
     """
 
     min_hits: int = 2
     max_misses: int = 20
     keep_score: float = 0.3
+    announce_score: float = 0.5
     finder_interval: int = 3
 
     def __post_init__(self) -> None:
@@ -35,6 +38,7 @@ class TrackingOptions:
         _integer(self, 'max_misses', 0)
         _integer(self, 'finder_interval', 1)
         _unit(self, 'keep_score')
+        _unit(self, 'announce_score')
 
 
 @dataclass(frozen=True)

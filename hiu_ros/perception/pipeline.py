@@ -36,7 +36,14 @@ class _Turn:
     stamp: float
     regions: list[Region] = field(default_factory=list)
     askers: list[int | None] = field(default_factory=list)
+    found: list[float] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+
+    def ask(self, region: Region, asker: int | None, found: float = 0.0) -> None:
+        """Have a region looked at, for a followed hand or because something was found there."""
+        self.regions.append(region)
+        self.askers.append(asker)
+        self.found.append(found)
 
 
 class Pipeline:
@@ -144,8 +151,7 @@ class Pipeline:
         if options.tracking is None:
             turn = _Turn(frame, None, frame.stamp or 0.0)
             for detection in self._detections(frame):
-                turn.regions.append(self._region(frame.image, detection))
-                turn.askers.append(None)
+                turn.ask(self._region(frame.image, detection), None, detection.score)
             return turn
         tracker = self._trackers.get(frame.key)
         if tracker is None:
@@ -165,15 +171,14 @@ class Pipeline:
                 # A newcomer is shown everything: what is no hand, such as the arm of one that is
                 # painted over, must not look like one.
                 others = [other for other in others if track.name and _touches(crop, other)]
-                turn.regions.append(Region(
+                turn.ask(Region(
                     frame.image, crop, track.side_to_try, views=self.options.views, own=points,
-                    others=others))
-                turn.askers.append(index)
+                    others=others), index)
         if frame.boxes is not None or tracker.wants_search():
             detections = self._detections(frame)
-            for k in tracker.unexplained([detection.box for detection in detections]):
-                turn.regions.append(self._region(frame.image, detections[k]))
-                turn.askers.append(None)
+            for k in tracker.unexplained([d.box for d in detections],
+                                         [d.score for d in detections]):
+                turn.ask(self._region(frame.image, detections[k]), None, detections[k].score)
         return turn
 
     def _detections(self, frame: Frame) -> list[Detection]:
@@ -217,7 +222,7 @@ class Pipeline:
     def _followed(self, turn: _Turn) -> list[Sighting]:
         return [
             self._sighting(turn, track.name, track.side, track.side_score, reading, track.memory)
-            for track, reading in turn.tracker.update(turn.readings, turn.askers)
+            for track, reading in turn.tracker.update(turn.readings, turn.askers, turn.found)
         ]
 
     def _single(self, turn: _Turn) -> list[Sighting]:

@@ -39,6 +39,7 @@ class Track:
     right: float = 0.0  #: log odds of being a right hand, over time
     trust: float = 0.0  #: what its readings were worth over the last frames
     sharpness: float = 0.0  #: quality of its readings over the last frames
+    found: float = 0.0  #: highest score that the finder gave it
     name: str | None = None
     side: str = 'right'
     doubtful: bool = False  #: last read as the other side only

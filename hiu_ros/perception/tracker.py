@@ -72,7 +72,7 @@ class Tracker:
         """Whether the finder is due: with no hand in sight or one just lost always, with all
         places taken never, else every few frames."""
         seen = [track for track in self.tracks if track.misses == 0]
-        if len(seen) >= self.max_hands:
+        if sum(track.name is not None for track in seen) >= self.max_hands:
             return False
         lost = any(track.misses for track in self.tracks if track.name)
         return not seen or lost or self._since_search >= self.options.finder_interval
@@ -81,34 +81,37 @@ class Tracker:
         """Joints that each followed hand should have in this frame."""
         return [track.expected(self._stamp) for track in self.tracks]
 
-    def unexplained(self, boxes: Sequence[np.ndarray]) -> list[int]:
+    def unexplained(self, boxes: Sequence[np.ndarray], scores: Sequence[float]) -> list[int]:
         """Indices of found boxes [x, y, w, h] that no hand in sight explains, best first.
 
-        A hand whose joints are blurred explains none: it may have been lost in part.
+        scores: what the finder thinks of each. A hand whose joints are blurred explains none: it
+        may have been lost in part.
         """
         self._since_search = 0
         explained = [
-            joint_box(points) for track, points in zip(self.tracks, self.expected())
+            (track, joint_box(points)) for track, points in zip(self.tracks, self.expected())
             if track.misses == 0 and not track.blurred
         ]
-        free = max(0, self.max_hands - len(explained))
+        free = max(0, self.max_hands - sum(track.name is not None for track, _ in explained))
         new = []
         for k, box in enumerate(boxes):
             # One hand explains one box, the one that lies on it best.
-            fits = [overlap(box, e) if _near(box, e) else -1.0 for e in explained]
+            fits = [overlap(box, own) if _near(box, own) else -1.0 for _, own in explained]
             if fits and max(fits) >= 0:
-                explained.pop(int(np.argmax(fits)))
+                track, _ = explained.pop(int(np.argmax(fits)))
+                track.found = max(track.found, scores[k])
             else:
                 new.append(k)
         return new[:free]
 
     def update(
-        self, readings: Sequence[Reading], askers: Sequence[int | None]
+        self, readings: Sequence[Reading], askers: Sequence[int | None],
+        found: Sequence[float],
     ) -> list[tuple[Track, Reading]]:
         """Take the readings of this frame; returns the announced hands that it shows.
 
         askers: index of the followed hand that each reading's region was made for, None for a
-        found one.
+        found one. found: the finder's scores of those, 0 for the others.
         """
         least = [self.min_score if who is None else min(self.options.keep_score, self.min_score)
                  for who in askers]
@@ -139,6 +142,7 @@ class Tracker:
             else:
                 continue
             track.see(reading, self._stamp)
+            track.found = max(track.found, *(found[k] for k in group))
             # What looks like a hand in single frames only is no hand: it goes on as if missed.
             if track.trust >= self.min_score:
                 track.misses = 0
@@ -192,8 +196,10 @@ class Tracker:
         ]
         in_sight = [track for track in self.tracks if track.misses == 0]
         missed = [track for track in self.tracks if track.misses]
-        # Names before newcomers, then the surer hands; sorting keeps the order among equals.
-        in_sight.sort(key=lambda t: (t.name is None, -t.trust))
+        # Names before newcomers, those that will get one first, then the surer hands; sorting
+        # keeps the order among equals.
+        in_sight.sort(key=lambda t: (
+            t.name is None, t.found < self.options.announce_score, -t.trust))
         missed.sort(key=lambda t: t.misses)
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]
@@ -212,6 +218,8 @@ class Tracker:
             track.side = side
             sure = abs(track.right) >= _SIDE_NAMED or track.hits >= self.options.min_hits + 3
             if track.hits < self.options.min_hits or not sure:
+                return False
+            if track.found < self.options.announce_score:
                 return False
         elif side == track.side or abs(track.right) < _SIDE_TURNED:
             return True

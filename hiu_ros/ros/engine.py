@@ -63,7 +63,8 @@ def pipeline_options(options: NodeOptions) -> Any:
         max_hands=options.max_hands,
         min_score=options.min_score,
         tracking=TrackingOptions(
-            options.min_hits, options.max_misses, options.keep_score, options.finder_interval
+            options.min_hits, options.max_misses, options.keep_score, options.announce_score,
+            options.finder_interval
         ),
         smoothing=Smoothing.usual() if options.smoothing else Smoothing(),
         mirrored_input=options.mirrored_input,

@@ -235,6 +235,7 @@ def test_a_fast_hand_is_followed_by_its_motion(make_stage):
 
 @pytest.mark.parametrize('change', [
     {'min_hits': 0}, {'max_misses': -1}, {'finder_interval': 0}, {'keep_score': 2.0},
+    {'announce_score': -0.1},
     {'min_hits': 1.5},
 ])
 def test_options_of_tracking_are_checked(change):
@@ -259,6 +260,49 @@ def test_steadiness_is_of_the_pose_not_of_the_place():
     assert steadiness(points + 300, points, 1 / 30) == 1
     assert steadiness(other, points, 1 / 30) < 0.2
     assert steadiness(other, points, 1.0) == 1
+
+
+def scored(stage, scores):
+    """Let the stage's finder give the hands of each search this score, the last one for ever."""
+    find, given = stage.find, iter(scores)
+    last = [0.0]
+
+    def find_scored(image):
+        last[0] = next(given, last[0])
+        return [replace(detection, score=last[0]) for detection in find(image)]
+
+    stage.find = find_scored
+
+
+def test_a_hand_is_announced_once_the_finder_was_sure_of_it(make_stage):
+    """Weak finds are looked at, but named only after a strong one; later ones may be weak."""
+    stage = make_stage()
+    scored(stage, [0.4, 0.4, 0.4, 0.7, 0.35])
+    scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(40)]
+    seen = follow(stage, scenes)
+    first = next(k for k, frame in enumerate(seen) if frame)
+    assert 4 < first < 16
+    assert ids(seen, 'right') == ['right_1'] * (40 - first)
+
+
+def test_what_the_finder_is_never_sure_of_is_not_announced(make_stage):
+    stage = make_stage()
+    scored(stage, [0.45])
+    scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(20)]
+    assert not any(follow(stage, scenes))
+    options = replace(OPTIONS, tracking=TrackingOptions(announce_score=0.4))
+    assert len(ids(follow(stage, scenes, options), 'right')) >= 17
+
+
+def test_what_is_not_announced_takes_no_place(make_stage):
+    stage = make_stage()
+    find = stage.find
+    stage.find = lambda image: [
+        replace(d, score=0.4 if d.box[0] < 250 else 0.9) for d in find(image)]
+    scenes = [[stage.hand('left', (-0.2, 0, 0.6)), *([stage.hand('right', (0.2, 0, 0.6))]
+              if k >= 6 else [])] for k in range(20)]
+    seen = follow(stage, scenes, replace(OPTIONS, max_hands=1))
+    assert len(ids(seen, 'right')) >= 10 and not ids(seen, 'left')
 
 
 def test_a_search_that_misses_a_hand_now_and_then_changes_nothing(make_stage):

@@ -62,12 +62,13 @@ def test_defaults_are_those_of_the_pipeline():
 
 def test_parameters_reach_the_pipeline():
     made = pipeline_options(NodeOptions(
-        weights='/w', max_hands=2, min_hits=4, max_misses=7, keep_score=0.2, finder_interval=9,
+        weights='/w', max_hands=2, min_hits=4, max_misses=7, keep_score=0.2, announce_score=0.6,
+        finder_interval=9,
         mirrored_input=True, hand_length_m=0.18, smoothing=True, regions='topic', detail='render',
         half=True, device='cpu',
     ))
     assert (made.weights, made.max_hands, made.mirrored_input) == ('/w', 2, True)
-    assert made.tracking == TrackingOptions(4, 7, 0.2, 9)
+    assert made.tracking == TrackingOptions(4, 7, 0.2, 0.6, 9)
     assert made.smoothing.any and made.hand_length_m == 0.18
     assert (made.regions, made.detail, made.half) == ('boxes', 'render', True)
 
