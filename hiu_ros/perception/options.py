@@ -30,7 +30,7 @@ class TrackingOptions:
     min_hits: int = 2
     max_misses: int = 20
     keep_score: float = 0.3
-    announce_score: float = 0.5
+    announce_score: float = 0.4
     finder_interval: int = 3
 
     def __post_init__(self) -> None:
