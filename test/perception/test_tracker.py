@@ -262,6 +262,9 @@ def test_steadiness_is_of_the_pose_not_of_the_place():
     assert steadiness(other, points, 1.0) == 1
 
 
+STRICT = replace(OPTIONS, tracking=TrackingOptions(announce_score=0.5))
+
+
 def scored(stage, scores):
     """Let the stage's finder give the hands of each search this score, the last one for ever."""
     find, given = stage.find, iter(scores)
@@ -279,7 +282,7 @@ def test_a_hand_is_announced_once_the_finder_was_sure_of_it(make_stage):
     stage = make_stage()
     scored(stage, [0.4, 0.4, 0.4, 0.7, 0.35])
     scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(40)]
-    seen = follow(stage, scenes)
+    seen = follow(stage, scenes, STRICT)
     first = next(k for k, frame in enumerate(seen) if frame)
     assert 4 < first < 16
     assert ids(seen, 'right') == ['right_1'] * (40 - first)
@@ -289,7 +292,7 @@ def test_what_the_finder_is_never_sure_of_is_not_announced(make_stage):
     stage = make_stage()
     scored(stage, [0.45])
     scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(20)]
-    assert not any(follow(stage, scenes))
+    assert not any(follow(stage, scenes, STRICT))
     options = replace(OPTIONS, tracking=TrackingOptions(announce_score=0.4))
     assert len(ids(follow(stage, scenes, options), 'right')) >= 17
 
@@ -301,7 +304,7 @@ def test_what_is_not_announced_takes_no_place(make_stage):
         replace(d, score=0.4 if d.box[0] < 250 else 0.9) for d in find(image)]
     scenes = [[stage.hand('left', (-0.2, 0, 0.6)), *([stage.hand('right', (0.2, 0, 0.6))]
               if k >= 6 else [])] for k in range(20)]
-    seen = follow(stage, scenes, replace(OPTIONS, max_hands=1))
+    seen = follow(stage, scenes, replace(STRICT, max_hands=1))
     assert len(ids(seen, 'right')) >= 10 and not ids(seen, 'left')
 
 
