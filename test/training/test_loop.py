@@ -214,6 +214,7 @@ def test_loss_that_is_not_finite_stops_the_run(tiny_settings):
 
 @pytest.mark.parametrize('changes', [
     ('precision=bfloat16', 'optimiser=adamw', 'ema=0'),
+    ('precision=bfloat16', 'optimiser=muon'),
     ('network=hiu_dmtl', 'pof_variant=space', 'sigma_factor=2', 'sigma_steps=3',
      'loss.silhouette=0.01', 'loss.vertices=1'),
 ])
