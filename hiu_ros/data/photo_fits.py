@@ -99,7 +99,8 @@ def fit_hands(
     if use_depth is None:
         use_depth = np.ones(len(keypoints), bool)
     parts = []
-    for start in tqdm(range(0, len(keypoints), BATCH), 'fits', mininterval=5):
+    starts = range(0, len(keypoints), BATCH)
+    for start in tqdm(starts, 'fits', mininterval=5, disable=len(starts) < 2):
         rows = slice(start, start + BATCH)
         parts.append(_fit_batch(
             model,

@@ -36,7 +36,7 @@ class Opinion:
     """What the network says of one hand over all views, and how far it agrees with itself.
 
     keypoints_px: (21, 2) image pixels; keypoints_m: (21, 3) metres, origin at their mean, axes of
-    the image. spread and flipped: palm lengths; fault: '' or what the views do not agree on.
+    the image. spread and flipped: palm lengths; fault: '' or what does not agree.
     """
 
     side: str

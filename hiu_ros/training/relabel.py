@@ -6,6 +6,8 @@ contradicts, or that no hand fits, is `doubtful`. The network's own labels take 
 where all views, the mirrored picture, the mask and a fitted mesh agree (`training.agreement`); a
 doubtful label without such a one is dropped where the network is sure of itself, else kept.
 
+    OUT/looked.jsonl     what was seen of each photograph; an interrupted run goes on after them,
+                         so remove it for other weights
     OUT/labels.jsonl     the new labels; `python -m hiu_ros.data.photo_cache PHOTOS MORE --labels
                          OUT/labels.jsonl` makes a cache of them for `data.more_photos`
     OUT/dropped.npy      rows of CACHE that are not to be trained on, for `data.dropped`
@@ -16,6 +18,7 @@ doubtful label without such a one is dropped where the network is sure of itself
 import argparse
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -33,7 +36,7 @@ from hiu_ros.perception.association import overlap
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import HIU_WEIGHTS
-from hiu_ros.training.agreement import Opinion, Witness, mesh_faults
+from hiu_ros.training.agreement import Witness, mesh_faults
 from hiu_ros.training.validation import UNSEEN, palm_px
 
 #: Palm lengths between label and network from which a label is doubtful.
@@ -43,6 +46,8 @@ LEAST_TRUST = 0.4
 #: Finder's score from which a find without a label is asked about. Among those of 0.3 to 0.5 that
 #: the network then agreed on was an orange box on a door, as often as it was in the pictures.
 LEAST_FOUND = 0.5
+#: Faults of a mesh, not of the views.
+MESH_FAULTS = ('fit', 'mask')
 #: Share of a found box that may overlap a labelled hand's.
 _APART = 0.05
 _TILE = 150
@@ -54,8 +59,33 @@ def unexplained(photo: Photo, found: list[np.ndarray]) -> list[np.ndarray]:
     return [box for box in found if all(overlap(box, own) <= _APART for own in boxes)]
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A hand that was asked about. photo: its number; row: of the label in the cache, -1 for a
+    hand without one; the rest as in `Opinion`, with the mesh's fault."""
+
+    photo: int
+    row: int
+    side: str
+    side_score: float
+    keypoints_px: np.ndarray
+    keypoints_m: np.ndarray
+    fault: str
+
+    def values(self) -> dict:
+        """Plain values for JSON."""
+        return {**vars(self), 'keypoints_px': self.keypoints_px.tolist(),
+                'keypoints_m': self.keypoints_m.tolist()}
+
+    @classmethod
+    def of(cls, values: dict) -> 'Asked':
+        """Inverse of `values`."""
+        return cls(**{name: np.array(value) if name.startswith('keypoints') else value
+                      for name, value in values.items()})
+
+
 class Relabelling:
-    """One pass over the photographs; `missed` and `doubtful` hold what was asked about."""
+    """Looks at photographs, one at a time."""
 
     def __init__(self, folder: PhotoFolder, labels: dict[str, np.ndarray],
                  estimator: HandEstimator, finder: HandFinder) -> None:
@@ -64,21 +94,23 @@ class Relabelling:
         self._rows: dict[int, list[int]] = {}
         for row, photo in enumerate(labels['photo']):
             self._rows.setdefault(int(photo), []).append(row)
-        self.asked: list[tuple[Photo, int, Opinion]] = []  #: photo, row or -1, opinion
 
-    def look_at(self, index: int) -> None:
+    def look_at(self, index: int) -> list[Asked]:
         """Ask about the hands of one photograph that call for it."""
         photo = self.folder.photos[index]
         image = self.folder.read_image(photo)
         boxes = [detection.box for detection in self._finder.find(image)
                  if detection.score >= LEAST_FOUND]
-        for box in unexplained(photo, boxes):
-            self.asked.append((photo, -1, self._witness.opinion(image, box)))
+        asked = [(-1, self._witness.opinion(image, box)) for box in unexplained(photo, boxes)]
         rows = self._rows.get(index, [])
         for row, distance in zip(rows, self._distances(photo, image, rows)):
             if distance > DOUBTFUL or self.labels['trust'][row] < LEAST_TRUST:
                 box = joint_box(photo.hands[self.labels['hand'][row]].keypoints_px)
-                self.asked.append((photo, row, self._witness.opinion(image, box)))
+                asked.append((row, self._witness.opinion(image, box)))
+        agreed = [k for k, (_, one) in enumerate(asked) if not one.fault]
+        faults = dict(zip(agreed, mesh_faults([asked[k][1] for k in agreed])))
+        return [Asked(index, row, one.side, one.side_score, one.keypoints_px, one.keypoints_m,
+                      one.fault or faults[k]) for k, (row, one) in enumerate(asked)]
 
     def _distances(self, photo: Photo, image: np.ndarray, rows: list[int]) -> np.ndarray:
         if not rows:
@@ -91,31 +123,23 @@ class Relabelling:
             palm_px(points), 1.0)
 
 
-def verdicts(asked: list[tuple[Photo, int, Opinion]], labels: dict[str, np.ndarray]) -> list[str]:
-    """What becomes of each: 'added' or 'refused FAULT' for a missed hand; 'changed', 'dropped',
+def verdict(photo: Photo, one: Asked, labels: dict[str, np.ndarray]) -> str:
+    """What becomes of it: 'added' or 'refused FAULT' for a missed hand; 'changed', 'dropped',
     'confirmed' or 'kept FAULT' for a doubtful label."""
-    agreed = [k for k, (*_, one) in enumerate(asked) if not one.fault]
-    faults = dict(zip(agreed, mesh_faults([asked[k][2] for k in agreed])))
-    answer = []
-    for k, (photo, row, one) in enumerate(asked):
-        fault = one.fault or faults[k]
-        if row < 0:
-            answer.append(f'refused {fault}' if fault else 'added')
-            continue
-        own = photo.hands[labels['hand'][row]]
-        away = np.linalg.norm(one.keypoints_px - own.keypoints_px, axis=1).mean() / max(
-            float(palm_px(own.keypoints_px[None])[0]), 1.0)
-        if away <= DOUBTFUL and labels['trust'][row] >= LEAST_TRUST:
-            answer.append('confirmed')
-        elif not fault:
-            answer.append('changed')
-        else:
-            # The network is sure of itself, but not as a mesh: neither is to be learned from.
-            answer.append('dropped' if not one.fault else f'kept {fault}')
-    return answer
+    if one.row < 0:
+        return f'refused {one.fault}' if one.fault else 'added'
+    own = photo.hands[labels['hand'][one.row]].keypoints_px
+    away = np.linalg.norm(one.keypoints_px - own, axis=1).mean() / max(
+        float(palm_px(own[None])[0]), 1.0)
+    if away <= DOUBTFUL and labels['trust'][one.row] >= LEAST_TRUST:
+        return 'confirmed'
+    if not one.fault:
+        return 'changed'
+    # The network is sure of itself, but not as a mesh: neither is to be learned from.
+    return 'dropped' if one.fault in MESH_FAULTS else f'kept {one.fault}'
 
 
-def line(photo: Photo, hands: list[Opinion]) -> str:
+def line(photo: Photo, hands: list[Asked]) -> str:
     """A line of labels.jsonl."""
     return json.dumps({
         'set': photo.set, 'file': photo.file, 'width': photo.width, 'height': photo.height,
@@ -125,7 +149,7 @@ def line(photo: Photo, hands: list[Opinion]) -> str:
             'keypoints_m': np.round(one.keypoints_m, 5).tolist()} for one in hands]})
 
 
-def picture(image: np.ndarray, one: Opinion, label: np.ndarray | None, words: str) -> np.ndarray:
+def picture(image: np.ndarray, one: Asked, label: np.ndarray | None, words: str) -> np.ndarray:
     """A tile with both hands drawn in."""
     crop = Crop.around_keypoints(one.keypoints_px if label is None else label, 1.8, _TILE)
     tile = crop.extract(image)
@@ -140,19 +164,39 @@ def picture(image: np.ndarray, one: Opinion, label: np.ndarray | None, words: st
 
 
 def write_sheets(out: Path, folder: PhotoFolder, labels: dict[str, np.ndarray],
-                 asked: list[tuple[Photo, int, Opinion]], what: list[str]) -> None:
+                 asked: list[Asked], what: list[str]) -> None:
     """A contact sheet of up to 40 of each kind."""
     for kind in sorted({word.split()[0] for word in what}):
         chosen = [k for k, word in enumerate(what) if word.split()[0] == kind]
         chosen = np.random.default_rng(0).permutation(chosen)[:40]
         tiles = []
         for k in chosen:
-            photo, row, one = asked[k]
-            label = None if row < 0 else photo.hands[labels['hand'][row]].keypoints_px
+            one = asked[k]
+            photo = folder.photos[one.photo]
+            label = None if one.row < 0 else photo.hands[labels['hand'][one.row]].keypoints_px
             tiles.append(picture(folder.read_image(photo), one, label, what[k]))
         tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 10)
         rows = [np.hstack(tiles[i:i + 10]) for i in range(0, len(tiles), 10)]
         cv2.imwrite(str(out / f'{kind}.jpg'), np.vstack(rows))
+
+
+def look(work: Relabelling, photos: list[int], path: Path) -> list[Asked]:
+    """Look at all photographs (by number) that `path` does not tell of, and note them there."""
+    seen: dict[int, list[Asked]] = {}
+    if path.exists():
+        whole = path.read_text(encoding='utf-8').rpartition('\n')[0]
+        path.write_text(whole + '\n' if whole else '', encoding='utf-8')
+        for text in whole.splitlines():
+            note = json.loads(text)
+            seen[note['photo']] = [Asked.of(values) for values in note['asked']]
+    todo = [index for index in photos if index not in seen]
+    with path.open('a', encoding='utf-8') as notes:
+        for index in tqdm(todo, unit='image', mininterval=5):
+            seen[index] = work.look_at(index)
+            notes.write(json.dumps({'photo': index, 'asked': [
+                one.values() for one in seen[index]]}) + '\n')
+            notes.flush()
+    return [one for index in photos for one in seen[index]]
 
 
 def main() -> None:
@@ -172,22 +216,22 @@ def main() -> None:
     work = Relabelling(folder, labels, estimator, HandFinder.from_file(arguments.finder))
     some = [index for index, photo in enumerate(folder)
             if photo.split == 'train' and photo.set not in UNSEEN]
-    for index in tqdm(some, unit='image', mininterval=5):
-        work.look_at(index)
-    what = verdicts(work.asked, labels)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    new: dict[str, tuple[Photo, list[Opinion]]] = {}
-    for (photo, _, one), word in zip(work.asked, what):
+    asked = look(work, some, arguments.out / 'looked.jsonl')
+    what = [verdict(folder.photos[one.photo], one, labels) for one in asked]
+    new: dict[str, tuple[Photo, list[Asked]]] = {}
+    for one, word in zip(asked, what):
         if word in ('added', 'changed'):
+            photo = folder.photos[one.photo]
             new.setdefault(photo.file, (photo, []))[1].append(one)
     text = ''.join(line(*pair) + '\n' for pair in new.values())
     (arguments.out / 'labels.jsonl').write_text(text, encoding='utf-8')
-    gone = [row for (_, row, _), word in zip(work.asked, what) if word in ('changed', 'dropped')]
+    gone = [one.row for one, word in zip(asked, what) if word in ('changed', 'dropped')]
     np.save(arguments.out / 'dropped.npy', np.array(gone, np.int64))
     counts = {'photographs': len(some), 'labels': int((labels['split'] == 0).sum()),
               **dict(sorted(Counter(what).items()))}
     (arguments.out / 'statistics.json').write_text(json.dumps(counts, indent=1) + '\n')
-    write_sheets(arguments.out, folder, labels, work.asked, what)
+    write_sheets(arguments.out, folder, labels, asked, what)
     print(json.dumps(counts, indent=1))
 
 

@@ -14,7 +14,7 @@ from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.training import relabel
 from hiu_ros.training.agreement import Witness, mesh_faults
-from hiu_ros.training.relabel import unexplained, verdicts
+from hiu_ros.training.relabel import Asked, look, unexplained, verdict
 from test.perception.conftest import HEIGHT, WIDTH, Stage
 
 
@@ -81,19 +81,44 @@ def test_found_boxes_on_labelled_hands_are_explained():
     assert len(unexplained(photo(), [on, away])) == 2
 
 
-def test_every_verdict(monkeypatch):
-    stage = Stage(resolution=128)
-    hand = stage.hand(place=(0, 0, 0.5))
-    one = opinion_of(stage, hand)
-    far = labelled(hand.pixels + 200)
-    both = photo(labelled(hand.pixels), far)
-    labels = {'hand': np.array([0, 1]), 'trust': np.array([1.0, 1.0])}
-    unsure = replace(one, fault='views')
-    asked = [(both, -1, one), (both, -1, unsure), (both, 0, one), (both, 1, one),
-             (both, 1, unsure), (both, 1, one)]
-    monkeypatch.setattr(relabel, 'mesh_faults', lambda ones: ['', '', '', 'mask'])
-    assert verdicts(asked, labels) == ['added', 'refused views', 'confirmed', 'changed',
-                                       'kept views', 'dropped']
+@pytest.mark.parametrize('row, fault, word', [
+    (-1, '', 'added'), (-1, 'views', 'refused views'), (-1, 'mask', 'refused mask'),
+    (0, '', 'confirmed'), (0, 'views', 'confirmed'),
+    (1, '', 'changed'), (1, 'views', 'kept views'), (1, 'mask', 'dropped'), (1, 'fit', 'dropped'),
+    (2, '', 'changed'), (2, 'blurred', 'kept blurred'),
+])
+def test_every_verdict(row, fault, word):
+    """Row 0 is a label that the network agrees with, 1 one far from it, 2 one not trusted."""
+    points = np.random.default_rng(0).uniform(100, 200, (21, 2))
+    shown = photo(labelled(points), labelled(points + 200), labelled(points))
+    labels = {'hand': np.arange(3), 'trust': np.array([1.0, 1.0, 0.2])}
+    one = Asked(0, row, 'right', 0.9, points, np.zeros((21, 3)), fault)
+    assert verdict(shown, one, labels) == word
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    class Work:
+        def __init__(self, last=9):
+            self.last, self.seen = last, []
+
+        def look_at(self, index):
+            if index > self.last:
+                raise KeyboardInterrupt
+            self.seen.append(index)
+            return [Asked(index, -1, 'left', 0.8, np.full((21, 2), index / 3), np.ones((21, 3)),
+                          '')] * (index % 2)
+
+    path = tmp_path / 'looked.jsonl'
+    with pytest.raises(KeyboardInterrupt):
+        look(Work(last=3), list(range(6)), path)
+    # As if it had been killed within a line.
+    path.write_text(path.read_text()[:-20])
+    again = Work()
+    asked = look(again, list(range(6)), path)
+    assert again.seen == [3, 4, 5]
+    assert [one.photo for one in asked] == [1, 3, 5]
+    np.testing.assert_allclose(asked[0].keypoints_px, 1 / 3)
+    assert look(Work(last=-1), list(range(6)), path)[2].keypoints_px[0, 0] == 5 / 3
 
 
 def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch, capsys):
