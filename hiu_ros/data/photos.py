@@ -121,6 +121,14 @@ class PhotoFolder:
         return image
 
 
+def label_line(photo: Photo) -> str:
+    """The line of labels.jsonl that a photo is read from."""
+    return json.dumps({**vars(photo), 'hands': [
+        {'side': hand.side, 'side_score': round(hand.side_score, 4),
+         'keypoints_px': np.round(hand.keypoints_px, 2).tolist(),
+         'keypoints_m': np.round(hand.keypoints_m, 5).tolist()} for hand in photo.hands]})
+
+
 def _parse(line: dict) -> Photo:
     if line['split'] not in SPLITS:
         raise ValueError(f'split must be one of {SPLITS}, got {line["split"]!r}')

@@ -23,7 +23,7 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--steps', type=int, default=6000)
     parser.add_argument('--batch', type=int, default=24)
     parser.add_argument('--rate', type=float, default=1.5e-3)
-    parser.add_argument('--optimiser', default='adamw', choices=('adamw', 'muon'))
+    parser.add_argument('--optimiser', default='adamw', help='adam, adamw or muon')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=0)
     parser.add_argument('--workers', type=int, default=0, help='loader processes')

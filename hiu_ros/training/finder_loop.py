@@ -24,12 +24,10 @@ from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.loop import Share
-from hiu_ros.training.muon import Muon
+from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
 from hiu_ros.training.state import read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
-
-OPTIMISERS = ('adamw', 'muon')
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,9 @@ class FinderSettings:
     validate_every: int = 1000  #: steps; 0: never
     validate_with: int = 100  #: photographs of sets not trained on, and as many of the others
     start_from: str = ''  #: weights that a new run begins with
-    optimiser: str = 'adamw'  #: or 'muon'
+    optimiser: str = 'adamw'  #: one of `optimiser.OPTIMISERS`
 
     def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(f'optimiser is {self.optimiser!r}, expected one of {OPTIMISERS}')
         for name in ('steps', 'batch', 'log_every', 'save_every'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected at least 1')
@@ -115,11 +111,7 @@ class FinderTrainer:
         self.model = (start or Finder(self.config)).to(
             self.device, memory_format=torch.channels_last)
         self.average = Average(self.model, s.ema)
-        if s.optimiser == 'muon':
-            self.optimiser = Muon(self.model.named_parameters(), s.rate, s.weight_decay)
-        else:
-            self.optimiser = torch.optim.AdamW(self.model.parameters(), s.rate,
-                                               weight_decay=s.weight_decay, fused=True)
+        self.optimiser = make_optimiser(s.optimiser, self.model, s.rate, s.weight_decay)
         self.journal = Journal(s.folder)
         self.step = 0
         if self.state.exists():

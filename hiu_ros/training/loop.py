@@ -27,7 +27,7 @@ from hiu_ros.training.board import Board
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.losses import HandLoss
 from hiu_ros.training.mix import HandMix
-from hiu_ros.training.muon import Muon
+from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.pictures import sheet
 from hiu_ros.training.schedule import learning_rate
 from hiu_ros.training.settings import Settings, as_yaml
@@ -91,7 +91,8 @@ class Trainer:
                              settings.sigmas, settings.stage_weights, settings.pof_variant,
                              (settings.sigma_factor, settings.sigma_steps),
                              settings.self_supervision)
-        self.optimiser = _optimiser(network, settings)
+        self.optimiser = make_optimiser(
+            settings.optimiser, network, settings.rate, settings.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type,
                                            enabled=settings.precision == 'float16')
         self.folder = Path(settings.run)
@@ -264,14 +265,6 @@ class Trainer:
             self.scaler.load_state_dict(json.loads(header['scaler']))
         self.step = int(header['step'])
         return True
-
-
-def _optimiser(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    if settings.optimiser == 'muon':
-        return Muon(network.named_parameters(), settings.rate, settings.weight_decay)
-    kind = torch.optim.AdamW if settings.optimiser == 'adamw' else torch.optim.Adam
-    return kind(network.parameters(), settings.rate, weight_decay=settings.weight_decay,
-                fused=True)
 
 
 def train(settings: Settings) -> None:

@@ -1,5 +1,7 @@
 """Pictures of what a network makes of some crops: maps of every stage, mask and mesh."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -44,13 +46,15 @@ def to_picture(image: Tensor) -> np.ndarray:
     return np.ascontiguousarray(values.round().clip(0, 255).astype(np.uint8))
 
 
-def skeleton(picture: np.ndarray, points: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The picture with the bones whose two ends are known; points (21, 2) pixels."""
+def skeleton(picture: np.ndarray, points: np.ndarray, known: np.ndarray | None = None,
+             colours: Sequence[tuple[int, int, int]] = _FINGERS) -> np.ndarray:
+    """The picture with the bones whose two ends are known (None: all); points (21, 2) pixels,
+    colours BGR of the fingers."""
     drawn = picture.copy()
     for bone, (child, parent) in enumerate(BONES):
-        if known[child] and known[parent]:
+        if known is None or (known[child] and known[parent]):
             ends = (np.round(points[k]).astype(int).tolist() for k in (child, parent))
-            cv2.line(drawn, *ends, _FINGERS[bone // 4], 1, cv2.LINE_AA)
+            cv2.line(drawn, *ends, colours[bone // 4], 1, cv2.LINE_AA)
     return drawn
 
 

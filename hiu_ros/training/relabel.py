@@ -18,7 +18,7 @@ doubtful label without such a one is dropped where the network is sure of itself
 import argparse
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -27,16 +27,16 @@ import torch
 from tqdm import tqdm
 
 from hiu_ros.data.photo_cache import read_labels
-from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.hand.skeleton import BONES
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import overlap
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import HIU_WEIGHTS
 from hiu_ros.training.agreement import Witness, mesh_faults
+from hiu_ros.training.pictures import skeleton
 from hiu_ros.training.validation import UNSEEN, palm_px
 
 #: Palm lengths between label and network from which a label is doubtful.
@@ -139,26 +139,13 @@ def verdict(photo: Photo, one: Asked, labels: dict[str, np.ndarray]) -> str:
     return 'dropped' if one.fault in MESH_FAULTS else f'kept {one.fault}'
 
 
-def line(photo: Photo, hands: list[Asked]) -> str:
-    """A line of labels.jsonl."""
-    return json.dumps({
-        'set': photo.set, 'file': photo.file, 'width': photo.width, 'height': photo.height,
-        'split': photo.split, 'licence': photo.licence, 'hands': [{
-            'side': one.side, 'side_score': round(one.side_score, 4),
-            'keypoints_px': np.round(one.keypoints_px, 2).tolist(),
-            'keypoints_m': np.round(one.keypoints_m, 5).tolist()} for one in hands]})
-
-
 def picture(image: np.ndarray, one: Asked, label: np.ndarray | None, words: str) -> np.ndarray:
     """A tile with both hands drawn in."""
     crop = Crop.around_keypoints(one.keypoints_px if label is None else label, 1.8, _TILE)
     tile = crop.extract(image)
     for points, colour in ((label, (0, 220, 0)), (one.keypoints_px, (0, 0, 255))):
         if points is not None:
-            drawn = np.rint(crop.to_crop(points) * 16).astype(int)
-            for child, parent in BONES:
-                cv2.line(tile, drawn[child].tolist(), drawn[parent].tolist(), colour, 1,
-                         cv2.LINE_AA, 4)
+            tile = skeleton(tile, crop.to_crop(points), colours=[colour] * 5)
     cv2.putText(tile, words, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 255, 255), 1, cv2.LINE_AA)
     return tile
 
@@ -219,12 +206,13 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     asked = look(work, some, arguments.out / 'looked.jsonl')
     what = [verdict(folder.photos[one.photo], one, labels) for one in asked]
-    new: dict[str, tuple[Photo, list[Asked]]] = {}
+    new: dict[int, list[LabelledHand]] = {}
     for one, word in zip(asked, what):
         if word in ('added', 'changed'):
-            photo = folder.photos[one.photo]
-            new.setdefault(photo.file, (photo, []))[1].append(one)
-    text = ''.join(line(*pair) + '\n' for pair in new.values())
+            new.setdefault(one.photo, []).append(LabelledHand(
+                one.side, one.side_score, one.keypoints_px, one.keypoints_m))
+    text = ''.join(label_line(replace(folder.photos[index], hands=tuple(hands))) + '\n'
+                   for index, hands in new.items())
     (arguments.out / 'labels.jsonl').write_text(text, encoding='utf-8')
     gone = [one.row for one, word in zip(asked, what) if word in ('changed', 'dropped')]
     np.save(arguments.out / 'dropped.npy', np.array(gone, np.int64))

@@ -9,6 +9,7 @@ import yaml
 from hiu_ros.network.config import HIUConfig, preset
 from hiu_ros.training.losses import LossWeights
 from hiu_ros.training.mix import MixOptions
+from hiu_ros.training.optimiser import OPTIMISERS
 from hiu_ros.training.schedule import SCHEDULES
 from hiu_ros.training.self_supervision import SelfSupervision
 from hiu_ros.training.set_source import SetOptions
@@ -78,7 +79,7 @@ class Settings:
         return preset(self.network, **self.network_changes)
 
     def __post_init__(self) -> None:
-        for name, choices in (('schedule', SCHEDULES), ('optimiser', ('adam', 'adamw', 'muon')),
+        for name, choices in (('schedule', SCHEDULES), ('optimiser', OPTIMISERS),
                               ('precision', ('float32', 'bfloat16', 'float16')),
                               ('pof_variant', ('image', 'space'))):
             if getattr(self, name) not in choices:

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from hiu_ros import cli
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.finder import FinderConfig, FinderOutput, load_finder
-from hiu_ros.training.finder_loop import OPTIMISERS, FinderSettings, FinderTrainer, finder_loss
+from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_loss
 from hiu_ros.training.finder_scenes import SceneOptions
 from hiu_ros.training.finder_targets import centre_targets
+from hiu_ros.training.optimiser import OPTIMISERS
 
 SMALL = FinderConfig(long_side=64, channels=(8, 8, 8, 8, 8))
 
