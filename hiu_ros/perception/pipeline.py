@@ -102,14 +102,10 @@ class Pipeline:
             tracker.reset()
 
     def warm_up(self, height: int = 480, width: int = 640) -> None:
-        """Run everything once, so that the first image does not pay for it."""
-        image = np.zeros((height, width, 3), np.uint8)
-        region = Region(image, Crop((width / 2, height / 2), height / 2,
-                                    resolution=self._estimator.resolution))
-        self._estimator.look([region])
+        """Run both networks, so that the first image does not pay for it."""
         self._estimator.warm_up()
         if self._finder is not None:
-            self._finder.find(image)
+            self._finder.find(np.zeros((height, width, 3), np.uint8))
 
     def process(
         self, image: np.ndarray, camera: Camera | None = None, stamp: float | None = None,

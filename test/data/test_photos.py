@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.data.photos import PhotoError, PhotoFolder
+from hiu_ros.data.photos import PhotoError, PhotoFolder, label_line
 
 SHARED = Path(os.environ.get(
     'HIU_SHARED', Path(__file__).resolve().parents[2] / '..' / 'shared'))
@@ -25,6 +25,22 @@ def test_sides_and_shapes(photo_folder):
     hands = [hand for *_, hand in PhotoFolder(photo_folder).hands()]
     assert [hand.side for hand in hands] == ['right', 'left', 'right', 'right']
     assert hands[0].keypoints_px.shape == (21, 2) and hands[0].keypoints_m.shape == (21, 3)
+
+
+def test_labels_that_are_written_are_read_back_from_another_file(photo_folder, tmp_path):
+    folder, other = PhotoFolder(photo_folder), tmp_path / 'other.jsonl'
+    other.write_text(''.join(label_line(photo) + '\n' for photo in folder.photos[1:]))
+    again = PhotoFolder(photo_folder, other)
+    assert [photo.file for photo in again] == [photo.file for photo in folder][1:]
+    for a, b in zip(folder.photos[1:], again):
+        assert (a.set, a.width, a.height, a.split, a.licence) == (
+            b.set, b.width, b.height, b.split, b.licence)
+        for one, two in zip(a.hands, b.hands, strict=True):
+            assert one.side == two.side
+            np.testing.assert_allclose(one.keypoints_px, two.keypoints_px, atol=0.006)
+            np.testing.assert_allclose(one.keypoints_m, two.keypoints_m, atol=6e-6)
+    with pytest.raises(PhotoError, match='absent.jsonl, the labels of'):
+        PhotoFolder(photo_folder, tmp_path / 'absent.jsonl')
 
 
 def test_select(photo_folder):
