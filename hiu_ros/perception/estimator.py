@@ -7,6 +7,7 @@ side are mirrored back here, right after the read-out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -20,9 +21,8 @@ from hiu_ros.perception.views import averaged, views_of
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 #: Mean score of the joints from which on they speak for a hand.
 _SHARP_JOINTS = 0.25
-#: Log odds of the side for each unit that the joints are more certain in a region read as a hand
-#: of that side than as one of the other.
-_CERTAINTY_ODDS = 12.0
+#: Certainty of the mask at which a hand is as likely as not, and log odds for each unit more.
+_MASK_EVEN, _MASK_ODDS = 0.82, 36.0
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
 #: Largest batch on a CPU, where larger ones are hardly faster a crop and every size of batch keeps
@@ -90,10 +90,22 @@ class Reading:
     right: float
     other: 'Reading | None' = field(default=None, repr=False)
 
+    @cached_property
+    def evidence(self) -> float:
+        """0..1, whether this is a hand: the network's verdict, less where its mask is vague.
+
+        The mask was learned pixel by pixel, also of what is no hand. How sure it is of what it
+        covers tells hands from other things better than the one verdict does
+        (docs/evaluation.md).
+        """
+        covered = self.mask[self.mask >= 0.5]
+        certainty = float(covered.mean()) if covered.size else 0.0
+        return self.presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - certainty)))
+
     @property
     def score(self) -> float:
-        """0..1, whether this is a hand: its presence, less where no joints are to be seen."""
-        return float(self.presence * min(1.0, self.keypoint_scores.mean() / _SHARP_JOINTS))
+        """0..1, whether this is a hand: the evidence, less where no joints are to be seen."""
+        return float(self.evidence * min(1.0, self.keypoint_scores.mean() / _SHARP_JOINTS))
 
     @property
     def quality(self) -> float:
@@ -175,7 +187,7 @@ class HandEstimator:
             for (index, _), views in found.items():
                 sighted.setdefault(index, []).append(averaged(views))
             for index, both in sighted.items():
-                now = _right(both)
+                now = float(np.mean([reading.right for reading in both]))
                 evidence[index] = (turn * evidence[index] + now) / (turn + 1)
                 readings[index] = _chosen(both, evidence[index])
         return readings
@@ -234,19 +246,6 @@ def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
         rotations=rotations, shape=values['shape'].astype(np.float64),
         presence=float(values['presence']), right=right,
     )
-
-
-def _right(both: list[Reading]) -> float:
-    """Log odds of a right hand, of one region read as one hand or as either.
-
-    The network's own verdict, and that maps are sharper where a hand is shown as it was learned.
-    """
-    right = float(np.mean([reading.right for reading in both]))
-    if len(both) == 2:
-        as_right, as_left = both if both[0].side == 'right' else both[::-1]
-        more = as_right.keypoint_scores.mean() - as_left.keypoint_scores.mean()
-        right += _CERTAINTY_ODDS * float(more)
-    return right
 
 
 def _chosen(both: list[Reading], right: float) -> Reading:

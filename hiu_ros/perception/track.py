@@ -113,4 +113,4 @@ class Track:
 
 def worth(reading: Reading) -> float:
     """0..1, whether a hand may be born of a reading, or go on."""
-    return reading.presence * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)
+    return reading.evidence * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)
