@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.camera import Camera
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.geometry.placement import crop_to_camera
 from hiu_ros.perception.estimator import Reading, Region
 from hiu_ros.perception.finder import Detection
@@ -47,7 +47,7 @@ class Oracle:
     """Estimator and finder of a `Pipeline` that read the truth; `show` each frame first."""
 
     def __init__(self, camera: Camera, faults: Faults = Faults(), resolution: int = 64,
-                 crop_scale: float = 1.5, seed: int = 0) -> None:
+                 crop_scale: float = NETWORK_SCALE, seed: int = 0) -> None:
         self.camera, self.faults, self.resolution = camera, faults, resolution
         self._crop_scale = crop_scale
         self._rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, HandTemplate, load_template
 from hiu_ros.network import checkpoint
@@ -19,7 +19,6 @@ from hiu_ros.perception.result import Hand, Hands
 
 #: One hand for each (image, box [x, y, w, h]); every evaluation takes such a function.
 Predict = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[Hand]]
-CROP_SCALE = 1.5
 
 
 class CropPredictor:
@@ -34,7 +33,7 @@ class CropPredictor:
 
     def __init__(
         self, network: Network, device: str | torch.device = 'cpu',
-        crop_scale: float = CROP_SCALE, template: HandTemplate | None = None,
+        crop_scale: float = NETWORK_SCALE, template: HandTemplate | None = None,
         side: str | None = None,
     ) -> None:
         self.estimator = HandEstimator(network, device, crop_scale)

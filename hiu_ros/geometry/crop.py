@@ -12,6 +12,9 @@ BORDERS = {
     'reflect': cv2.BORDER_REFLECT_101,
 }
 
+#: Side of the crop that the network sees over the larger side of the joints' box: of 1.25 to 1.65,
+#: the network is most accurate here (docs/evaluation.md).
+NETWORK_SCALE = 1.35
 #: A palm that is shorter in the image than this share of the joints' box is seen from its end.
 _END_ON = 0.15
 
@@ -54,7 +57,7 @@ class Crop:
     def around_keypoints(
         cls,
         keypoints: np.ndarray,
-        scale: float = 1.5,
+        scale: float = NETWORK_SCALE,
         resolution: int = 128,
         angle: float = 0.0,
         mirrored: bool = False,

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from hiu_ros.geometry.crop import Crop, upright_angle
+from hiu_ros.geometry.crop import NETWORK_SCALE, Crop, upright_angle
 from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.covering import covered
 from hiu_ros.perception.views import averaged, views_of
@@ -128,8 +128,8 @@ class HandEstimator:
     """The hand network over regions of any number of images."""
 
     def __init__(
-        self, network: Network, device: str | torch.device = 'cpu', crop_scale: float = 1.5,
-        half: bool = False, largest_batch: int | None = None,
+        self, network: Network, device: str | torch.device = 'cpu',
+        crop_scale: float = NETWORK_SCALE, half: bool = False, largest_batch: int | None = None,
     ) -> None:
         self._network, self._device = network, torch.device(device)
         self._half = half and self._device.type == 'cuda'

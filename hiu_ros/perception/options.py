@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hiu_ros.geometry.crop import NETWORK_SCALE
 from hiu_ros.hand.size import LENGTH_RANGE
 from hiu_ros.perception.smoothing import Smoothing
 from hiu_ros.perception.views import VIEWS
@@ -64,7 +65,7 @@ class PipelineOptions:
     known_length_doubt: float = 0.015
     length_doubt: float = 0.07
     detail: str = 'fast'  #: mesh of the results, see `hand.template.load_template`
-    crop_scale: float = 1.5  #: side of a crop / larger side of the joints' box
+    crop_scale: float = NETWORK_SCALE  #: side of a crop / larger side of the joints' box
     box_scale: float = 1.4  #: side of the first crop / larger side of a box that was given
     refine_passes: int = 1  #: more looks at a new region, around the joints found before
     views: int = 1  #: crops of each region whose readings are averaged, see `views.VIEWS`

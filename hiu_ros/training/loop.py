@@ -211,7 +211,8 @@ class Trainer:
         if s.validation.training_renders:
             bank = s.data.renders[0] if s.data.renders else str(self.folder / 'renders')
         figures = validate(model, self.hand, replace(s.validation, renders=bank), bool(s.hand),
-                           grey=s.data.grey and s.validation.training_renders)
+                           grey=s.data.grey and s.validation.training_renders,
+                           scale=s.data.usual_scale)
         if figures:
             self.log('validation', figures, board)
             shown = '  '.join(f'{name} {value:.4f}' for name, value in figures.items())

@@ -61,7 +61,7 @@ class MixOptions:
     angle_deg: float = 20.0
     upright_share: float = 0.5  #: crops that are turned so that the fingers point up,
     upright_deg: float = 12.0  #: but for an error of this deviation, as a follower makes them
-    scale: tuple[float, float] = (1.3, 1.8)  #: crop side over the joints' box
+    scale: tuple[float, float] = (1.15, 1.65)  #: crop side over the joints' box
     shift: float = 0.1  #: of the crop's side
     photometric: bool = True  #: light, blur, noise, compression
     grey: bool = False  #: renders stand before plain grey
@@ -71,6 +71,11 @@ class MixOptions:
     def __post_init__(self) -> None:
         ready = (SetOptions.from_dict(s) if isinstance(s, dict) else s for s in self.sets)
         object.__setattr__(self, 'sets', tuple(ready))
+
+    @property
+    def usual_scale(self) -> float:
+        """Crop side over the joints' box in the middle of what is drawn."""
+        return float(np.sqrt(self.scale[0] * self.scale[1]))
 
 
 class HandMix(torch.utils.data.Dataset):

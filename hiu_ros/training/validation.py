@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from hiu_ros.evaluation.metrics import align
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.hand.model import HandModel
 from hiu_ros.network.hiu import HIU
 from hiu_ros.network.readout import CropReading
@@ -25,16 +25,21 @@ LEAST_TRUST = 0.4
 
 @torch.inference_mode()
 def validate(
-    model: HIU, hand: HandModel, options: Validation, mano: bool = False, grey: bool = False
+    model: HIU, hand: HandModel, options: Validation, mano: bool = False, grey: bool = False,
+    scale: float = NETWORK_SCALE,
 ) -> dict[str, float]:
-    """All figures that `options` ask for, by name; `grey` is for renders."""
+    """All figures that `options` ask for, by name; `grey` is for renders.
+
+    scale: side of the crops over the larger side of the joints' box.
+    """
     figures = {}
     if options.photos:
-        figures |= validate_photos(model, options.photos, options.hands, hand, options.apart)
+        figures |= validate_photos(
+            model, options.photos, options.hands, hand, options.apart, scale)
     if options.renders:
-        figures |= validate_renders(model, hand, options.renders, options.hands, grey)
+        figures |= validate_renders(model, hand, options.renders, options.hands, grey, scale)
     for one in options.sets:
-        figures |= validate_set(model, hand, one, options.hands, mano)
+        figures |= validate_set(model, hand, one, options.hands, mano, scale)
     return figures
 
 
@@ -50,14 +55,15 @@ def check(options: Validation, hand: HandModel, mano: bool = False) -> None:
         next(_labelled_tiles(one, hand, options.hands, mano))
 
 
-def _read(model: HIU, tiles, keypoints, mirrored, batch: int = 64, border: str = 'constant'):
+def _read(model: HIU, tiles, keypoints, mirrored, scale: float, batch: int = 64,
+          border: str = 'constant'):
     """Readings of all tiles, in tile pixels where they are 2D; right hands' 3D.
 
     `border`: what a crop shows outside of its tile, as `Crop.extract` names it.
     """
     n = model.config.input_size
     device = next(model.parameters()).device
-    crops = [Crop.around_keypoints(k, 1.5, n, mirrored=bool(m))
+    crops = [Crop.around_keypoints(k, scale, n, mirrored=bool(m))
              for k, m in zip(keypoints, mirrored)]
     points, parts = [], []
     for start in range(0, len(crops), batch):
@@ -96,6 +102,7 @@ def palm_px(keypoints: np.ndarray) -> np.ndarray:
 
 def validate_photos(
     model: HIU, cache: str, hands: int, hand: HandModel | None = None, apart: tuple[str, ...] = (),
+    scale: float = NETWORK_SCALE,
 ) -> dict[str, float]:
     """Per group of sets: 2D error over palm length (median, mean), mask IoU, side.
 
@@ -117,7 +124,7 @@ def validate_photos(
             continue
         chosen = np.random.default_rng(0).permutation(chosen)[:hands]
         keypoints, left = table['keypoints'][chosen], table['side'][chosen] == 0
-        crops, found, parts = _read(model, [tiles[i] for i in chosen], keypoints, left)
+        crops, found, parts = _read(model, [tiles[i] for i in chosen], keypoints, left, scale)
         error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
         figures[f'{group}/2d_median'] = float(np.median(error))
         figures[f'{group}/2d_mean'] = float(error.mean())
@@ -147,7 +154,8 @@ def validate_photos(
 
 
 def validate_renders(
-    model: HIU, hand: HandModel, bank: str, hands: int, grey: bool = False
+    model: HIU, hand: HandModel, bank: str, hands: int, grey: bool = False,
+    scale: float = NETWORK_SCALE,
 ) -> dict[str, float]:
     """Exact truth: PA-MPJPE in mm, 2D error over palm length, mask IoU.
 
@@ -163,7 +171,7 @@ def validate_renders(
     behind = GREY if grey else rng.uniform(0, 255, (len(tiles), 1, 1, 3))
     alpha = tiles[..., 3:] / 255
     images = (alpha * tiles[..., :3] + (1 - alpha) * behind).astype(np.uint8)
-    crops, found, parts = _read(model, images, keypoints, [False] * len(images),
+    crops, found, parts = _read(model, images, keypoints, [False] * len(images), scale,
                                 border='replicate' if grey else 'constant')
     error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
     guessed = torch.cat([p.mask for p in parts]).numpy() > 0.5
@@ -179,13 +187,14 @@ def validate_renders(
 
 
 def validate_set(
-    model: HIU, hand: HandModel, options: SetOptions, hands: int, mano: bool = False
+    model: HIU, hand: HandModel, options: SetOptions, hands: int, mano: bool = False,
+    scale: float = NETWORK_SCALE,
 ) -> dict[str, float]:
     """Of hands with all joints labelled, evenly spread: 2D error over palm length, PA-MPJPE."""
     tiles = list(_labelled_tiles(options, hand, hands, mano))
     keypoints = np.stack([tile.keypoints for tile in tiles])
     left = np.array([not tile.right for tile in tiles])
-    _, found, parts = _read(model, [tile.image for tile in tiles], keypoints, left)
+    _, found, parts = _read(model, [tile.image for tile in tiles], keypoints, left, scale)
     error = np.linalg.norm(found - keypoints, axis=-1).mean(1) / palm_px(keypoints)
     figures = {f'{options.name}/2d_median': float(np.median(error)),
                f'{options.name}/2d_mean': float(error.mean())}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hiu_ros.geometry.crop import Crop
+from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.views import VIEWS, averaged, views_of
@@ -66,7 +66,7 @@ def test_crops_around_hands_are_upright_and_not_too_small(make_stage):
         assert abs(shown[[5, 9, 13, 17], 0].mean() - shown[0, 0]) < 1e-6
         assert shown[9, 1] < shown[0, 1]
         assert shown.min() > 0 and shown.max() < stage.config.input_size - 1
-    assert estimator.crop_around(np.full((21, 2), 7.0)).size == 6.0
+    assert estimator.crop_around(np.full((21, 2), 7.0)).size == pytest.approx(4 * NETWORK_SCALE)
 
 
 def test_every_size_of_batch_is_warmed_up_and_no_other_is_used(make_stage):

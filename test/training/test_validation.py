@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hiu_ros.geometry.crop import NETWORK_SCALE
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.settings import read_settings
 from hiu_ros.training.validation import validate_renders
@@ -25,17 +26,17 @@ def narrow_bank(bank, tmp_path):
     return tmp_path
 
 
-def shown(network, hand, bank, grey: bool) -> torch.Tensor:
+def shown(network, hand, bank, grey: bool, scale: float = NETWORK_SCALE) -> torch.Tensor:
     """The pictures (N, 3, n, n) that a validation on renders gives the network."""
     seen, predict = [], network.predict
     network.predict = lambda images: seen.append(images) or predict(images)
-    validate_renders(network.eval(), hand, str(bank), 99, grey)
+    validate_renders(network.eval(), hand, str(bank), 99, grey, scale)
     return torch.cat(seen)
 
 
 def test_training_renders_are_shown_as_they_are_trained_on(network, hand, narrow_bank):
-    images = shown(network, hand, narrow_bank, grey=True)
     data = read_settings('smoke', [f'data.renders=[{narrow_bank}]']).data
+    images = shown(network, hand, narrow_bank, grey=True, scale=data.usual_scale)
     mix = HandMix(data, N, seed=0)
     trained = torch.from_numpy(np.stack([mix[i]['images'] for i in range(24)]))
     trained = trained.permute(0, 3, 1, 2) / 127.5 - 1
