@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from hiu_ros.geometry.crop import NETWORK_SCALE
+
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
@@ -21,6 +23,8 @@ def add_evaluate(subparsers) -> None:
                         'left out')
     parser.add_argument('--through', choices=('network', 'pipeline'), default='network',
                         help='the bare network, one look at each box, or all that the node does')
+    parser.add_argument('--crop-scale', type=float, default=NETWORK_SCALE, metavar='X',
+                        help="side of a crop over the larger side of the joints' box")
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
     parser.add_argument('--count', type=int, help='only so many hands or images')
@@ -88,11 +92,13 @@ def _predictor(arguments: argparse.Namespace):
 
     template = load_mano(arguments.mano) if arguments.mano else None
     if arguments.through == 'pipeline':
-        return PipelinePredictor(arguments.weights, device=arguments.device, template=template)
+        return PipelinePredictor(arguments.weights, device=arguments.device, template=template,
+                                 crop_scale=arguments.crop_scale)
     # FreiHAND and HO3D hold right hands only, and every published method is told so.
     side = 'right' if arguments.dataset in ('freihand', 'ho3d') else None
     return CropPredictor.from_file(
-        arguments.weights, arguments.device, template=template, side=side)
+        arguments.weights, arguments.device, template=template, side=side,
+        crop_scale=arguments.crop_scale)
 
 
 def _chosen(arguments: argparse.Namespace):
@@ -136,7 +142,8 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
 
     folder, chosen, unseen = _chosen(arguments)
     predictor = PipelinePredictor(
-        arguments.weights, arguments.finder, arguments.device, boxes=False)
+        arguments.weights, arguments.finder, arguments.device, boxes=False,
+        crop_scale=arguments.crop_scale)
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
     images, regions = finding.evaluate(folder, chosen, predictor.find, show=show)
     rows = finding.summary_rows(images, regions, unseen)

@@ -98,10 +98,11 @@ class PipelinePredictor:
     def __init__(
         self, weights: str | Path, finder_weights: str | Path | None = None,
         device: str = 'cpu', boxes: bool = True, template: HandTemplate | None = None,
+        crop_scale: float = NETWORK_SCALE,
     ) -> None:
         self.pipeline = Pipeline(PipelineOptions(
             weights=weights, finder_weights=finder_weights, device=device,
-            regions='boxes' if boxes else 'finder', tracking=None,
+            regions='boxes' if boxes else 'finder', tracking=None, crop_scale=crop_scale,
         ), template=template)
 
     def __call__(

@@ -19,10 +19,8 @@ from hiu_ros.perception.covering import covered
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
-#: Mean score of the joints from which on they speak for a hand.
-_SHARP_JOINTS = 0.25
 #: Certainty of the mask at which a hand is as likely as not, and log odds for each unit more.
-_MASK_EVEN, _MASK_ODDS = 0.82, 36.0
+_MASK_EVEN, _MASK_ODDS = 0.86, 36.0
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
 #: Largest batch on a CPU, where larger ones are hardly faster a crop and every size of batch keeps
@@ -91,7 +89,7 @@ class Reading:
     other: 'Reading | None' = field(default=None, repr=False)
 
     @cached_property
-    def evidence(self) -> float:
+    def score(self) -> float:
         """0..1, whether this is a hand: the network's verdict, less where its mask is vague.
 
         The mask was learned pixel by pixel, also of what is no hand. How sure it is of what it
@@ -100,12 +98,7 @@ class Reading:
         """
         covered = self.mask[self.mask >= 0.5]
         certainty = float(covered.mean()) if covered.size else 0.0
-        return self.presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - certainty)))
-
-    @property
-    def score(self) -> float:
-        """0..1, whether this is a hand: the evidence, less where no joints are to be seen."""
-        return float(self.evidence * min(1.0, self.keypoint_scores.mean() / _SHARP_JOINTS))
+        return float(self.presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - certainty))))
 
     @property
     def quality(self) -> float:

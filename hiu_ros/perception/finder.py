@@ -49,7 +49,7 @@ class HandFinder:
     """
 
     def __init__(self, network: torch.nn.Module, device: str | torch.device = 'cpu',
-                 threshold: float = 0.35, small_hands: bool = False, most: int = 16,
+                 threshold: float = 0.3, small_hands: bool = False, most: int = 16,
                  both_ways: bool = False) -> None:
         self._network, self._device = network, torch.device(device)
         self._long_side = int(network.config.long_side)

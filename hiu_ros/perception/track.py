@@ -24,8 +24,8 @@ _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
 #: Quality of readings from which on a hand's place is sure, and below which it is blurred and
 #: looked at with more of what is around.
 _SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
-#: Mean score of the joints from which on they speak for a hand that is followed: twice of what
-#: will do in a single image, as what is taken for a hand once is then looked at again and again.
+#: Mean score of the joints from which on they speak for a hand that is followed: what is taken
+#: for a hand once is then looked at again and again.
 _SHARP_JOINTS = 0.5
 
 
@@ -113,4 +113,4 @@ class Track:
 
 def worth(reading: Reading) -> float:
     """0..1, whether a hand may be born of a reading, or go on."""
-    return reading.evidence * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)
+    return reading.score * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)

@@ -112,7 +112,7 @@ PARAMETERS: Final = (
     Row('keep_score', 0.3, 'Score below which a followed hand counts as missed.',
         live=True, minimum=0.0, maximum=1.0),
     Row('announce_score', 0.4, 'Score that the finder must once have given a hand before it is '
-        'announced. It looks from 0.35 on; lower it where hands in view are never announced.',
+        'announced. It looks from 0.3 on; lower it where hands in view are never announced.',
         live=True, minimum=0.0, maximum=1.0),
     Row('finder_interval', 3, 'Look for new hands every so many frames while some are followed.',
         live=True, minimum=1, maximum=1000),
