@@ -12,8 +12,8 @@ BORDERS = {
     'reflect': cv2.BORDER_REFLECT_101,
 }
 
-#: Side of the crop that the network sees over the larger side of the joints' box: of 1.25 to 1.65,
-#: the network is most accurate here (docs/evaluation.md).
+#: Side of the crop that the network sees over the larger side of the joints' box. Wider crops are
+#: read worse, narrower ones leave a moving hand no room (docs/evaluation.md).
 NETWORK_SCALE = 1.35
 #: A palm that is shorter in the image than this share of the joints' box is seen from its end.
 _END_ON = 0.15
