@@ -96,8 +96,8 @@ class Reading:
         covers tells hands from other things better than the one verdict does
         (docs/evaluation.md).
         """
-        covered = self.mask[self.mask >= 0.5]
-        certainty = float(covered.mean()) if covered.size else 0.0
+        inside = self.mask[self.mask >= 0.5]
+        certainty = float(inside.mean()) if inside.size else 0.0
         return float(self.presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - certainty))))
 
     @property
