@@ -5,8 +5,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hiu_ros.geometry.crop import NETWORK_SCALE
-
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
@@ -23,8 +21,9 @@ def add_evaluate(subparsers) -> None:
                         'left out')
     parser.add_argument('--through', choices=('network', 'pipeline'), default='network',
                         help='the bare network, one look at each box, or all that the node does')
-    parser.add_argument('--crop-scale', type=float, default=NETWORK_SCALE, metavar='X',
-                        help="side of a crop over the larger side of the joints' box")
+    parser.add_argument('--crop-scale', type=float, metavar='X',
+                        help="side of a crop over the larger side of the joints' box; if left out "
+                        'what the node takes')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
     parser.add_argument('--count', type=int, help='only so many hands or images')
@@ -64,9 +63,11 @@ def add_evaluate(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
+    from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import HIU_WEIGHTS
 
     arguments.weights = arguments.weights or HIU_WEIGHTS
+    arguments.crop_scale = arguments.crop_scale or NETWORK_SCALE
     if arguments.dataset == 'photos':
         rows = _find(arguments) if arguments.find else _photos(arguments)
     elif arguments.dataset == 'renders':
