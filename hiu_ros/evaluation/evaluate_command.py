@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.perception.options import HIU_WEIGHTS
 
     arguments.weights = arguments.weights or HIU_WEIGHTS
-    arguments.crop_scale = arguments.crop_scale or NETWORK_SCALE
+    if arguments.crop_scale is None:
+        arguments.crop_scale = NETWORK_SCALE
     if arguments.dataset == 'photos':
         rows = _find(arguments) if arguments.find else _photos(arguments)
     elif arguments.dataset == 'renders':
