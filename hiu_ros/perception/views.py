@@ -29,7 +29,8 @@ def averaged(readings: Sequence['Reading']) -> 'Reading':
     """One reading, in the first one's crop, of several of the same region and side.
 
     Keypoints weigh by their scores; the hand's rotation is brought into the first crop's camera
-    before rotations are averaged (the nearest rotation to their mean); masks are laid over it.
+    before rotations are averaged (the nearest rotation to their mean); masks are laid over it. The
+    average of masks has softer edges, so clarity is that of each by itself.
     """
     first = readings[0]
     if len(readings) == 1:
@@ -47,6 +48,7 @@ def averaged(readings: Sequence['Reading']) -> 'Reading':
         first, keypoints_px=points, keypoint_scores=scores.mean(axis=0), mask=masks.mean(axis=0),
         rotations=left @ right, shape=np.mean([r.shape for r in readings], axis=0),
         presence=float(np.mean([r.presence for r in readings])),
+        clarity=float(np.mean([r.clarity for r in readings])),
         right=float(np.mean([r.right for r in readings])),
     )
 

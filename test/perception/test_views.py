@@ -1,10 +1,12 @@
 """A region seen several times says what it says when seen once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
-from hiu_ros.perception.estimator import HandEstimator, Region
+from hiu_ros.perception.estimator import HandEstimator, Region, clarity
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.views import VIEWS, averaged, views_of
 
@@ -46,6 +48,20 @@ def test_average_of_one_reading_is_that_reading(make_stage):
     estimator = HandEstimator(stage)
     reading = estimator.look([Region(stage.image([hand]), estimator.crop_around(hand.pixels))])[0]
     assert averaged([reading]) is reading
+
+
+def test_views_of_clear_masks_are_as_clear(make_stage):
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right')
+    views = [estimator.look([replace(region, crop=crop)])[0]
+             for crop in views_of(region.crop, len(VIEWS))]
+    many = averaged(views)
+    assert many.clarity == pytest.approx(np.mean([view.clarity for view in views]))
+    # Though their average is not.
+    assert clarity(many.mask) < many.clarity - 0.005
+    assert many.score == pytest.approx(np.mean([view.score for view in views]), abs=0.02)
 
 
 def test_the_first_view_is_the_crop_itself():
