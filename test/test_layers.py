@@ -17,7 +17,7 @@ ALLOWED = {
     'training': {'hand', 'geometry', 'network', 'perception', 'data', 'evaluation'},
     'evaluation': {'hand', 'geometry', 'network', 'perception', 'data'},
 }
-ROS = {'rclpy', 'launch', 'launch_ros', 'tf2_ros', 'cv_bridge', 'rosidl_runtime_py', 'rosbag2_py'}
+ROS = {'rclpy', 'launch', 'launch_ros', 'tf2_msgs', 'cv_bridge', 'rosidl_runtime_py', 'rosbag2_py'}
 FILES = sorted(p for layer in ALLOWED for p in (PACKAGE / layer).rglob('*.py'))
 
 

@@ -13,7 +13,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
 from hiu_ros.perception.frame import Frame
@@ -64,9 +63,8 @@ class HiuNode(LifecycleNode):
         self._calibration = Calibration(self)
         self._transforms = TransformSender(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(
-            DiagnosticArray, '/diagnostics', QoSProfile(depth=10),
-            qos_overriding_options=topics.OVERRIDES)
+        self._diagnostics = topics.fixed_publisher(
+            self, DiagnosticArray, '/diagnostics', depth=10)
         self.create_timer(1.0, self._on_diagnostics, clock=steady)
         self.create_timer(LISTEN_PERIOD, self._on_listen, clock=steady)
         self.create_service(SetBool, '~/enable', self._on_enable)

@@ -67,7 +67,13 @@ class Stream:
         self._last_seconds: float | None = None
 
     def open(self) -> None:
-        """Subscribe to camera_info and regions; image and depth wait for `listen`."""
+        """Subscribe to camera_info and regions; image and depth wait for `listen`.
+
+        Raises ParameterError for wrong `qos_overrides` of any of them.
+        """
+        # Not only when the first reader comes.
+        self.listen(True)
+        self.listen(False)
         self._others = [
             topics.subscription(self._node, self.name, topics.CAMERA_INFO, self._on_info),
             topics.subscription(self._node, self.name, topics.REGIONS, self._on_region),

@@ -5,11 +5,13 @@ subscription takes `qos_overrides` parameters, and says what to do where a peer'
 service does not fit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import (
@@ -33,6 +35,7 @@ from sensor_msgs.msg import (
 from visualization_msgs.msg import MarkerArray
 
 from hiu_ros.msg import HandKeypointsArray, HandMaskArray, HandMeshArray, HandTopology
+from hiu_ros.ros.parameters import ParameterError
 
 IMAGE, CAMERA_INFO, DEPTH, REGIONS = 'image', 'camera_info', 'depth', 'regions'
 INPUTS: Final = {IMAGE: Image, CAMERA_INFO: CameraInfo, DEPTH: Image, REGIONS: RegionOfInterest}
@@ -61,6 +64,29 @@ OVERRIDES: Final = QoSOverridingOptions((
 ))
 
 
+@contextmanager
+def overridable(topic: str, end: str) -> Iterator[None]:
+    """Turns rclpy's errors about the `qos_overrides` of a resolved topic into ParameterError.
+
+    end: 'publisher' or 'subscription'. rclpy's own neither name the parameter nor say what is
+    allowed.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError, TypeError, ValueError, ParameterException) as error:
+        raise ParameterError(
+            f'qos_overrides.{topic}.{end}: {error}; reliability is reliable or best_effort, '
+            'durability volatile or transient_local, history keep_last or keep_all, depth a '
+            'whole number from 0 on') from error
+
+
+def fixed_publisher(node: Node, kind: type, topic: str, depth: int) -> Publisher:
+    """A reliable publisher of an absolute topic that all nodes share, such as /tf."""
+    with overridable(node.resolve_topic_name(topic), 'publisher'):
+        return node.create_publisher(
+            kind, topic, QoSProfile(depth=depth), qos_overriding_options=OVERRIDES)
+
+
 def below(camera: str, topic: str) -> str:
     """The relative name of a topic of a camera; the camera without a name adds nothing."""
     return f'{camera}/{topic}' if camera else topic
@@ -85,10 +111,11 @@ def publisher(node: Node, camera: str, topic: str) -> Publisher:
             f'qos_overrides.{resolved}.publisher.{policy.lower()}'
         )
 
-    return node.create_publisher(
-        OUTPUTS[topic], name, qos, qos_overriding_options=OVERRIDES,
-        event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
-    )
+    with overridable(resolved, 'publisher'):
+        return node.create_publisher(
+            OUTPUTS[topic], name, qos, qos_overriding_options=OVERRIDES,
+            event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
+        )
 
 
 def subscription(
@@ -117,7 +144,8 @@ def subscription(
             'to what it offers'
         )
 
-    return node.create_subscription(
-        kind, name, callback, qos, raw=topic == IMAGE, qos_overriding_options=OVERRIDES,
-        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
-    )
+    with overridable(resolved, 'subscription'):
+        return node.create_subscription(
+            kind, name, callback, qos, raw=topic == IMAGE, qos_overriding_options=OVERRIDES,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+        )

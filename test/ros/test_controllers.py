@@ -15,6 +15,7 @@ from std_msgs.msg import Header  # noqa: E402
 from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros import controllers  # noqa: E402
 from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles  # noqa: E402
+from hiu_ros.ros.topics import OVERRIDES  # noqa: E402
 from hiu_ros.ros.transforms import TransformSender  # noqa: E402
 
 HEADER = Header(frame_id='camera')
@@ -79,10 +80,10 @@ def test_transforms_agree_with_the_hand_and_its_pose(fake):
 
 
 class FakeNode:
-    """As much of a node as TransformSender uses."""
+    """As much of a node as TransformSender uses, and the publisher that it makes."""
 
     def __init__(self, readers):
-        self.readers, self.lines = readers, []
+        self.readers, self.lines, self.sent = readers, [], []
 
     def get_logger(self):
         return self
@@ -91,39 +92,38 @@ class FakeNode:
         self.lines.append(text)
 
     def resolve_topic_name(self, topic):
-        assert topic == '/tf'
-        return '/robot/tf'
+        return topic
 
-    def count_subscribers(self, topic):
-        return self.readers if topic == '/robot/tf' else 0
+    def create_publisher(self, kind, topic, qos, qos_overriding_options):
+        assert topic == '/tf' and qos.depth == 100 and qos_overriding_options is OVERRIDES
+        return self
+
+    def get_subscription_count(self):
+        return self.readers
+
+    def publish(self, message):
+        self.sent.append(message)
 
 
 def test_without_tf_there_is_one_line_and_nothing_happens(fake, monkeypatch):
-    for name in ('tf2_ros', 'tf2_msgs', 'tf2_msgs.msg'):
+    for name in ('tf2_msgs', 'tf2_msgs.msg'):
         monkeypatch.setitem(sys.modules, name, None)
     node = FakeNode(1)
     sender = TransformSender(node)
     assert not sender.available and not sender.wanted()
     sender.send(controllers.transforms(fake.make_hands(1), HEADER, 'hand_'))
-    assert node.lines == ['no TF: neither tf2_ros nor tf2_msgs is installed']
+    assert node.lines == ['no TF: tf2_msgs is not installed']
 
 
-def test_tf2_ros_is_used_where_it_is_and_only_for_readers(fake, monkeypatch):
-    sent = []
-
-    class Broadcaster:
-        def __init__(self, node):
-            pass
-
-        def sendTransform(self, transforms):  # noqa: N802
-            sent.append(transforms)
-
-    module = ModuleType('tf2_ros')
-    module.TransformBroadcaster = Broadcaster
-    monkeypatch.setitem(sys.modules, 'tf2_ros', module)
+def test_tf_is_sent_where_its_messages_are_and_wanted_by_readers_only(fake, monkeypatch):
+    module = ModuleType('tf2_msgs.msg')
+    module.TFMessage = lambda transforms: transforms
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', ModuleType('tf2_msgs'))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
     assert not TransformSender(FakeNode(0)).wanted()
-    sender = TransformSender(FakeNode(1))
-    assert sender.wanted()
+    node = FakeNode(1)
+    sender = TransformSender(node)
+    assert sender.available and sender.wanted()
     sender.send(controllers.transforms(fake.make_hands(2), HEADER, 'hand_'))
     sender.send([])
-    assert [len(transforms) for transforms in sent] == [2]
+    assert [len(transforms) for transforms in node.sent] == [2]

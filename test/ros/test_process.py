@@ -154,3 +154,21 @@ def test_an_illegal_parameter_at_start_is_one_line_and_exit_code_one(spawn):
         assert len(node.lines) == 1 and '[FATAL]' in node.lines[0], node.log
         for word in words:
             assert word in node.lines[0]
+
+
+def test_wrong_quality_of_service_is_one_line_and_exit_code_one_before_anybody_reads(spawn):
+    cases = {
+        'shared': ('/diagnostics.publisher.reliability', 'sometimes'),
+        'type': ('/hands.publisher.depth', 'many'),
+        'negative': ('/masks.publisher.depth', -1),
+        'lazy': ('/image.subscription.reliability', 'sometimes'),
+    }
+    nodes = {name: spawn(*named(name), parameters={f'qos_overrides.{key}': value, 'lazy': True})
+             for name, (key, value) in cases.items()}
+    for name, (key, _) in cases.items():
+        node = nodes[name]
+        assert (name, node.wait(60.0)) == (name, 1)
+        lines = [line for line in node.lines if '[INFO]' not in line]
+        assert len(lines) == 1 and '[FATAL]' in lines[0], node.log
+        assert f'qos_overrides.{key.rpartition(".")[0]}' in lines[0]
+        assert 'reliable or best_effort' in lines[0] and 'depth a whole number' in lines[0]
