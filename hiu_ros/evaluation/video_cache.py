@@ -1,8 +1,9 @@
 """Rendered videos kept in a folder: rendering takes longer than looking at what was rendered.
 
 A video is a folder of one file a frame, written as frames are asked for, so a bench that was
-interrupted goes on where it stopped. Its name is made of the video's settings; before it is used,
-one frame is rendered anew and compared, so that a change of the renderer is not missed.
+interrupted goes on where it stopped. Its name is made of the video's settings and the renderer's
+edition; before it is used, one frame is rendered anew and compared, so that a change of the
+renderer is not missed.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hiu_ros.data.renders.sequences import Frame, HandSequence, HandTruth
+from hiu_ros.data.renders.sequences import EDITION, Frame, HandSequence, HandTruth
 
 #: Depth is kept in steps of 0.1 mm; 0 is nothing.
 _DEPTH_STEP = 1e-4
@@ -40,7 +41,8 @@ class CachedSequence:
 
     def __post_init__(self) -> None:
         self._sequence = HandSequence(**self.settings)
-        name = '_'.join(f'{key}-{value}' for key, value in sorted(self.settings.items()))
+        parts = {**self.settings, 'edition': EDITION}
+        name = '_'.join(f'{key}-{value}' for key, value in sorted(parts.items()))
         self._place = Path(self.folder) / name
 
     @property

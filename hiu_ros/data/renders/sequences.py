@@ -23,6 +23,8 @@ from hiu_ros.data.renders.stage import MAIN, Stage
 from hiu_ros.geometry.rotations import matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, load_template
 
+#: Raised where the same arguments come to give other pictures; kept videos go by it.
+EDITION = 2
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 _GRAIN_SPARE = 97
 _POSE_FLIP = np.array([1.0, -1.0, -1.0], dtype=np.float32)
@@ -83,7 +85,8 @@ class HandSequence:
     """A video of moving hands: `for frame in HandSequence(seed=3, hands=2): ...`.
 
     The same arguments always give the same frames. `camera_matrix` is K of the ideal (pinhole)
-    camera; pixel centres are at integers.
+    camera; pixel centres are at integers. Hands do not pass through each other: one that is
+    nearer throughout hides the others, arm and all, though their paths would meet.
     """
 
     def __init__(self, seed: int = 0, hands: int = 2, width: int = 640, height: int = 480,
@@ -162,24 +165,23 @@ class HandSequence:
         image = self._backdrop.at(time)
         depth = np.full(image.shape[:2], np.inf, dtype=np.float32)
         seen: list[tuple[_Actor, dict, _Layer]] = []
-        for actor in self._actors:
+        for actor in sorted(self._actors, key=lambda actor: -actor.motion.centre[2]):
             moment = actor.motion.at(time)
             if moment is None:
                 continue
             truth, layer = self._draw(actor, moment)
             if layer is None:
                 continue
-            box = layer.rows, layer.columns
-            front = layer.depth < depth[box]
-            alpha = layer.alpha * front
-            image[box] = image[box] * (1 - alpha[..., None]) + layer.colour * front[..., None]
-            depth[box] = np.where(front & (layer.alpha > 0.49), layer.depth, depth[box])
+            box, alpha = (layer.rows, layer.columns), layer.alpha
+            image[box] = image[box] * (1 - alpha[..., None]) + layer.colour
+            depth[box] = np.where(alpha > 0.49, layer.depth, depth[box])
             for _, _, other in seen:
                 other.mask[box] *= 1 - alpha
             mask = np.zeros(image.shape[:2], dtype=np.float32)
-            mask[box] = layer.mask * front
+            mask[box] = layer.mask
             layer.mask = mask
             seen.append((actor, truth, layer))
+        seen.sort(key=lambda one: one[0].id)
         hands = []
         for actor, truth, layer in seen:
             mask = (layer.mask * 255 + 0.5).astype(np.uint8)

@@ -86,6 +86,30 @@ def test_frames_come_again_in_any_order(sequence, frames):
     assert not np.array_equal(small(seed=4).frame(12).image, frames[1].image)
 
 
+def test_hands_whose_paths_meet_hide_each_other_whole():
+    """Where two hands overlap, all that is seen is of the one that is nearer throughout."""
+    sequence = small(seed=7, noise=0)
+    near, far = sorted(sequence._actors, key=lambda actor: actor.motion.centre[2])
+    overlapping = 0
+    for index in range(0, 30, 3):
+        pictures = {}
+        for name, actors in (('near', [near]), ('far', [far]), ('both', [near, far])):
+            sequence._actors = actors
+            pictures[name] = sequence.frame(index)
+        masks = {name: [hand.mask > 0 for hand in picture.hands]
+                 for name, picture in pictures.items()}
+        if not masks['near'] or not masks['far']:
+            continue
+        overlapping += int((masks['near'][0] & masks['far'][0]).sum())
+        # But for its soft edge.
+        inside = cv2.erode(pictures['near'].hands[0].mask, np.ones((3, 3))) > 0
+        assert np.array_equal(pictures['both'].image[inside], pictures['near'].image[inside])
+        hands = {hand.id: hand for hand in pictures['both'].hands}
+        assert np.array_equal(hands[near.id].mask, pictures['near'].hands[0].mask)
+        assert hands[far.id].visible <= pictures['far'].hands[0].visible + 1e-6
+    assert overlapping > 50
+
+
 def test_motion_is_smooth():
     sequence = small(hands=1, frames=60, rate=30)
     path = [actor.motion.at(i / 30) for i in range(60) for actor in sequence._actors]
