@@ -1,0 +1,63 @@
+"""Weights between two networks: the ends are the networks themselves, the file says what it is."""
+
+import copy
+
+import pytest
+import torch
+
+from hiu_ros.network import checkpoint
+from hiu_ros.network.config import preset
+from hiu_ros.network.hiu import HIU
+from hiu_ros.training.blending import blend, main
+
+
+@pytest.fixture(scope='module')
+def pair():
+    torch.manual_seed(3)
+    old = HIU(preset('hiu_lite')).eval()
+    new = copy.deepcopy(old)
+    with torch.no_grad():
+        for tensor in new.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.add_(0.1 * torch.rand_like(tensor))
+    return old, new
+
+
+def test_the_ends_are_the_networks_and_the_middle_is_between(pair):
+    old, new = pair
+    for share in (0.0, 0.25, 1.0):
+        with torch.no_grad():
+            mixed = blend(old, copy.deepcopy(new), share).state_dict()
+        for name, low in old.state_dict().items():
+            high = new.state_dict()[name]
+            if low.is_floating_point():
+                assert torch.allclose(mixed[name], low + share * (high - low), atol=1e-6), name
+            else:
+                assert torch.equal(mixed[name], high)
+
+
+def test_files_are_blended_and_say_so(pair, tmp_path):
+    paths = [str(tmp_path / f'{name}.safetensors') for name in ('old', 'new', 'out')]
+    for path, network, step in zip(paths, pair, (100, 20)):
+        checkpoint.save(path, network, {'step': step, 'hand': 'right'})
+    main([*paths, '--share', '0.7', '--half'])
+    notes = checkpoint.read_header(paths[2]).notes
+    assert notes == {'step': 120, 'hand': 'right', 'share': 0.7}
+    mixed, old, new = (network.state_dict() for network in (checkpoint.load(paths[2]), *pair))
+    name = next(iter(mixed))
+    expected = 0.3 * old[name] + 0.7 * new[name]
+    assert torch.allclose(mixed[name], expected, atol=2e-3)
+
+
+def test_what_cannot_be_blended_is_named(pair, tmp_path, capsys):
+    old, new = (str(tmp_path / f'{name}.safetensors') for name in ('old', 'new'))
+    checkpoint.save(old, pair[0], {})
+    checkpoint.save(new, HIU(preset('hiu_lite', decoder_channels=40)), {})
+    for arguments, words in (
+        ([old, old, old, '--share', '1.5'], 'expected 0'),
+        ([old, new, old, '--share', '0.5'], 'differ'),
+        ([old, old + 'x', old, '--share', '0.5'], 'does not exist'),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 2 and words in capsys.readouterr().err
