@@ -9,9 +9,9 @@ from hiu_ros.perception.association import steadiness
 from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 
-#: Log odds of the side: what one frame adds at most, what remains of it after a frame, and where
-#: a single crop is trusted.
-_SIDE_STEP, _SIDE_KEPT, _SIDE_SURE = 3.0, 0.93, 3.0
+#: Log odds of the side: what one frame adds at most, what remains of it after a frame, how much
+#: comes together at most, and where a single crop is trusted.
+_SIDE_STEP, _SIDE_KEPT, _SIDE_MOST, _SIDE_SURE = 3.0, 0.98, 60.0, 3.0
 #: Weight of the newest score in the trust of a hand.
 _TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
@@ -100,8 +100,9 @@ class Track:
             self.motion = self.motion + _MOTION_NEW * (moved - self.motion)
         else:
             self.motion = np.zeros(2)
-        self.right = _SIDE_KEPT * self.right + reading.presence * float(
+        right = _SIDE_KEPT * self.right + reading.presence * float(
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
+        self.right = float(np.clip(right, -_SIDE_MOST, _SIDE_MOST))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
         share = _SIZE_NEW if self.hits else 1.0
         self.size = self.size + share * (reading.size - self.size)
