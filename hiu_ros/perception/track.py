@@ -11,7 +11,7 @@ from hiu_ros.perception.lifting import HandMemory
 
 #: Log odds of the side: what one frame adds at most, what remains of it after a frame, how much
 #: comes together at most, and where a single crop is trusted.
-_SIDE_STEP, _SIDE_KEPT, _SIDE_MOST, _SIDE_SURE = 3.0, 0.98, 60.0, 3.0
+_SIDE_STEP, _SIDE_KEPT, _SIDE_MOST, _SIDE_SURE = 3.0, 0.97, 60.0, 3.0
 #: Weight of the newest score in the trust of a hand.
 _TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
