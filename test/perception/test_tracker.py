@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from hiu_ros.perception.association import steadiness
+from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.track import Track
 
 OPTIONS = PipelineOptions(device='cpu', fit_pose=False, fit_outline=False)
 
@@ -182,6 +184,25 @@ def test_a_side_that_stays_turned_gets_a_name_of_that_side(make_stage):
     names = ids(follow(stage, scenes), 'it')
     assert list(dict.fromkeys(names)) == ['right_1', 'left_2']
     assert names.index('left_2') < 35
+
+
+def test_half_a_second_of_one_mistaken_pose_does_not_turn_a_hand_seen_for_seconds(make_stage):
+    """A hand that rests is mistaken in the same way in every frame."""
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    reading = estimator.look(
+        [Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right')])[0]
+    track = Track(reading.keypoints_px, 0.0, None)
+    for frame in range(80):
+        track.see(replace(reading, right=7.0), frame / 30)
+    for frame in range(80, 100):
+        track.see(replace(reading, right=-2.0), frame / 30)
+    assert track.right > 0
+    # What stays turned is another hand.
+    for frame in range(100, 125):
+        track.see(replace(reading, right=-7.0), frame / 30)
+    assert track.right < -4
 
 
 def test_time_that_runs_back_forgets_the_hands_but_not_their_names(make_stage):
