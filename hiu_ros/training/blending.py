@@ -7,38 +7,26 @@ neither was trained on than either end (Wortsman et al. 2022, arXiv 2109.01903).
 
 import argparse
 
-import torch
-
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
-from hiu_ros.network.hiu import HIU
-
-
-def blend(old: HIU, new: HIU, share: float) -> HIU:
-    """`new` with `share` of its weights and the rest of those of `old`, batch norms' statistics
-    among them. Raises ValueError for a share beyond 0 to 1 and for networks of other sizes."""
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f'share is {share}, expected 0 (all of the old) to 1 (all of the new)')
-    if old.config != new.config:
-        raise ValueError(f'the networks differ: {old.config} and {new.config}')
-    ours, theirs = new.state_dict(), old.state_dict()
-    for name, tensor in ours.items():
-        if tensor.is_floating_point():
-            tensor.copy_(torch.lerp(theirs[name].float(), tensor.float(), share))
-    return new
+from hiu_ros.training.averaging import move
 
 
 def blend_files(old: str, new: str, out: str, share: float, half: bool = False) -> None:
-    """Blend the weights of two files; `half` writes them in half precision, as they ship.
+    """Write the weights that lie `share` (0..1) of the way from those of `old` to those of `new`.
 
-    The step noted in `out` is that of both: NEW counts its own. Raises CheckpointError and
-    ValueError.
+    half: in half precision, as they ship. The step noted in `out` is that of both: NEW counts its
+    own. Raises CheckpointError, and ValueError for another share or networks that differ.
     """
-    steps = [int(checkpoint.read_header(path).notes.get('step', 0)) for path in (old, new)]
-    notes = {**checkpoint.read_header(new).notes, 'step': sum(steps), 'share': share}
-    with torch.no_grad():
-        mixed = blend(checkpoint.load(old), checkpoint.load(new), share)
-    checkpoint.save(out, mixed, notes, half)
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f'share is {share}, expected 0 (all of the old) to 1 (all of the new)')
+    mixed, target = checkpoint.load(old), checkpoint.load(new)
+    if mixed.config != target.config:
+        raise ValueError(f'the networks differ: {mixed.config} and {target.config}')
+    move(mixed, target, share)
+    before, after = (checkpoint.read_header(path).notes for path in (old, new))
+    step = int(before.get('step', 0)) + int(after.get('step', 0))
+    checkpoint.save(out, mixed, {**after, 'step': step, 'share': share}, half)
 
 
 def main(arguments: list[str] | None = None) -> None:
