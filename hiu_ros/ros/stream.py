@@ -71,7 +71,7 @@ class Stream:
 
         Raises ParameterError for wrong `qos_overrides` of any of them.
         """
-        # Not only when the first reader comes.
+        # Whether image and depth can be opened is told now, not when the first reader comes.
         self.listen(True)
         self.listen(False)
         self._others = [

@@ -66,22 +66,26 @@ OVERRIDES: Final = QoSOverridingOptions((
 
 @contextmanager
 def overridable(topic: str, end: str) -> Iterator[None]:
-    """Turns rclpy's errors about the `qos_overrides` of a resolved topic into ParameterError.
+    """Turns errors of opening a resolved topic, wrong `qos_overrides` above all, into
+    ParameterError.
 
-    end: 'publisher' or 'subscription'. rclpy's own neither name the parameter nor say what is
-    allowed.
+    end: 'publisher' or 'subscription'. What rclpy says neither names the parameter nor what is
+    allowed; some of it comes from the middleware, so it cannot be told from other faults.
     """
     try:
         yield
     except (RuntimeError, AssertionError, TypeError, ValueError, ParameterException) as error:
         raise ParameterError(
-            f'qos_overrides.{topic}.{end}: {error}; reliability is reliable or best_effort, '
-            'durability volatile or transient_local, history keep_last or keep_all, depth a '
-            'whole number from 0 on') from error
+            f'{topic}: {error}; of qos_overrides.{topic}.{end}, reliability is reliable or '
+            'best_effort, durability volatile or transient_local, history keep_last or keep_all, '
+            'depth a whole number from 0 on') from error
 
 
 def fixed_publisher(node: Node, kind: type, topic: str, depth: int) -> Publisher:
-    """A reliable publisher of an absolute topic that all nodes share, such as /tf."""
+    """A reliable publisher of an absolute topic that all nodes share, such as /tf.
+
+    Raises ParameterError where it cannot be opened.
+    """
     with overridable(node.resolve_topic_name(topic), 'publisher'):
         return node.create_publisher(
             kind, topic, QoSProfile(depth=depth), qos_overriding_options=OVERRIDES)
@@ -93,7 +97,10 @@ def below(camera: str, topic: str) -> str:
 
 
 def publisher(node: Node, camera: str, topic: str) -> Publisher:
-    """A publisher of OUTPUTS: reliable, depth 10, or latched with depth 1."""
+    """A publisher of OUTPUTS: reliable, depth 10, or latched with depth 1.
+
+    Raises ParameterError where it cannot be opened.
+    """
     latched = topic in LATCHED
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=1 if latched else 10,
@@ -125,6 +132,7 @@ def subscription(
 
     Images come serialised (`raw`): those that a newer one replaces are then never unpacked.
     With `compressed` the image topic's own name, remapped or not, gets `/compressed` behind it.
+    Raises ParameterError where it cannot be opened.
     """
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,

@@ -127,3 +127,25 @@ def test_tf_is_sent_where_its_messages_are_and_wanted_by_readers_only(fake, monk
     sender.send(controllers.transforms(fake.make_hands(2), HEADER, 'hand_'))
     sender.send([])
     assert [len(transforms) for transforms in node.sent] == [2]
+
+
+def test_tf_has_its_parameters_and_readers_where_a_robot_remaps_it(peer, wait_for, monkeypatch):
+    import rclpy
+    from visualization_msgs.msg import MarkerArray
+
+    module = ModuleType('tf2_msgs.msg')
+    # Any type that is installed: none is sent.
+    module.TFMessage = MarkerArray
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', ModuleType('tf2_msgs'))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
+    node = rclpy.create_node('robot', context=peer.context, enable_rosout=False,
+                             cli_args=['--ros-args', '-r', '/tf:=/robot/tf'])
+    try:
+        sender = TransformSender(node)
+        for policy in ('reliability', 'durability', 'history', 'depth'):
+            assert node.has_parameter(f'qos_overrides./robot/tf.publisher.{policy}')
+        assert not sender.wanted()
+        peer.listen('/robot/tf', MarkerArray)
+        assert wait_for(sender.wanted)
+    finally:
+        node.destroy_node()
