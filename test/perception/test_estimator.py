@@ -28,8 +28,9 @@ def look(stage, side=None):
 
 
 def test_a_clear_mask_leaves_the_verdict_as_it_is(make_stage):
-    reading = look(make_stage(resolution=128))
-    assert reading.score == pytest.approx(reading.presence, abs=0.05)
+    reading = look(with_masks(make_stage(resolution=128), lambda mask: (mask >= 0.5) * 1.0))
+    assert reading.clarity == 1.0
+    assert reading.score == pytest.approx(reading.presence, abs=0.02)
 
 
 @pytest.mark.parametrize('change', [lambda mask: 0.7 * mask, lambda mask: 0 * mask],

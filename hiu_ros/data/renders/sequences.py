@@ -23,7 +23,8 @@ from hiu_ros.data.renders.stage import MAIN, Stage
 from hiu_ros.geometry.rotations import matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, load_template
 
-#: Raised where the same arguments come to give other pictures; kept videos go by it.
+#: Raised where the same arguments come to give other pictures: kept videos go by it, as the one
+#: frame that is rendered anew does not show every change.
 EDITION = 2
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 _GRAIN_SPARE = 97
