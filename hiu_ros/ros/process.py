@@ -47,9 +47,7 @@ class Stop:
 
     def _watch(self, receive: int) -> None:
         if os.read(receive, 1):
-            timer = threading.Timer(PATIENCE, lambda: leave(0))
-            timer.daemon = True
-            timer.start()
+            leave_after(PATIENCE, 0)
             self.asked = True
             self.wake()
 
@@ -59,6 +57,13 @@ def leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def leave_after(seconds: float, code: int) -> None:
+    """End the process then, should it not have ended by itself."""
+    timer = threading.Timer(seconds, lambda: leave(code))
+    timer.daemon = True
+    timer.start()
 
 
 def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int:
@@ -102,11 +107,15 @@ def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int
         if not stop.asked:
             raise
     stop.phase = 'ending'
+    if code:
+        # The middleware may hang over a node that was broken off.
+        leave_after(PATIENCE, code)
     if node is not None and rclpy.ok():
         node.end()
     if rclpy.ok():
         rclpy.shutdown()
-    if stop.asked:
-        # All is closed; a kernel that the worker left behind must not crash the interpreter's end.
-        leave(0)
+    if stop.asked or code:
+        # All is closed; a kernel that the worker left behind must not crash the interpreter's end,
+        # nor the middleware hang in it.
+        leave(0 if stop.asked else code)
     return code
