@@ -26,6 +26,13 @@ def soft_edge(mask: np.ndarray, rng: Rng) -> np.ndarray:
     return soft[..., None].astype(np.float32) / 255
 
 
+def recoloured(image: np.ndarray, mask: np.ndarray, rng: Rng) -> np.ndarray:
+    """(n, n, 3) uint8: a photograph whose hand, of mask (n, n), is lit or tanned differently."""
+    gain = np.exp(rng.normal(0, 0.3) + rng.normal(0, 0.1, 3))
+    picture = (image * gain).clip(0, 255).astype(np.float32)
+    return blend(picture, soft_edge(mask, rng), image)
+
+
 def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """(n, n, 3) uint8: `front` over `behind` with alpha (n, n, 1) of 0..1."""
     return (alpha * front + (1 - alpha) * behind).astype(np.uint8)

@@ -22,6 +22,7 @@ from hiu_ros.training.collage import (
     blend,
     opacity,
     other_hand,
+    recoloured,
     share_hidden,
     soft_edge,
     spots,
@@ -56,6 +57,7 @@ class MixOptions:
     wrong_side_share: float = 0.25
     occluder_share: float = 0.15
     cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
+    recolour_share: float = 0.0  #: of the same: the hand lit or tanned differently
     other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
@@ -211,8 +213,11 @@ class HandMix(torch.utils.data.Dataset):
         alpha = None
         if tile.alpha is not None:
             alpha = crop.extract(tile.alpha, border)[..., None].astype(np.float32) / 255
-        elif mask is not None and len(self.patches) and rng.random() < o.cutout_share:
-            alpha = soft_edge(mask, rng)
+        elif mask is not None:
+            if o.recolour_share and rng.random() < o.recolour_share:
+                image = recoloured(image, mask, rng)
+            if len(self.patches) and rng.random() < o.cutout_share:
+                alpha = soft_edge(mask, rng)
         other = self.another(rng) if rng.random() < o.other_hand_share else None
         before = other is not None and (alpha is None or rng.random() < 0.5)
         if alpha is not None:

@@ -1,8 +1,9 @@
 """Muon: steps along the nearest orthogonal matrix of the momentum, for the weights of layers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 #: Quintic iteration that drives all singular values towards one (Jordan et al. 2024, 'Muon').
@@ -30,12 +31,22 @@ def orthogonal(matrix: Tensor, turns: int = 5) -> Tensor:
     return x if wide else x.T
 
 
+def shared_out(costs: Sequence[float], count: int) -> list[int]:
+    """Who of `count` does what: the most costly first, each to the one with the least so far."""
+    loads, owners = [0.0] * count, [0] * len(costs)
+    for index in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        owners[index] = loads.index(min(loads))
+        loads[owners[index]] += costs[index]
+    return owners
+
+
 class Muon(torch.optim.Optimizer):
     """Muon for convolutions and linear layers, AdamW for heads, biases, norms and 1x1 branches.
 
     torch's own takes matrices only; here a convolution counts as the matrix (out, in * k * k).
     An orthogonal step of (m, n) is multiplied by 0.2 sqrt(max(m, n)), so that it is as long as
-    AdamW's and one rate serves both (Liu et al. 2025, arXiv 2502.16982).
+    AdamW's and one rate serves both (Liu et al. 2025, arXiv 2502.16982). Of several processes,
+    each makes a share of the orthogonal steps and gets the others' from them.
     """
 
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], rate: float,
@@ -53,22 +64,35 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         """One step from the gradients that are there."""
         for group in self.param_groups:
-            for weight in group['params']:
-                if weight.grad is None:
-                    continue
+            weights = [weight for weight in group['params'] if weight.grad is not None]
+            make = self._muon if group['orthogonal'] else self._adam
+            for weight, update in zip(weights, make(weights, group)):
                 weight.mul_(1 - group['lr'] * group['weight_decay'])
-                update = self._muon if group['orthogonal'] else self._adam
-                weight.add_(update(weight, group), alpha=-group['lr'])
+                weight.add_(update, alpha=-group['lr'])
 
-    def _muon(self, weight: Tensor, group: dict) -> Tensor:
-        state = self.state[weight]
-        if not state:
-            state['momentum'] = torch.zeros_like(weight)
-        moment = state['momentum'].mul_(group['momentum']).add_(weight.grad)
-        ahead = weight.grad.add(moment, alpha=group['momentum']).flatten(1)
-        return orthogonal(ahead).mul_(0.2 * max(ahead.shape) ** 0.5).view(weight.shape)
+    def _muon(self, weights: list[Tensor], group: dict) -> list[Tensor]:
+        ahead = []
+        for weight in weights:
+            state = self.state[weight]
+            if not state:
+                state['momentum'] = torch.zeros_like(weight)
+            moment = state['momentum'].mul_(group['momentum']).add_(weight.grad)
+            ahead.append(weight.grad.add(moment, alpha=group['momentum']).flatten(1))
+        several = dist.is_initialized() and dist.get_world_size() > 1
+        rank, count = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
+        owners = shared_out([_cost(one) for one in ahead], count)
+        steps = torch.cat([
+            orthogonal(one).mul_(0.2 * max(one.shape) ** 0.5).flatten() if owner == rank
+            else one.new_zeros(one.numel()) for one, owner in zip(ahead, owners)])
+        if several:
+            dist.all_reduce(steps)
+        parts = steps.split([one.numel() for one in ahead])
+        return [part.view(weight.shape) for part, weight in zip(parts, weights)]
 
-    def _adam(self, weight: Tensor, group: dict) -> Tensor:
+    def _adam(self, weights: list[Tensor], group: dict) -> list[Tensor]:
+        return [self._adam_step(weight, group) for weight in weights]
+
+    def _adam_step(self, weight: Tensor, group: dict) -> Tensor:
         state, (slow, slower) = self.state[weight], group['betas']
         if not state:
             state['step'] = torch.zeros(())
@@ -79,6 +103,12 @@ class Muon(torch.optim.Optimizer):
         mean = state['mean'] / (1 - slow ** state['step'].item())
         square = state['square'] / (1 - slower ** state['step'].item())
         return mean / (square.sqrt() + 1e-8)
+
+
+def _cost(matrix: Tensor) -> float:
+    """Multiplications of `orthogonal`, but for a factor: products on the shorter side."""
+    short, long = sorted(matrix.shape)
+    return short * short * (2 * long + 14 * short)
 
 
 def _is_layer(name: str, weight: Tensor) -> bool:

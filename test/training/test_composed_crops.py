@@ -145,6 +145,21 @@ def soft(mask: np.ndarray, value: int) -> np.ndarray:
     return windows.all((2, 3))
 
 
+def test_a_recoloured_hand_keeps_its_place_labels_and_surroundings(cache):
+    mix = mix_of(photos=str(cache), recolour_share=1.0)
+    changed = 0
+    for seed in range(16):
+        _, image, mask, made, left = composed(mix, 'photo', seed)
+        if mask is None:
+            assert np.array_equal(made, image) and left is None
+            continue
+        assert np.array_equal(left, mask)
+        inside, outside = soft(mask, 255), soft(mask, 0)
+        assert np.array_equal(made[outside], image[outside])
+        changed += np.abs(made[inside].astype(int) - image[inside]).mean() > 4
+    assert changed > 8
+
+
 def test_photographs_are_not_cut_out_without_backgrounds(cache):
     mix = mix_of(photos=str(cache), cutout_share=1.0)
     for seed in range(8):

@@ -108,7 +108,7 @@ def test_killed_it_goes_on_from_the_last_save_exactly(uninterrupted, tiny_settin
 
 
 def test_two_processes_share_the_work_and_stay_equal(tiny_settings, tmp_path):
-    settings = tiny_settings('steps=3', 'log_every=1', 'save_every=2')
+    settings = tiny_settings('steps=3', 'log_every=1', 'save_every=2', 'optimiser=muon')
     path = tmp_path / 'both.yaml'
     path.write_text(as_yaml(settings))
     done = python('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',

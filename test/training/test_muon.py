@@ -1,9 +1,10 @@
 """Muon: orthogonal steps for layers, AdamW for the rest."""
 
+import pytest
 import torch
 from torch import nn
 
-from hiu_ros.training.muon import Muon, orthogonal
+from hiu_ros.training.muon import Muon, orthogonal, shared_out
 from hiu_ros.training.state import read_state, restore, write_state
 
 
@@ -42,6 +43,15 @@ def test_a_step_of_a_layer_is_as_long_as_one_of_adamw():
     assert 0.1 < size < 0.5
     torch.testing.assert_close((net.head.weight - head).abs().mean(), torch.tensor(1e-2),
                                rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize('costs, count, most', [
+    ([5, 3, 3, 1], 2, 6), ([1, 1, 1, 1, 4], 2, 4), ([7], 3, 7), ([2, 2, 2], 1, 6), ([], 2, 0)])
+def test_work_is_shared_out_evenly_and_all_of_it(costs, count, most):
+    owners = shared_out(costs, count)
+    assert len(owners) == len(costs) and all(0 <= owner < count for owner in owners)
+    loads = [sum(c for c, owner in zip(costs, owners) if owner == who) for who in range(count)]
+    assert max(loads) == most
 
 
 def test_weight_decay_shrinks_what_has_no_gradient_pull():

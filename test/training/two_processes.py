@@ -8,11 +8,29 @@ import torch
 import torch.distributed as dist
 
 from hiu_ros.training.loop import Trainer
+from hiu_ros.training.muon import Muon, orthogonal
 from hiu_ros.training.settings import read_settings
+
+
+def check_muon() -> None:
+    """Steps whose making is shared are those that each process would have made by itself."""
+    generator = torch.Generator().manual_seed(4)
+    weights = [torch.nn.Parameter(torch.randn(*shape, generator=generator))
+               for shape in ((8, 3, 3, 3), (6, 20), (5, 9), (12, 4))]
+    before = [weight.detach().clone() for weight in weights]
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    Muon([(f'{k}.weight', weight) for k, weight in enumerate(weights)], 0.1).step()
+    for old, weight in zip(before, weights):
+        matrix = weight.grad.flatten(1)
+        length = 0.2 * max(matrix.shape) ** 0.5
+        step = orthogonal(matrix * 1.95).view(old.shape) * length
+        torch.testing.assert_close(weight.detach(), old - 0.1 * step)
 
 
 def main() -> None:
     dist.init_process_group('gloo')
+    check_muon()
     trainer = Trainer(read_settings(sys.argv[1]))
     own = []
     original = trainer.train_step
