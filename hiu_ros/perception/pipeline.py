@@ -84,6 +84,9 @@ class Pipeline:
                 raise ValueError(f'PipelineOptions.{name} cannot change in a running pipeline')
         if options.regions == 'finder' and self._finder is None:
             self._finder = _load_finder(options, self.device)
+        elif isinstance(self._finder, HandFinder):
+            self._finder.small_hands = options.small_hands
+            self._finder.both_ways = options.views > 1
         if options.smoothing != self.options.smoothing:
             for tracker in self._trackers.values():
                 for track in tracker.tracks:

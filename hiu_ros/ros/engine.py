@@ -66,6 +66,8 @@ def pipeline_options(options: NodeOptions) -> Any:
             options.min_hits, options.max_misses, options.keep_score, options.announce_score,
             options.finder_interval
         ),
+        small_hands=options.small_hands,
+        views=options.views,
         smoothing=Smoothing.usual() if options.smoothing else Smoothing(),
         mirrored_input=options.mirrored_input,
         hand_length_m=options.hand_length_m or None,

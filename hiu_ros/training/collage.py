@@ -12,7 +12,7 @@ Rng = np.random.Generator
 _OTHER_SCALE = (1.25, 2.8)
 _OTHER_REACH = (0.35, 0.75)
 #: A hand of which more of the joints than this would be hidden stays alone.
-MOST_HIDDEN = 0.4
+MOST_HIDDEN = 0.6
 
 
 def opacity(tile: Tile) -> np.ndarray | None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hiu_ros.geometry.camera import CameraError
 from hiu_ros.geometry.rasteriser import rasterise
 from hiu_ros.hand.size import hand_length
 from hiu_ros.hand.template import load_template
+from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.masks import full_mask
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
@@ -280,6 +282,15 @@ def test_options_can_change_between_frames_but_not_what_was_loaded(make_stage):
     assert after.translation_m[2] < 0.9 * before.translation_m[2]
     with pytest.raises(ValueError, match='device'):
         run.reconfigure(replace(options, device='cuda'))
+
+
+def test_a_running_finder_takes_over_how_thoroughly_it_searches(make_stage):
+    stage, finder = make_stage(), HandFinder(SimpleNamespace(config=SimpleNamespace(long_side=64)))
+    run = Pipeline(SINGLE, network=stage, finder=finder)
+    run.reconfigure(replace(SINGLE, small_hands=True, views=2))
+    assert finder.small_hands and finder.both_ways
+    run.reconfigure(SINGLE)
+    assert not finder.small_hands and not finder.both_ways
 
 
 def test_whole_image_as_one_region(make_stage):
