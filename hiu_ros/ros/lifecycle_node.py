@@ -4,7 +4,6 @@ Callbacks only store; one worker thread does the rest, always with the newest im
 output carries the header of its image unchanged.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
 from hiu_ros.ros.images import ImageError
 from hiu_ros.ros.outputs import Outputs
+from hiu_ros.ros.quiet_log import QuietLog
 from hiu_ros.ros.slot import Slots, Worker
 from hiu_ros.ros.stream import Received, Stream, seconds
 from hiu_ros.ros.transforms import TransformSender
@@ -29,9 +29,6 @@ from hiu_ros.srv import CalibrateHandSize
 
 #: How often the node looks whether anybody listens, s.
 LISTEN_PERIOD = 0.2
-#: The same fault is logged at most so often, s.
-LOG_PERIOD = 5.0
-_PARTICULARS = re.compile(r"'[^']*'|[0-9.]+")
 #: How long a frame in work is waited for when the node is deactivated, s.
 STOP_PATIENCE = 1.5
 
@@ -59,7 +56,7 @@ class HiuNode(LifecycleNode):
         self._state = 'unconfigured'
         self._paused = False
         self._dead = ''
-        self._logged: dict[str, float] = {}
+        self._quiet_log = QuietLog(self.get_logger())
         self._calibration = Calibration(self)
         self._transforms = TransformSender(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -103,7 +100,8 @@ class HiuNode(LifecycleNode):
         try:
             for name in self.options.cameras or ('',):
                 self._outputs[name] = Outputs(self, name, self._engine, self._transforms)
-                self._streams[name] = Stream(self, name, self.options, self._slots)
+                self._streams[name] = Stream(
+                    self, name, self.options, self._slots, self._quiet_log)
                 self._streams[name].open()
         except Exception as error:
             # Wrong qos_overrides, for example.
@@ -179,7 +177,8 @@ class HiuNode(LifecycleNode):
                 self._fault(name, f'image ignored: {error}')
                 continue
             if one.time_went_back:
-                self._log(f'{name}: time went back, tracking starts again'.lstrip(': '))
+                self._quiet_log.info(
+                    f'{name}: time went back, tracking starts again'.lstrip(': '))
             received.append(one)
         if not received:
             return
@@ -229,16 +228,7 @@ class HiuNode(LifecycleNode):
         stream = self._streams.get(name)
         if stream is not None:
             stream.log.fault(text)
-        self._log(f'{name}: {text}' if name else text, warning=True)
-
-    def _log(self, text: str, warning: bool = False) -> None:
-        """Log a line unless one that differs by numbers and names alone was logged just before."""
-        key, now = _PARTICULARS.sub('', text), time.monotonic()
-        if now - self._logged.get(key, -LOG_PERIOD) < LOG_PERIOD:
-            return
-        self._logged[key] = now
-        logger = self.get_logger()
-        logger.warning(text) if warning else logger.info(text)
+        self._quiet_log.warning(f'{name}: {text}' if name else text)
 
     # Timers, parameters, services
 

@@ -18,6 +18,7 @@ from hiu_ros.perception.frame import Frame
 from hiu_ros.ros import images, topics
 from hiu_ros.ros.diagnostics import FrameLog
 from hiu_ros.ros.parameters import NodeOptions
+from hiu_ros.ros.quiet_log import STANDING_PERIOD, QuietLog
 from hiu_ros.ros.slot import Slots
 
 #: Depth images kept to find the one that belongs to a colour image.
@@ -50,18 +51,18 @@ def camera_of(info: CameraInfo, rectified: bool) -> Camera:
 class Stream:
     """The inputs of one camera."""
 
-    def __init__(self, node: Node, name: str, options: NodeOptions, slots: Slots) -> None:
+    def __init__(self, node: Node, name: str, options: NodeOptions, slots: Slots,
+                 quiet_log: QuietLog) -> None:
         self.name = name
         self.log = FrameLog()
         self._node = node
         self._options = options
         self._slots = slots
+        self._quiet_log = quiet_log
         self._image_subscription = self._depth_subscription = None
         self._others = []
         self._camera: Camera | None = None
         self._camera_fault = ''
-        self._info_size: tuple | None = None
-        self._warned: set[str] = set()
         self._depths: deque[Image] = deque(maxlen=DEPTH_HISTORY)
         self._region: RegionOfInterest | None = None
         self._last_seconds: float | None = None
@@ -130,14 +131,11 @@ class Stream:
             self._camera, self._camera_fault = camera_of(info, self._options.rectified), ''
         except CameraError as error:
             self._camera, self._camera_fault = None, str(error)
-            self._warn_once(f'camera_info is ignored: {error}')
+            self._ignored('camera_info', error)
 
-    def _warn_once(self, text: str) -> None:
-        if text not in self._warned:
-            if len(self._warned) > 100:
-                self._warned.clear()
-            self._warned.add(text)
-            self._node.get_logger().warning(f'{self.name}: {text}' if self.name else text)
+    def _ignored(self, what: str, error: Exception) -> None:
+        text = f'{what} is ignored: {error}'
+        self._quiet_log.warning(f'{self.name}: {text}' if self.name else text, STANDING_PERIOD)
 
     def unpack(self, item: tuple[bytes, float], options: NodeOptions) -> Received:
         """What `_on_image` stored, unpacked; images.ImageError where it cannot be used."""
@@ -165,7 +163,7 @@ class Stream:
             camera.check_image(*image.shape[:2])
         except CameraError as error:
             self._camera_fault = str(error)
-            self._warn_once(f'camera_info is ignored: {error}')
+            self._ignored('camera_info', error)
             return None
         self._camera_fault = ''
         return camera
@@ -194,7 +192,7 @@ class Stream:
                 )
             return images.decode_depth(nearest)
         except images.ImageError as error:
-            self._warn_once(f'depth is ignored: {error}')
+            self._ignored('depth', error)
             return None
 
     def _boxes(self, options: NodeOptions) -> list[list[int]] | None:
