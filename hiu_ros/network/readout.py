@@ -14,7 +14,7 @@ TARGET_VARIANCE = 2 * 0.04**2
 SPREAD_SCALE = 0.01
 #: Heat map logits are read this much sharper than they were trained: a soft-argmax lies between
 #: the peak and the middle of the map, which makes hands smaller than they are.
-SHARPNESS = 1.5
+SHARPNESS = 1.25
 
 
 class CropReading(NamedTuple):

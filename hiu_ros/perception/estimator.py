@@ -25,6 +25,8 @@ _SURE_SIDE = 2.0
 #: Largest batch on a CPU, where larger ones are hardly faster a crop and every size of batch keeps
 #: buffers of its own for good (about 7 MiB each); and on a GPU.
 _CPU_BATCH, _GPU_BATCH = 12, 64
+#: What a look at a region counts where another one, around what it found, has followed.
+_EARLIER = 0.5
 #: Pixels that the box of a hand's joints is taken to have at least.
 _LEAST_SIZE = 4.0
 
@@ -43,7 +45,7 @@ class Region:
     """A square of an image in which one hand is looked for.
 
     side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
-    more looks follow, each around the joints that the one before found. views: crops of the last
+    more looks follow, each around the joints that were found before. views: crops of the last
     look, turned and sized a little differently, whose readings are averaged (`views.VIEWS`).
     own: keypoints (21, 2) px that the hand should have, where it is followed. others: those of
     hands that it must not be taken for; they are painted over.
@@ -153,8 +155,12 @@ class HandEstimator:
         return Crop.around_keypoints(points, self._crop_scale * margin, self.resolution, angle)
 
     def look(self, regions: Sequence[Region]) -> list[Reading]:
-        """A reading for each region; all of a pass go through the network together."""
+        """A reading for each region; all of a pass go through the network together.
+
+        Looks at the same region are averaged, the last one counting most.
+        """
         readings: list[Reading | None] = [None] * len(regions)
+        earlier: dict[tuple[int, str], list[Reading]] = {}
         evidence = np.zeros(len(regions))
         for turn in range(1 + max((region.passes for region in regions), default=-1)):
             asked: list[tuple[int, Crop, str]] = []
@@ -174,11 +180,15 @@ class HandEstimator:
             for (index, _, side), reading in zip(asked, looked):
                 found.setdefault((index, side), []).append(reading)
             sighted: dict[int, list[Reading]] = {}
-            for (index, _), views in found.items():
-                sighted.setdefault(index, []).append(averaged(views))
+            said: dict[int, list[float]] = {}
+            for (index, side), views in found.items():
+                before = earlier.setdefault((index, side), [])
+                shares = [1.0] * len(views) + [_EARLIER] * len(before)
+                sighted.setdefault(index, []).append(averaged([*views, *before], shares))
+                said.setdefault(index, []).extend(view.right for view in views)
+                before += views
             for index, both in sighted.items():
-                now = float(np.mean([reading.right for reading in both]))
-                evidence[index] = (turn * evidence[index] + now) / (turn + 1)
+                evidence[index] = (turn * evidence[index] + np.mean(said[index])) / (turn + 1)
                 readings[index] = _chosen(both, evidence[index])
         return readings
 

@@ -25,31 +25,37 @@ def views_of(crop: Crop, count: int) -> list[Crop]:
             for turn, factor in VIEWS[:count]]
 
 
-def averaged(readings: Sequence['Reading']) -> 'Reading':
+def averaged(readings: Sequence['Reading'], shares: Sequence[float] | None = None) -> 'Reading':
     """One reading, in the first one's crop, of several of the same region and side.
 
-    Keypoints weigh by their scores; the hand's rotation is brought into the first crop's camera
-    before rotations are averaged (the nearest rotation to their mean); masks are laid over it. The
-    average of masks has softer edges, so clarity is that of each by itself.
+    shares: what each counts, all the same if not given. Keypoints weigh by their scores, too; the
+    hand's rotation is brought into the first crop's camera before rotations are averaged (the
+    nearest rotation to their mean); masks are laid over it. The average of masks has softer edges,
+    so clarity is that of each by itself.
     """
     first = readings[0]
     if len(readings) == 1:
         return first
+    share = np.ones(len(readings)) if shares is None else np.asarray(shares, dtype=np.float64)
+    share = share / share.sum()
+
+    def mean(values: Sequence) -> np.ndarray:
+        return np.tensordot(share, np.stack(values), axes=1)
+
     scores = np.stack([r.keypoint_scores for r in readings])
-    weights = scores + 1e-3
+    weights = share[:, None] * (scores + 1e-3)
     weights = weights / weights.sum(axis=0)
     points = (np.stack([r.keypoints_px for r in readings]) * weights[..., None]).sum(axis=0)
-    rotations = np.stack([_turned(r, first.crop) for r in readings]).mean(axis=0)
-    left, _, right = np.linalg.svd(rotations)
+    left, _, right = np.linalg.svd(mean([_turned(r, first.crop) for r in readings]))
     flip = np.sign(np.linalg.det(left @ right))
     left[..., -1] *= flip[..., None]
-    masks = np.stack([_laid_over(r, first.crop) for r in readings])
     return replace(
-        first, keypoints_px=points, keypoint_scores=scores.mean(axis=0), mask=masks.mean(axis=0),
-        rotations=left @ right, shape=np.mean([r.shape for r in readings], axis=0),
-        presence=float(np.mean([r.presence for r in readings])),
-        clarity=float(np.mean([r.clarity for r in readings])),
-        right=float(np.mean([r.right for r in readings])),
+        first, keypoints_px=points, keypoint_scores=mean(scores), rotations=left @ right,
+        mask=mean([_laid_over(r, first.crop) for r in readings]).astype(np.float32),
+        shape=mean([r.shape for r in readings]),
+        presence=float(mean([r.presence for r in readings])),
+        clarity=float(mean([r.clarity for r in readings])),
+        right=float(mean([r.right for r in readings])),
     )
 
 
