@@ -19,7 +19,7 @@ from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 #: Clarity of the mask at which a hand is as likely as not, and log odds for each unit more.
-_MASK_EVEN, _MASK_ODDS = 0.86, 36.0
+_MASK_EVEN, _MASK_ODDS = 0.875, 36.0
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
 #: Largest batch on a CPU, where larger ones are hardly faster a crop and every size of batch keeps
