@@ -42,6 +42,37 @@ def test_views_average_out_noise(make_stage):
     assert errors[len(VIEWS)] < 0.6 * errors[1]
 
 
+def test_a_second_look_counts_together_with_the_first(make_stage):
+    stage = make_stage(noise=3.0)
+    hand = stage.hand('right')
+    image = stage.image([hand])
+    estimator = HandEstimator(stage)
+    crop = estimator.crop_around(hand.pixels)
+    errors = {
+        passes: np.mean([np.linalg.norm(r.keypoints_px - hand.pixels, axis=1).mean() for r in
+                         estimator.look([Region(image, crop, 'right', passes=passes)] * 16)])
+        for passes in (0, 3)
+    }
+    # Shares of 1, 0.5, 0.5 and 0.5 leave 0.53 of independent noise.
+    assert errors[3] < 0.7 * errors[0]
+
+
+def test_readings_count_by_their_shares(make_stage):
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    one = estimator.look([Region(stage.image([hand]), estimator.crop_around(hand.pixels))])[0]
+    other = replace(one, keypoints_px=one.keypoints_px + 3.0, presence=0.4, right=-2.0,
+                    mask=np.zeros_like(one.mask))
+    both = averaged([one, other], [1.0, 0.5])
+    np.testing.assert_allclose(both.keypoints_px, one.keypoints_px + 1.0)
+    np.testing.assert_allclose(both.mask, one.mask / 1.5, atol=1e-6)
+    assert both.presence == pytest.approx((2 * one.presence + 0.4) / 3)
+    assert both.right == pytest.approx((2 * one.right - 2.0) / 3)
+    even = averaged([one, other])
+    np.testing.assert_allclose(even.keypoints_px, one.keypoints_px + 1.5)
+
+
 def test_average_of_one_reading_is_that_reading(make_stage):
     stage = make_stage()
     hand = stage.hand('right')
