@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from hiu_ros.data.renders.appearance import SkinLibrary
 from hiu_ros.data.renders.renderer import Renderer, Tiles
-from hiu_ros.data.renders.scenes import SceneSampler
+from hiu_ros.data.renders.scenes import GLOVES, SceneSampler
 from hiu_ros.data.renders.stage import Stage
 
 #: Tiles rendered together. A tile's group never changes, so neither does its picture.
@@ -44,6 +44,7 @@ class BankOptions:
     skins: str | None = None
     only: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    gloves: float = GLOVES  #: share of hands that wear one
 
 
 class BankMaker:
@@ -54,7 +55,7 @@ class BankMaker:
         self.options = options
         library = SkinLibrary(options.skins, list(options.only), list(options.leave_out))
         stage = Stage()
-        self.sampler = SceneSampler(stage.model, library.brightness)
+        self.sampler = SceneSampler(stage.model, library.brightness, gloves=options.gloves)
         self.renderer = Renderer(stage, library)
 
     def group(self, number: int) -> Tiles:
@@ -108,7 +109,7 @@ class _Bank:
         about = out / 'bank.json'
         out.mkdir(parents=True, exist_ok=True)
         if about.is_file():
-            old = json.loads(about.read_text())
+            old = {'gloves': GLOVES, **json.loads(about.read_text())}
             if old != facts:
                 raise ValueError(
                     f'{out} holds another bank ({old}), wanted {facts}; choose another '
@@ -182,12 +183,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--only', nargs='*', default=[], metavar='PATTERN',
                         help='use only skins whose file stem matches, e.g. "young_*hand3"')
     parser.add_argument('--leave-out', nargs='*', default=[], metavar='PATTERN')
+    parser.add_argument('--gloves', type=float, default=GLOVES, metavar='SHARE',
+                        help='hands that wear a glove, 0 to 1 (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1)
     options = parser.parse_args(arguments)
     try:
         write_bank(options.out, options.count,
                    BankOptions(options.seed, options.size, options.skins, tuple(options.only),
-                               tuple(options.leave_out)), options.workers)
+                               tuple(options.leave_out), options.gloves), options.workers)
     except (FileNotFoundError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
 

@@ -82,15 +82,19 @@ class ScenePlan:
     kind: str
 
 
+#: Share of hands that wear a glove.
+GLOVES = 0.03
+
+
 class SceneSampler:
     """Draws scene plans; one generator gives one plan, whatever was drawn before."""
 
     def __init__(self, model: HandModel, brightness: Sequence[float] = (), second: float = 0.12,
-                 held: float = 0.26, front: float = 0.08) -> None:
+                 held: float = 0.26, front: float = 0.08, gloves: float = GLOVES) -> None:
         """Take the hand model, the skin pictures' brightness and the shares of disturbances."""
         self.model, self.brightness = model, brightness
         self.poses = PoseSampler(model)
-        self.second, self.held, self.front = second, held, front
+        self.second, self.held, self.front, self.gloves = second, held, front, gloves
         zero = torch.zeros(1, 10)
         flat = torch.eye(3).expand(1, 16, 3, 3)
         basis = torch.eye(10)
@@ -173,7 +177,7 @@ class SceneSampler:
         return plan, best_offset
 
     def _dress(self, rng):
-        sleeved, gloved = rng.random() < 0.5, rng.random() < 0.03
+        sleeved, gloved = rng.random() < 0.5, rng.random() < self.gloves
         start = float(rng.uniform(0.0, 0.10)) if sleeved else 9.0
         if sleeved and rng.random() < 0.15:
             start = float(rng.uniform(-0.035, 0.0))

@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,6 +70,24 @@ def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
 def test_a_bank_of_other_options_is_not_overwritten(written):
     with pytest.raises(ValueError, match='another bank'):
         write_bank(written, GROUP + 3, BankOptions(seed=9, size=48), quiet=True)
+
+
+def test_gloves_change_the_pictures_and_nothing_else(written, tmp_path):
+    write_bank(tmp_path, GROUP, replace(OPTIONS, gloves=1.0), quiet=True)
+    (bare, _, known), (gloved, _, labels) = load(written), load(tmp_path)
+    for name in ('pose', 'shape', 'keypoints_px', 'keypoints_m', 'K'):
+        assert np.array_equal(labels[name], known[name][:GROUP])
+    other = [(one != two).any() for one, two in zip(bare, gloved)]
+    assert sum(other) > GROUP // 2
+
+
+def test_a_bank_from_before_there_was_a_share_of_gloves_goes_on(written):
+    about = written / 'bank.json'
+    facts = json.loads(about.read_text())
+    del facts['gloves']
+    about.write_text(json.dumps(facts))
+    write_bank(written, GROUP + 3, OPTIONS, quiet=True)
+    assert json.loads(about.read_text())['gloves'] == OPTIONS.gloves
 
 
 def test_the_command_names_missing_skins(tmp_path, capsys):
