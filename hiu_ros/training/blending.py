@@ -9,24 +9,29 @@ import argparse
 
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
+from hiu_ros.network.finder import load_finder, save_finder
 from hiu_ros.training.averaging import move
 
 
 def blend_files(old: str, new: str, out: str, share: float, half: bool = False) -> None:
-    """Write the weights that lie `share` (0..1) of the way from those of `old` to those of `new`.
+    """Write the weights that lie `share` (0..1) of the way from those of `old` to those of `new`,
+    two hand networks or two finders.
 
     half: in half precision, as they ship. The step noted in `out` is that of both: NEW counts its
     own. Raises CheckpointError, and ValueError for another share or networks that differ.
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f'share is {share}, expected 0 (all of the old) to 1 (all of the new)')
-    mixed, target = checkpoint.load(old), checkpoint.load(new)
+    load, save = checkpoint.load, checkpoint.save
+    if checkpoint.read_header(old).kind == 'finder':
+        load, save = load_finder, save_finder
+    mixed, target = load(old), load(new)
     if mixed.config != target.config:
         raise ValueError(f'the networks differ: {mixed.config} and {target.config}')
     move(mixed, target, share)
     before, after = (checkpoint.read_header(path).notes for path in (old, new))
     step = int(before.get('step', 0)) + int(after.get('step', 0))
-    checkpoint.save(out, mixed, {**after, 'step': step, 'share': share}, half)
+    save(out, mixed, {**after, 'step': step, 'share': share}, half)
 
 
 def main(arguments: list[str] | None = None) -> None:

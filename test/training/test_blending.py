@@ -7,6 +7,7 @@ import torch
 
 from hiu_ros.network import checkpoint
 from hiu_ros.network.config import preset
+from hiu_ros.network.finder import Finder, FinderConfig, load_finder, save_finder
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training.averaging import move
 from hiu_ros.training.blending import main
@@ -63,3 +64,26 @@ def test_what_cannot_be_blended_is_named(pair, tmp_path, capsys):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_two_finders_are_blended_and_stay_finders(tmp_path):
+    torch.manual_seed(4)
+    old, new = Finder(FinderConfig()).eval(), Finder(FinderConfig()).eval()
+    paths = [str(tmp_path / name) for name in ('old.safetensors', 'new.safetensors', 'out')]
+    save_finder(paths[0], old, {'step': 2})
+    save_finder(paths[1], new, {'step': 3})
+    main([*paths, '--share', '0.5'])
+    mixed = load_finder(paths[2]).state_dict()
+    assert checkpoint.read_header(paths[2]).notes['step'] == 5
+    for (name, low), high in zip(old.state_dict().items(), new.state_dict().values()):
+        if low.is_floating_point():
+            assert torch.allclose(mixed[name], (low + high) / 2, atol=1e-6), name
+
+
+def test_a_finder_and_a_hand_network_are_not_blended(pair, tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ('finder.safetensors', 'hand.safetensors', 'out')]
+    save_finder(paths[0], Finder(FinderConfig()))
+    checkpoint.save(paths[1], pair[0])
+    with pytest.raises(SystemExit):
+        main([*paths, '--share', '0.5'])
+    assert "holds 'hiu'" in capsys.readouterr().err
