@@ -57,7 +57,7 @@ class MixOptions:
     wrong_side_share: float = 0.25
     occluder_share: float = 0.15
     cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
-    recolour_share: float = 0.0  #: of the same: the hand lit or tanned differently
+    recolour_share: float = 0.0  #: of the same photographs: hand lit or tanned differently
     other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0

@@ -71,6 +71,8 @@ class Muon(torch.optim.Optimizer):
                 weight.add_(update, alpha=-group['lr'])
 
     def _muon(self, weights: list[Tensor], group: dict) -> list[Tensor]:
+        if not weights:
+            return []
         ahead = []
         for weight in weights:
             state = self.state[weight]

@@ -45,6 +45,15 @@ def test_a_step_of_a_layer_is_as_long_as_one_of_adamw():
                                rtol=0.05, atol=0)
 
 
+def test_layers_without_gradients_stay_as_they_are():
+    net = network()
+    net.layer.requires_grad_(False)
+    before = net.layer.weight.clone(), net.head.weight.detach().clone()
+    advance(net, Muon(net.named_parameters(), 1e-2, weight_decay=0.5))
+    assert torch.equal(net.layer.weight, before[0])
+    assert not torch.equal(net.head.weight, before[1])
+
+
 @pytest.mark.parametrize('costs, count, most', [
     ([5, 3, 3, 1], 2, 6), ([1, 1, 1, 1, 4], 2, 4), ([7], 3, 7), ([2, 2, 2], 1, 6), ([], 2, 0)])
 def test_work_is_shared_out_evenly_and_all_of_it(costs, count, most):
