@@ -85,8 +85,7 @@ class Pipeline:
         if options.regions == 'finder' and self._finder is None:
             self._finder = _load_finder(options, self.device)
         elif isinstance(self._finder, HandFinder):
-            self._finder.small_hands = options.small_hands
-            self._finder.both_ways = options.views > 1
+            vars(self._finder).update(_thoroughness(options))
         if options.smoothing != self.options.smoothing:
             for tracker in self._trackers.values():
                 for track in tracker.tracks:
@@ -266,9 +265,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
-    return HandFinder.from_file(
-        options.finder_weights, device, small_hands=options.small_hands,
-        both_ways=options.views > 1)
+    return HandFinder.from_file(options.finder_weights, device, **_thoroughness(options))
+
+
+def _thoroughness(options: PipelineOptions) -> dict[str, bool]:
+    """What the options say of how a `HandFinder` searches."""
+    return {'small_hands': options.small_hands, 'both_ways': options.views > 1}
 
 
 def _smoother(options: PipelineOptions) -> HandSmoother | None:
