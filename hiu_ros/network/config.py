@@ -126,7 +126,19 @@ HIU_LITE = HIUConfig(
     heatmap_readout='softargmax',
 )
 
-PRESETS = {config.name: config for config in (HIU_DMTL, HIU_LITE)}
+#: Twice as wide where maps are fine: three times the arithmetic, half as long again on two cores.
+HIU_MEDIUM = replace(
+    HIU_LITE,
+    name='hiu_medium',
+    stem_channels=(32, 64),
+    encoder_channels=(64, 144, 224, 320),
+    decoder_channels=64,
+    attention_hidden=64,
+    regressor_channels=(128, 192, 288),
+    regressor_hidden=320,
+)
+
+PRESETS = {config.name: config for config in (HIU_DMTL, HIU_LITE, HIU_MEDIUM)}
 
 
 def preset(name: str, **changes: Any) -> HIUConfig:

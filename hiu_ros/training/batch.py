@@ -1,5 +1,6 @@
 """One training batch: images and every label that exists, the missing ones weighing nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -51,11 +52,16 @@ class Batch:
 
     def to(self, device: torch.device | str) -> 'Batch':
         """The batch on another device."""
-        moved = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            moved[f.name] = None if value is None else value.to(device, non_blocking=True)
-        return Batch(**moved)
+        return self._each(lambda value: value.to(device, non_blocking=True))
+
+    def pin_memory(self) -> 'Batch':
+        """The batch in memory that a GPU copies from by itself; the loader asks for it."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> 'Batch':
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: None if value is None else change(value)
+                        for name, value in values.items()})
 
 
 def collate(items: list[dict[str, np.ndarray]]) -> Batch:

@@ -20,6 +20,10 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--start-from', default='',
                         help='weights that a new run begins with (default: random ones)')
     parser.add_argument('--leave-out', nargs='*', default=[], help='photo sets not trained on')
+    parser.add_argument('--photo-share', type=float, default=0.72, metavar='SHARE',
+                        help='frames that are photographs (default: %(default)s)')
+    parser.add_argument('--crossing', type=float, default=0.45, metavar='SHARE',
+                        help='rendered hands laid over or beside others (default: %(default)s)')
     parser.add_argument('--steps', type=int, default=6000)
     parser.add_argument('--batch', type=int, default=24)
     parser.add_argument('--rate', type=float, default=1.5e-3)
@@ -39,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     a = arguments
     scenes = SceneOptions(a.photos, tuple(a.renders), a.backgrounds, a.near_misses,
-                          a.pack or str(a.folder / 'photos'), leave_out=tuple(a.leave_out))
+                          a.pack or str(a.folder / 'photos'), a.photo_share,
+                          a.crossing, tuple(a.leave_out))
     FinderTrainer(FinderSettings(
         a.folder, scenes, a.steps, a.batch, a.rate, seed=a.seed, threads=a.threads,
         workers=a.workers, validate_every=a.validate_every, start_from=a.start_from,

@@ -10,7 +10,7 @@ from hiu_ros.training.finder_targets import Frame, joints_box
 
 Rng = np.random.Generator
 #: A hand of which more of the joints than this are hidden is gone, and from here in doubt.
-GONE, DOUBTED = 0.7, 0.45
+GONE, DOUBTED = 0.75, 0.6
 
 
 class Renders:
@@ -35,7 +35,7 @@ class Renders:
             return tile, joints, True
         return tile[:, ::-1], joints * [-1, 1] + [tile.shape[1] - 1, 0], False
 
-    def add(self, frame: Frame, rng: Rng, crossing: float = 0.45) -> None:
+    def add(self, frame: Frame, rng: Rng, crossing: float) -> None:
         """Lay a hand over the frame, with the chance `crossing` over or beside another one."""
         tile, joints, right = self.draw(rng)
         height, width = frame.image.shape[:2]

@@ -33,6 +33,7 @@ class SceneOptions:
     near_misses: str = ''  #: .npy of patches that are mistaken for hands
     pack: str = ''  #: where the reduced photographs are kept; must be given with photos
     photo_share: float = 0.72
+    crossing: float = 0.45  #: of the rendered hands in frames with others: over or beside one
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
 
 
@@ -82,7 +83,7 @@ class Scenes(torch.utils.data.Dataset):
             chances = (0.72, 0.15, 0.09, 0.04, 0) if frame.points or frame.doubts or (
                 frame.trust < 1) else (0.2, 0.3, 0.24, 0.16, 0.1)
             for _ in range(rng.choice(5, p=chances)):
-                self.renders.add(frame, rng)
+                self.renders.add(frame, rng, self.options.crossing)
         if rng.random() < 0.5:
             mirror(frame)
         return frame

@@ -11,24 +11,36 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonal(matrix: Tensor, turns: int = 5) -> Tensor:
-    """About the nearest (semi-)orthogonal matrix of (m, n): singular values 0.7 to 1.2.
+    """About the nearest (semi-)orthogonal matrix of (..., m, n): singular values 0.7 to 1.2.
 
     The iteration multiplies by polynomials of the matrix times its transpose. They are multiplied
     up on the shorter side, which for convolutions is a tenth of the longer one.
     """
-    x = matrix / (matrix.norm() + 1e-7)
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
-    gram = x @ x.T
-    one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    x = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    wide = x.shape[-2] <= x.shape[-1]
+    x = x if wide else x.mT
+    gram = x @ x.mT
+    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     whole = one
     for turn in range(turns):
-        factor = torch.addmm(_A * one + _B * gram, gram, gram, alpha=_C)
+        factor = _A * one + _B * gram + _C * (gram @ gram)
         whole = factor @ whole if turn else factor
         if turn + 1 < turns:
             gram = factor @ gram @ factor
     x = whole @ x
-    return x if wide else x.T
+    return x if wide else x.mT
+
+
+def orthogonal_all(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonal` of each, those of one shape together: on a GPU every single call costs."""
+    rows: dict[torch.Size, list[int]] = {}
+    for row, matrix in enumerate(matrices):
+        rows.setdefault(matrix.shape, []).append(row)
+    answers = list(matrices)
+    for alike in rows.values():
+        for row, answer in zip(alike, orthogonal(torch.stack([matrices[r] for r in alike]))):
+            answers[row] = answer
+    return answers
 
 
 def shared_out(costs: Sequence[float], count: int) -> list[int]:
@@ -83,8 +95,10 @@ class Muon(torch.optim.Optimizer):
         several = dist.is_initialized() and dist.get_world_size() > 1
         rank, count = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
         owners = shared_out([_cost(one) for one in ahead], count)
+        ours = iter(orthogonal_all(
+            [one for one, owner in zip(ahead, owners) if owner == rank]))
         steps = torch.cat([
-            orthogonal(one).mul_(0.2 * max(one.shape) ** 0.5).flatten() if owner == rank
+            next(ours).mul(0.2 * max(one.shape) ** 0.5).flatten() if owner == rank
             else one.new_zeros(one.numel()) for one, owner in zip(ahead, owners)])
         if several:
             dist.all_reduce(steps)

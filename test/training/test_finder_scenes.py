@@ -86,7 +86,7 @@ def test_render_is_laid_where_its_joints_are(bank):
     renders = Renders([bank])
     for k in range(12):
         frame = Frame(np.zeros((128, 128, 3), np.uint8))
-        renders.add(frame, np.random.default_rng(k))
+        renders.add(frame, np.random.default_rng(k), 0.45)
         assert len(frame.points) == 1
         drawn = np.argwhere(frame.image.any(2))
         box = joints_box(frame.points[0])
@@ -107,7 +107,7 @@ def test_half_transparent_tiles_mix():
 def test_hidden_hands_go_and_half_hidden_ones_are_in_doubt():
     points = np.stack([np.linspace(10, 30, 21), np.full(21, 20.0)], 1)
     cover = np.full((40, 40), 255, np.uint8)
-    for left, hands, doubts in ((35, 1, 0), (19, 0, 1), (0, 0, 0)):
+    for left, hands, doubts in ((35, 1, 0), (17, 0, 1), (0, 0, 0)):
         frame = Frame(np.zeros((64, 64, 3), np.uint8), [points], [True])
         hide(frame, (cover, left, 0))
         assert (len(frame.points), len(frame.doubts)) == (hands, doubts)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hiu_ros.training.muon import Muon, orthogonal, shared_out
+from hiu_ros.training.muon import Muon, orthogonal, orthogonal_all, shared_out
 from hiu_ros.training.state import read_state, restore, write_state
 
 
@@ -32,6 +32,13 @@ def test_all_singular_values_come_near_one():
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape)).float())
         assert values.shape == (min(shape),)
         assert 0.3 < values.min() and values.max() < 1.3
+
+
+def test_matrices_made_together_are_those_made_one_by_one():
+    torch.manual_seed(0)
+    matrices = [torch.randn(shape) for shape in ((20, 90), (8, 8), (20, 90), (90, 20), (8, 8))]
+    for matrix, together in zip(matrices, orthogonal_all(matrices)):
+        torch.testing.assert_close(together, orthogonal(matrix), rtol=1e-4, atol=1e-5)
 
 
 def test_a_step_of_a_layer_is_as_long_as_one_of_adamw():
