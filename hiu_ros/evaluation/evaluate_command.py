@@ -64,9 +64,9 @@ def add_evaluate(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
     from hiu_ros.geometry.crop import NETWORK_SCALE
-    from hiu_ros.perception.options import HIU_WEIGHTS
+    from hiu_ros.perception.options import hand_weights
 
-    arguments.weights = arguments.weights or HIU_WEIGHTS
+    arguments.weights = hand_weights(arguments.weights)
     if arguments.crop_scale is None:
         arguments.crop_scale = NETWORK_SCALE
     if arguments.dataset == 'photos':

@@ -16,6 +16,15 @@ FINDER_WEIGHTS: Final = WEIGHTS / 'finder.safetensors'
 REGIONS: Final = ('finder', 'boxes', 'whole')
 
 
+def hand_weights(given: Path | str | None) -> Path:
+    """The file of the hand network's weights. given: a path, the name of a file that ships, such
+    as 'hiu_lite' (smaller, faster, less exact), or None: the best that ships."""
+    if not given:
+        return HIU_WEIGHTS
+    named = WEIGHTS / f'{given}.safetensors'
+    return named if Path(given).name == str(given) and named.is_file() else Path(given)
+
+
 @dataclass(frozen=True)
 class TrackingOptions:
     """How hands are followed from frame to frame.
@@ -46,7 +55,7 @@ class TrackingOptions:
 class PipelineOptions:
     """What a `Pipeline` does; see each field. Raises ValueError naming the field at fault."""
 
-    weights: Path | str | None = None  #: of the hand network; None: the shipped ones
+    weights: Path | str | None = None  #: of the hand network, see `hand_weights`
     finder_weights: Path | str | None = None  #: of the finder; None: the shipped ones
     device: str = 'auto'  #: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1', ...
     half: bool = False  #: half precision on a GPU

@@ -18,7 +18,7 @@ from hiu_ros.perception.finder import Detection, Finder, HandFinder
 from hiu_ros.perception.frame import Frame, check_frame
 from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
 from hiu_ros.perception.mirrored import mirrored_back, mirrored_frame
-from hiu_ros.perception.options import HIU_WEIGHTS, PipelineOptions
+from hiu_ros.perception.options import PipelineOptions, hand_weights
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.tracker import Tracker
@@ -62,7 +62,7 @@ class Pipeline:
         self.options = options or PipelineOptions()
         self.device = choose_device(self.options.device)
         if network is None and estimator is None:
-            network = checkpoint.load(self.options.weights or HIU_WEIGHTS, self.device).fuse()
+            network = checkpoint.load(hand_weights(self.options.weights), self.device).fuse()
         self._finder = finder
         if finder is None and self.options.regions == 'finder':
             self._finder = _load_finder(self.options, self.device)

@@ -79,7 +79,8 @@ class Row:
 PARAMETERS: Final = (
     # Start and model
     Row('autostart', True, 'Configure and activate at start; false: wait for lifecycle events.'),
-    Row('weights', '', 'Weights file of the hand network (.safetensors); empty: the shipped one.'),
+    Row('weights', '', 'Weights of the hand network: a .safetensors file, or hiu_lite, the '
+        'smaller network that ships; empty: the larger one.'),
     Row('finder_weights', '', 'Weights file of the hand finder; empty: the shipped one.'),
     Row('mano', '', 'Your MANO_RIGHT.pkl or MANO_LEFT.pkl; empty: the shipped hand model.'),
     Row('detail', 'fast', 'Mesh of the shipped hand: 777 or 1609 vertices.',

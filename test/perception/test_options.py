@@ -1,0 +1,30 @@
+"""Which weights an option means."""
+
+from pathlib import Path
+
+import pytest
+
+from hiu_ros.network.checkpoint import CheckpointError, load
+from hiu_ros.network.config import HIU_LITE, HIU_MEDIUM
+from hiu_ros.network.cost import cost
+from hiu_ros.perception.options import WEIGHTS, PipelineOptions, hand_weights
+from hiu_ros.perception.pipeline import Pipeline
+
+
+@pytest.mark.parametrize('given', [None, ''])
+def test_without_a_choice_the_larger_network_is_taken(given):
+    assert load(hand_weights(given)).config == HIU_MEDIUM
+
+
+def test_the_smaller_network_has_a_name():
+    assert hand_weights('hiu_lite') == WEIGHTS / 'hiu_lite.safetensors'
+    assert load(hand_weights('hiu_lite')).config == HIU_LITE
+    assert cost(HIU_LITE).macs < cost(HIU_MEDIUM).macs / 3
+
+
+def test_everything_else_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in ('mine.safetensors', './hiu_lite', tmp_path / 'hiu_lite', 'hiu_huge'):
+        assert hand_weights(given) == Path(given)
+    with pytest.raises(CheckpointError, match='hiu_huge does not exist'):
+        Pipeline(PipelineOptions(weights='hiu_huge'))
