@@ -14,7 +14,6 @@ import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop, upright_angle
 from hiu_ros.network.readout import CropReading
-from hiu_ros.perception.covering import covered
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
@@ -47,8 +46,6 @@ class Region:
     side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
     more looks follow, each around the joints that were found before. views: crops of the last
     look, turned and sized a little differently, whose readings are averaged (`views.VIEWS`).
-    own: keypoints (21, 2) px that the hand should have, where it is followed. others: those of
-    hands that it must not be taken for; they are painted over.
     """
 
     image: np.ndarray
@@ -56,16 +53,6 @@ class Region:
     side: str | None = None
     passes: int = 0
     views: int = 1
-    own: np.ndarray | None = None
-    others: Sequence[np.ndarray] = ()
-
-    def picture(self, crop: Crop) -> np.ndarray:
-        """What a crop (n, n, 3) of this region shows to the network."""
-        picture = crop.extract(self.image)
-        if not self.others:
-            return picture
-        own = None if self.own is None else crop.to_crop(self.own)
-        return covered(picture, own, [crop.to_crop(points) for points in self.others])
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +194,8 @@ class HandEstimator:
         for start in range(0, len(asked), self._largest_batch):
             part = asked[start:start + self._largest_batch]
             crops = [replace(crop, mirrored=side == 'left') for _, crop, side in part]
-            pixels = np.stack([region.picture(crop) for crop, (region, _, _) in zip(crops, part)])
+            pixels = np.stack([crop.extract(region.image)
+                               for crop, (region, _, _) in zip(crops, part)])
             values = self._run(pixels)
             readings += [
                 _reading(crop, side, {name: value[k] for name, value in values.items()})

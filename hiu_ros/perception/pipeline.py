@@ -162,16 +162,12 @@ class Pipeline:
         sure = {k: points for k, (track, points) in enumerate(zip(tracker.tracks, expected))
                 if track.sure}
         for index, (track, points) in enumerate(zip(tracker.tracks, expected)):
-            others = [other for k, other in sure.items() if k != index]
-            crowded = any(overlap(joint_box(points), joint_box(other)) > 0 for other in others)
+            crowded = any(overlap(joint_box(points), joint_box(other)) > 0
+                          for k, other in sure.items() if k != index)
             crop = self._estimator.crop_around(points, track.margin(crowded))
             if _in_view(crop, frame.image):
-                # A newcomer is shown everything: what is no hand, such as the arm of one that is
-                # painted over, must not look like one.
-                others = [other for other in others if track.name and _touches(crop, other)]
-                turn.ask(Region(
-                    frame.image, crop, track.side_to_try, views=self.options.views, own=points,
-                    others=others), index)
+                turn.ask(Region(frame.image, crop, track.side_to_try, views=self.options.views),
+                         index)
         if frame.boxes is not None or tracker.wants_search():
             detections = self._detections(frame)
             for k in tracker.unexplained([d.box for d in detections],
@@ -284,12 +280,6 @@ def _near_image(box: Sequence[float], image: np.ndarray) -> np.ndarray:
     low = np.clip(values[:2], -0.5 * size, 1.5 * size - 1)
     high = np.clip(values[:2] + values[2:], low + 1, 1.5 * size)
     return np.array([*low, *(high - low)])
-
-
-def _touches(crop: Crop, points: np.ndarray) -> bool:
-    """Whether the box of joints (21, 2) px reaches into a crop."""
-    away = np.maximum(points.min(axis=0) - crop.centre, crop.centre - points.max(axis=0))
-    return bool((away < crop.size / 2).all())
 
 
 def _in_view(crop: Crop, image: np.ndarray) -> bool:

@@ -91,9 +91,6 @@ class Stage:
         inside = (np.abs(pixels[..., 2] - number) < 0.01) & (number > 0)
         # At the image's edge pixels are mixed with what is beyond.
         inside = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        # What was painted over has one colour.
-        colours = np.rint(pixels[..., :2] @ [1, 256]).astype(int)
-        inside &= np.bincount(colours.ravel())[colours] < 60
         y, x = np.nonzero(inside)
         if len(y) < 50:
             return self._nothing(n)
