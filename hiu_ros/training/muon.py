@@ -77,48 +77,58 @@ class Muon(torch.optim.Optimizer):
         """One step from the gradients that are there."""
         for group in self.param_groups:
             weights = [weight for weight in group['params'] if weight.grad is not None]
-            make = self._muon if group['orthogonal'] else self._adam
-            for weight, update in zip(weights, make(weights, group)):
-                weight.mul_(1 - group['lr'] * group['weight_decay'])
-                weight.add_(update, alpha=-group['lr'])
+            if weights:
+                make = self._muon if group['orthogonal'] else self._adam
+                updates = make(weights, group)
+                torch._foreach_mul_(weights, 1 - group['lr'] * group['weight_decay'])
+                torch._foreach_add_(weights, updates, alpha=-group['lr'])
 
     def _muon(self, weights: list[Tensor], group: dict) -> list[Tensor]:
-        if not weights:
-            return []
-        ahead = []
         for weight in weights:
-            state = self.state[weight]
-            if not state:
-                state['momentum'] = torch.zeros_like(weight)
-            moment = state['momentum'].mul_(group['momentum']).add_(weight.grad)
-            ahead.append(weight.grad.add(moment, alpha=group['momentum']).flatten(1))
+            if not self.state[weight]:
+                self.state[weight]['momentum'] = torch.zeros_like(weight)
+        gradients = [weight.grad for weight in weights]
+        moments = [self.state[weight]['momentum'] for weight in weights]
+        torch._foreach_mul_(moments, group['momentum'])
+        torch._foreach_add_(moments, gradients)
+        ahead = torch._foreach_add(gradients, moments, alpha=group['momentum'])
+        ahead = [one.flatten(1) for one in ahead]
         several = dist.is_initialized() and dist.get_world_size() > 1
         rank, count = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
         owners = shared_out([_cost(one) for one in ahead], count)
-        ours = iter(orthogonal_all(
-            [one for one, owner in zip(ahead, owners) if owner == rank]))
-        steps = torch.cat([
-            next(ours).mul(0.2 * max(one.shape) ** 0.5).flatten() if owner == rank
-            else one.new_zeros(one.numel()) for one, owner in zip(ahead, owners)])
+        ours = [one for one, owner in zip(ahead, owners) if owner == rank]
+        made = orthogonal_all(ours)
+        if ours:
+            torch._foreach_mul_(made, [0.2 * max(one.shape) ** 0.5 for one in ours])
         if several:
+            whose = iter(made)
+            steps = torch.cat([(next(whose) if owner == rank else torch.zeros_like(one)).flatten()
+                               for one, owner in zip(ahead, owners)])
             dist.all_reduce(steps)
-        parts = steps.split([one.numel() for one in ahead])
-        return [part.view(weight.shape) for part, weight in zip(parts, weights)]
+            made = steps.split([one.numel() for one in ahead])
+        return [one.view(weight.shape) for one, weight in zip(made, weights)]
 
     def _adam(self, weights: list[Tensor], group: dict) -> list[Tensor]:
-        return [self._adam_step(weight, group) for weight in weights]
-
-    def _adam_step(self, weight: Tensor, group: dict) -> Tensor:
-        state, (slow, slower) = self.state[weight], group['betas']
-        if not state:
-            state['step'] = torch.zeros(())
-            state['mean'], state['square'] = torch.zeros_like(weight), torch.zeros_like(weight)
-        state['step'] += 1
-        state['mean'].lerp_(weight.grad, 1 - slow)
-        state['square'].mul_(slower).addcmul_(weight.grad, weight.grad, value=1 - slower)
-        mean = state['mean'] / (1 - slow ** state['step'].item())
-        square = state['square'] / (1 - slower ** state['step'].item())
-        return mean / (square.sqrt() + 1e-8)
+        slow, slower = group['betas']
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight].update(step=torch.zeros(()), mean=torch.zeros_like(weight),
+                                          square=torch.zeros_like(weight))
+        states = [self.state[weight] for weight in weights]
+        steps, means, squares = (
+            [state[name] for state in states] for name in ('step', 'mean', 'square'))
+        gradients = [weight.grad for weight in weights]
+        torch._foreach_add_(steps, 1)
+        torch._foreach_lerp_(means, gradients, 1 - slow)
+        torch._foreach_mul_(squares, slower)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - slower)
+        counts = [step.item() for step in steps]
+        ahead = torch._foreach_div(means, [1 - slow ** count for count in counts])
+        roots = torch._foreach_div(squares, [1 - slower ** count for count in counts])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_add_(roots, 1e-8)
+        torch._foreach_div_(ahead, roots)
+        return ahead
 
 
 def _cost(matrix: Tensor) -> float:
