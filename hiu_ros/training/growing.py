@@ -8,6 +8,7 @@ et al. 2016, arXiv 1511.05641, with silent new channels in place of copied ones)
 import argparse
 import re
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,7 +41,7 @@ def grow(narrow: HIU, config: HIUConfig, seed: int = 0) -> HIU:
         raise ValueError(f"only widths of 'rep' networks can grow; {narrow.config.name} and "
                          f'{config.name} differ in {kept or "their blocks"}')
     for key in _WIDTHS:
-        if torch.any(torch.tensor(after[key]) < torch.tensor(before[key])):
+        if np.less(after[key], before[key]).any():
             raise ValueError(f'{key} is {after[key]}, expected at least {before[key]}')
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -59,8 +60,9 @@ def grow(narrow: HIU, config: HIUConfig, seed: int = 0) -> HIU:
 
 
 def _groups(name: str, config: HIUConfig, tensor: Tensor) -> list[list[int]]:
-    """How the axes of a tensor of the network divide into groups; most are one group."""
-    sizes = [[size] for size in tensor.shape]
+    """How the channels that a tensor of the network makes, and those that it hears, divide into
+    groups; most are one group."""
+    sizes = [[size] for size in tensor.shape[:2]]
     width = config.decoder_channels
     if _TASKS_OUT.match(name) and tensor.ndim:
         sizes[0] = [width] * 3
@@ -83,10 +85,10 @@ def _places(few: list[int], many: list[int]) -> Tensor:
 
 def _copy(old: Tensor, new: Tensor, places: list[Tensor]) -> None:
     """Put `old` into `new`; where an old channel would hear a new one, put zeros."""
-    if old.ndim < 2:
+    if len(places) < 2:
         new[tuple(places) or ...] = old
         return
-    rows, columns = places[:2]
+    rows, columns = places
     new[rows] = 0
     new[rows[:, None], columns] = old
 

@@ -34,7 +34,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import overlap
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.finder import HandFinder
-from hiu_ros.perception.options import HIU_WEIGHTS
+from hiu_ros.perception.options import HIU_WEIGHTS, hand_weights
 from hiu_ros.training.agreement import Witness, mesh_faults
 from hiu_ros.training.pictures import skeleton
 from hiu_ros.training.validation import UNSEEN, palm_px
@@ -199,7 +199,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     folder, labels = PhotoFolder(arguments.photos), read_labels(arguments.cache)
-    estimator = HandEstimator(checkpoint.load(arguments.weights).fuse())
+    estimator = HandEstimator(checkpoint.load(hand_weights(arguments.weights)).fuse())
     work = Relabelling(folder, labels, estimator, HandFinder.from_file(arguments.finder))
     some = [index for index, photo in enumerate(folder)
             if photo.split == 'train' and photo.set not in UNSEEN]
