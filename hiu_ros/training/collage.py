@@ -8,9 +8,12 @@ from hiu_ros.training.sources import Tile
 
 Rng = np.random.Generator
 #: How much larger than its joints' box the crop of another hand is taken, and how far away from
-#: the middle that hand lies, in crop sides.
+#: the middle that hand lies, in crop sides: near enough to cross the hand asked for, and too far
+#: to be asked for itself.
 _OTHER_SCALE = (1.25, 2.8)
-_OTHER_REACH = (0.35, 0.75)
+CROSSING, ASIDE = (0.25, 0.75), (0.6, 0.9)
+#: Factors by which another hand's colour may be brought to that of the hand asked for.
+SKIN_GAIN = (0.4, 2.5)
 #: A hand of which more of the joints than this would be hidden stays alone.
 MOST_HIDDEN = 0.6
 
@@ -38,11 +41,46 @@ def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarra
     return (alpha * front + (1 - alpha) * behind).astype(np.uint8)
 
 
-def other_hand(tile: Tile, resolution: int, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Another hand at any turn and away from the middle: (n, n, 3) uint8, (n, n, 1) 0..1."""
+def of_one_skin(picture: np.ndarray, cover: np.ndarray, image: np.ndarray,
+                mask: np.ndarray) -> np.ndarray:
+    """(n, n, 3) uint8: another hand's picture, opaque where `cover` (n, n, 1) of 0..1 is, in the
+    mean colour that `image` has in its mask (n, n) uint8, as both hands of a person are."""
+    theirs, own = cover[..., 0] > 0.5, mask > 127
+    if not theirs.any() or not own.any():
+        return picture
+    gain = (image[own].mean(axis=0) + 1) / (picture[theirs].mean(axis=0) + 1)
+    return (picture * gain.clip(*SKIN_GAIN)).clip(0, 255).astype(np.uint8)
+
+
+def bare_arm(shape: tuple[int, int], skin: np.ndarray, aim: np.ndarray, half: float, rng: Rng
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """An arm from border to border, across about the point `aim` (2,) px: (H, W, 3) uint8 and how
+    opaque it is, (H, W, 1) 0..1. It is round, and so darker towards its edges.
+
+    shape: H, W. skin: (3,) BGR. half: half of the arm's width, px.
+    """
+    h, w = shape
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[:h, :w] - np.asarray(aim)[::-1, None, None]
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    taper = np.clip(1 + rng.uniform(0, 0.3) * along / max(h, w), 0.5, 1.5)
+    off = (across - rng.uniform(-1, 1) * half) / (half * taper)
+    shade = np.sqrt(np.clip(1 - off ** 2, 0, 1)) * rng.uniform(0.1, 0.5) + rng.uniform(-0.3, 0.3)
+    grain = cv2.resize(rng.normal(0, 0.03, (h // 4 + 1, w // 4 + 1)), (w, h))
+    picture = skin * (rng.uniform(0.7, 1.0) + shade + grain)[..., None]
+    soft = np.clip((1 - np.abs(off)) * half / rng.uniform(0.8, 2.0), 0, 1)
+    return picture.clip(0, 255).astype(np.uint8), soft[..., None].astype(np.float32)
+
+
+def other_hand(tile: Tile, resolution: int, rng: Rng,
+               reach: tuple[float, float] = CROSSING) -> tuple[np.ndarray, np.ndarray]:
+    """Another hand at any turn and away from the middle: (n, n, 3) uint8, (n, n, 1) 0..1.
+
+    reach: least and most of how far, in crop sides.
+    """
     around = Crop.around_keypoints(tile.outline, np.exp(rng.uniform(*np.log(_OTHER_SCALE))))
-    direction, reach = rng.uniform(0, 2 * np.pi), rng.uniform(*_OTHER_REACH)
-    away = reach * around.size * np.array([np.cos(direction), np.sin(direction)])
+    direction, far = rng.uniform(0, 2 * np.pi), rng.uniform(*reach)
+    away = far * around.size * np.array([np.cos(direction), np.sin(direction)])
     crop = Crop(tuple(np.array(around.centre) + away), around.size, rng.uniform(-np.pi, np.pi),
                 bool(rng.random() < 0.5), resolution)
     return (crop.extract(tile.image, 'replicate'),

@@ -6,9 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hiu_ros.training.collage import SKIN_GAIN, bare_arm
 from hiu_ros.training.finder_targets import Frame, joints_box
 
 Rng = np.random.Generator
+#: Of the hands laid over or beside another one: in its colour, as both hands of a person are.
+_ONE_SKIN = 0.5
 #: A hand of which more of the joints than this are hidden is gone, and from here in doubt.
 GONE, DOUBTED = 0.75, 0.6
 
@@ -46,6 +49,11 @@ class Renders:
             angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.1) * size
             place = other.mean(0) + reach * np.array([np.cos(angle), np.sin(angle)])
             wanted = size * np.exp(rng.normal(0, 0.3))
+            skin = skin_at(frame.image, other)
+            if skin is not None and rng.random() < _ONE_SKIN:
+                gain = (skin + 1) / (skin_at(tile[..., :3], joints) + 1)
+                colour = (tile[..., :3] * gain.clip(*SKIN_GAIN)).clip(0, 255).astype(np.uint8)
+                tile = np.dstack([colour, tile[..., 3]])
         else:
             wanted = max(height, width) * np.exp(rng.uniform(np.log(0.04), np.log(0.8)))
             place = rng.uniform((0, 0), (width, height))
@@ -57,6 +65,26 @@ class Renders:
         hide(frame, cover)
         frame.points.append(joints @ matrix[:, :2].T + matrix[:, 2])
         frame.right.append(right)
+
+
+def skin_at(image: np.ndarray, joints: np.ndarray) -> np.ndarray | None:
+    """(3,) middle colour of an image (H, W, 3) at joints (21, 2) px; None if all are outside."""
+    x, y = np.round(joints).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < image.shape[1]) & (y < image.shape[0])
+    return np.median(image[y[inside], x[inside]], axis=0) if inside.any() else None
+
+
+def add_arm(frame: Frame, rng: Rng) -> None:
+    """Lay an arm over one of the frame's hands, in the colour of its skin."""
+    joints = frame.points[rng.integers(len(frame.points))]
+    skin = skin_at(frame.image, joints)
+    if skin is None:
+        return
+    half = rng.uniform(0.1, 0.3) * max(float(np.ptp(joints, axis=0).max()), 8.0)
+    aim = joints[rng.integers(len(joints))]
+    picture, cover = bare_arm(frame.image.shape[:2], skin, aim, half, rng)
+    frame.image = (cover * picture + (1 - cover) * frame.image).astype(np.uint8)
+    hide(frame, ((255 * cover[..., 0]).astype(np.uint8), 0, 0))
 
 
 def lay(image: np.ndarray, tile: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, int, int]:

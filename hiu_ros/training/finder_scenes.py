@@ -12,7 +12,7 @@ import torch
 
 from hiu_ros.training.augment import random_patch
 from hiu_ros.training.finder_light import Weather
-from hiu_ros.training.finder_paste import Renders, add_patch
+from hiu_ros.training.finder_paste import Renders, add_arm, add_patch
 from hiu_ros.training.finder_photos import Shot, Shots
 from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
 
@@ -34,6 +34,7 @@ class SceneOptions:
     pack: str = ''  #: where the reduced photographs are kept; must be given with photos
     photo_share: float = 0.72
     crossing: float = 0.45  #: of the rendered hands in frames with others: over or beside one
+    arms: float = 0.0  #: of the frames with hands: an arm of the same skin over one of them
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
 
 
@@ -84,6 +85,8 @@ class Scenes(torch.utils.data.Dataset):
                 frame.trust < 1) else (0.2, 0.3, 0.24, 0.16, 0.1)
             for _ in range(rng.choice(5, p=chances)):
                 self.renders.add(frame, rng, self.options.crossing)
+        if frame.points and rng.random() < self.options.arms:
+            add_arm(frame, rng)
         if rng.random() < 0.5:
             mirror(frame)
         return frame

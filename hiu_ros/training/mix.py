@@ -18,8 +18,12 @@ from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.training.augment import occluder_shape, photometric, random_patch
 from hiu_ros.training.collage import (
+    ASIDE,
+    CROSSING,
     MOST_HIDDEN,
+    bare_arm,
     blend,
+    of_one_skin,
     opacity,
     other_hand,
     recoloured,
@@ -59,6 +63,9 @@ class MixOptions:
     cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
     recolour_share: float = 0.0  #: of the same photographs: hand lit or tanned differently
     other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
+    one_skin_share: float = 0.0  #: of those: in the colour of the one asked for
+    arm_share: float = 0.0  #: hands crossed by an arm of the same skin
+    aside_share: float = 0.0  #: of the crops without a hand: one too far aside to be asked for
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
     upright_share: float = 0.5  #: crops that are turned so that the fingers point up,
@@ -133,7 +140,11 @@ class HandMix(torch.utils.data.Dataset):
         n = self.resolution
         sample = self.unlabelled()
         patches = self.near_misses if rng.random() < 0.75 else self.patches
-        sample['images'] = self.degrade(random_patch(patches, n, rng), rng)
+        image = random_patch(patches, n, rng)
+        aside = self.another(rng, ASIDE) if rng.random() < self.options.aside_share else None
+        if aside is not None:
+            image = blend(*aside, image)
+        sample['images'] = self.degrade(image, rng)
         sample['masks'] = np.zeros((n // 2, n // 2), np.float32)
         sample['mask_weights'] = np.float32(1)
         return sample
@@ -186,6 +197,8 @@ class HandMix(torch.utils.data.Dataset):
         aims = crop.to_crop(tile.outline)
         mask = crop.extract(tile.mask) if tile.mask is not None else None
         image, mask = self.compose(tile, crop, image, mask, border, rng)
+        if mask is not None and rng.random() < o.arm_share:
+            image, mask = self.cross(image, mask, crop.to_crop(spots(tile.outline)), rng)
         if rng.random() < o.occluder_share:
             image, mask = self.occlude(image, mask, aims[np.isfinite(aims).all(1)], rng)
         sample = self.unlabelled()
@@ -219,6 +232,8 @@ class HandMix(torch.utils.data.Dataset):
             if len(self.patches) and rng.random() < o.cutout_share:
                 alpha = soft_edge(mask, rng)
         other = self.another(rng) if rng.random() < o.other_hand_share else None
+        if other is not None and mask is not None and rng.random() < o.one_skin_share:
+            other = of_one_skin(*other, image, mask), other[1]
         before = other is not None and (alpha is None or rng.random() < 0.5)
         if alpha is not None:
             behind = GREY if o.grey else random_patch(self.patches, n, rng)
@@ -232,13 +247,14 @@ class HandMix(torch.utils.data.Dataset):
                 mask = None if mask is None else (mask * (1 - cover[..., 0])).astype(np.uint8)
         return image, mask
 
-    def another(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+    def another(self, rng: np.random.Generator, reach: tuple[float, float] = CROSSING
+                ) -> tuple[np.ndarray, np.ndarray] | None:
         """Picture and opacity of another hand, from photographs or renders."""
         kinds = [kind for kind in ('photo', 'render') if kind in self.sources]
         if not kinds:
             return None
         tile = self.sources[kinds[rng.integers(len(kinds))]].draw(rng, 0)
-        return None if opacity(tile) is None else other_hand(tile, self.resolution, rng)
+        return None if opacity(tile) is None else other_hand(tile, self.resolution, rng, reach)
 
     @staticmethod
     def label_3d(sample: dict[str, np.ndarray], tile: Tile, crop: Crop, canonical: bool) -> None:
@@ -261,6 +277,18 @@ class HandMix(torch.utils.data.Dataset):
                 parameter_weights=np.float32(tile.parameter_weight))
         if tile.shape is not None and canonical:
             sample.update(shapes=tile.shape.astype(np.float32), shape_weights=np.float32(1))
+
+    @staticmethod
+    def cross(image: np.ndarray, mask: np.ndarray, points: np.ndarray, rng: np.random.Generator
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """An arm in front of the hand, unless it would hide most of its points (K, 2)."""
+        own, n = mask > 127, len(image)
+        skin = image[own].mean(axis=0) if own.any() else rng.uniform(60, 220, 3)
+        picture, cover = bare_arm((n, n), skin, points[rng.integers(len(points))],
+                                  rng.uniform(0.08, 0.26) * n, rng)
+        if share_hidden(cover, points) > MOST_HIDDEN:
+            return image, mask
+        return blend(picture, cover, image), (mask * (1 - cover[..., 0])).astype(np.uint8)
 
     def occlude(self, image, mask, keypoints, rng) -> tuple[np.ndarray, np.ndarray | None]:
         """Something in front of the hand: a piece of background or a plain colour."""

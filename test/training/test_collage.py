@@ -6,7 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.training.collage import blend, opacity, other_hand, share_hidden, soft_edge, spots
+from hiu_ros.training.collage import (
+    ASIDE,
+    bare_arm,
+    blend,
+    of_one_skin,
+    opacity,
+    other_hand,
+    share_hidden,
+    soft_edge,
+    spots,
+)
 from hiu_ros.training.sources import Tile
 
 GREEN = (0, 200, 0)
@@ -62,10 +72,52 @@ def test_another_hand_keeps_its_colour_and_stays_away_from_the_middle(spot):
             rows, columns = np.nonzero(cover[..., 0] > 0.5)
             places.append((np.array([columns.mean(), rows.mean()]) - (N - 1) / 2) / N)
     distance = np.linalg.norm(places, axis=1)
-    assert len(places) > 30 and distance.min() > 0.33
+    assert len(places) > 30 and 0.23 < distance.min() < 0.3
     # On every side of the crop.
     quarter = {tuple(place > 0) for place in np.array(places)}
     assert len(quarter) == 4
+
+
+def test_a_hand_aside_is_too_far_from_the_middle_to_be_asked_for(spot):
+    rows, columns = np.mgrid[:N, :N] - (N - 1) / 2
+    near = np.hypot(rows, columns) < 0.4 * N
+    seen = 0
+    for k in range(60):
+        _, cover = other_hand(spot, N, np.random.default_rng(k), ASIDE)
+        assert not (cover[near] > 0.1).any()
+        seen += (cover > 0.9).any()
+    assert seen > 10
+
+
+def test_another_hand_in_the_skin_of_the_one_asked_for(spot):
+    picture, cover = other_hand(spot, N, np.random.default_rng(3))
+    skin = np.array([60, 90, 160])
+    image, mask = np.full((N, N, 3), 20, np.uint8), np.zeros((N, N), np.uint8)
+    image[20:40, 20:40], mask[20:40, 20:40] = skin, 255
+    picture[:] = (80, 100, 120)
+    same = of_one_skin(picture, cover, image, mask)
+    assert same.dtype == np.uint8
+    assert np.abs(same[cover[..., 0] > 0.5].mean(axis=0) - skin).max() < 2
+    # Where no mask tells the skin it stays as it is, and no colour is changed beyond belief.
+    assert of_one_skin(picture, cover, image, np.zeros_like(mask)) is picture
+    picture[:] = (2, 2, 250)
+    assert of_one_skin(picture, cover, image, mask)[0, 0].max() >= 100
+
+
+def test_an_arm_is_round_and_crosses_its_aim_from_border_to_border():
+    skin, aim, half = np.array([60.0, 90.0, 160.0]), np.array([50.0, 20.0]), 6.0
+    for k in range(40):
+        picture, cover = bare_arm((48, N), skin, aim, half, np.random.default_rng(k))
+        assert picture.shape == (48, N, 3) and cover.shape == (48, N, 1)
+        shown = cover[..., 0] > 0.5
+        ends = [edge.any() for edge in (shown[0], shown[-1], shown[:, 0], shown[:, -1])]
+        assert sum(ends) >= 2
+        rows, columns = np.nonzero(shown)
+        assert np.hypot(columns - aim[0], rows - aim[1]).min() < 2 * half
+        assert shown.mean() < 0.6
+        # The hue is that of the skin, whatever the shade.
+        hue = picture[cover[..., 0] > 0.95].mean(axis=0)
+        assert hue / hue.sum() == pytest.approx(skin / skin.sum(), abs=0.04)
 
 
 def test_share_of_joints_under_a_cover_by_hand():

@@ -195,3 +195,32 @@ def test_other_hands_come_from_photographs_and_renders_with_a_known_shape(bank, 
     assert 0 < sum(other is None for other in made) < 10
     assert all(cover.any() for other in made if other for cover in other[1:])
     assert mix_of(unlabelled=str(cache)).another(np.random.default_rng(0)) is None
+
+
+def test_an_arm_over_a_hand_takes_its_place_from_picture_and_mask(cache, bank, red):
+    options = {'photos': str(cache), 'renders': (str(bank),), 'backgrounds': red}
+    plain, crossed = mix_of(**options), mix_of(**options, arm_share=1.0)
+    fewer = 0
+    for i in range(30):
+        a, b = plain[i], crossed[i]
+        for name in a.keys() - {'images', 'masks'}:
+            assert np.array_equal(a[name], b[name]), name
+        lost = a['masks'] - b['masks']
+        assert lost.min() > -1e-6
+        same = np.array_equal(a['images'], b['images'])
+        assert not (same and lost.any())
+        fewer += lost.sum() > 4
+    assert fewer > 10
+
+
+def test_a_hand_far_aside_is_no_hand_of_the_crop(cache, red):
+    options = {'photos': str(cache), 'backgrounds': red, 'near_misses': red}
+    plain = mix_of(**options)
+    beside = mix_of(**options, aside_share=1.0)
+    changed = 0
+    for k in range(30):
+        a, b = (mix.negative(np.random.default_rng(k)) for mix in (plain, beside))
+        assert b['presence'] == 0 and not b['masks'].any() and b['mask_weights'] == 1
+        assert not b['keypoint_weights'].any()
+        changed += not np.array_equal(a['images'], b['images'])
+    assert changed > 8

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.training.finder_light import Weather
-from hiu_ros.training.finder_paste import Renders, add_patch, hide, lay
+from hiu_ros.training.finder_paste import Renders, add_arm, add_patch, hide, lay, skin_at
 from hiu_ros.training.finder_photos import Shots
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes, mirror
 from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
@@ -111,6 +111,33 @@ def test_hidden_hands_go_and_half_hidden_ones_are_in_doubt():
         frame = Frame(np.zeros((64, 64, 3), np.uint8), [points], [True])
         hide(frame, (cover, left, 0))
         assert (len(frame.points), len(frame.doubts)) == (hands, doubts)
+
+
+def test_an_arm_has_the_skin_of_the_hand_it_hides_a_part_of():
+    x, y = np.meshgrid(np.arange(21), [60.0])
+    points = np.stack([40 + 2 * x.ravel(), y.ravel()], 1)
+    gone = changed = 0
+    for k in range(30):
+        frame = Frame(np.full((128, 128, 3), 20, np.uint8), [points], [True])
+        frame.image[50:70, 30:90] = (60, 90, 160)
+        before = frame.image.copy()
+        add_arm(frame, np.random.default_rng(k))
+        shown = (frame.image != before).any(2)
+        changed += shown.any()
+        bare = frame.image[shown & (before == 20).all(2)].astype(float).mean(0)
+        assert bare[2] > bare[1] > bare[0]
+        hidden = shown[np.round(points[:, 1]).astype(int), np.round(points[:, 0]).astype(int)]
+        gone += not frame.points
+        assert bool(frame.points) or hidden.mean() > 0.5
+    assert changed == 30 and gone < 15
+
+
+def test_skin_is_the_colour_at_the_joints_within_the_frame():
+    image = np.zeros((20, 20, 3), np.uint8)
+    image[5:10, 5:10] = (10, 20, 30)
+    joints = np.array([[6.0, 6], [7, 8], [9, 9], [60, 6], [0, 0]])
+    assert skin_at(image, joints).tolist() == [10, 20, 30]
+    assert skin_at(image, joints + 100) is None
 
 
 def test_mirrored_frame_has_hands_of_the_other_side():
