@@ -49,9 +49,9 @@ class Renders:
             angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.1) * size
             place = other.mean(0) + reach * np.array([np.cos(angle), np.sin(angle)])
             wanted = size * np.exp(rng.normal(0, 0.3))
-            skin = skin_at(frame.image, other)
-            if skin is not None and rng.random() < _ONE_SKIN:
-                gain = (skin + 1) / (skin_at(tile[..., :3], joints) + 1)
+            skin, own = skin_at(frame.image, other), skin_at(tile[..., :3], joints)
+            if skin is not None and own is not None and rng.random() < _ONE_SKIN:
+                gain = (skin + 1) / (own + 1)
                 colour = (tile[..., :3] * gain.clip(*SKIN_GAIN)).clip(0, 255).astype(np.uint8)
                 tile = np.dstack([colour, tile[..., 3]])
         else:
