@@ -43,13 +43,14 @@ class HandFinder:
     An image is reduced to the longer side that the network was trained with; centres are the
     peaks of its heat map, and every detection is a square, as the network tells one size.
 
-    threshold: of a peak's probability; low, for the hand network judges again. small_hands: four
+    threshold: of a peak's probability; low, for the hand network judges again, and a followed hand
+    may be found anew where it is half hidden. small_hands: four
     overlapping parts of the image are searched as well, so hands may be 40 % smaller. both_ways:
     the mean of what the network says of the image and of its mirror image; twice the work.
     """
 
     def __init__(self, network: torch.nn.Module, device: str | torch.device = 'cpu',
-                 threshold: float = 0.3, small_hands: bool = False, most: int = 16,
+                 threshold: float = 0.2, small_hands: bool = False, most: int = 16,
                  both_ways: bool = False) -> None:
         self._network, self._device = network, torch.device(device)
         self._long_side = int(network.config.long_side)
@@ -147,14 +148,14 @@ def decode(output: FinderOutput, longer: int, threshold: float) -> list[Detectio
     return found
 
 
-def without_overlaps(detections: Sequence[Detection], limit: float = 0.45) -> list[Detection]:
+def without_overlaps(detections: Sequence[Detection], limit: float = 0.55) -> list[Detection]:
     """The best detections of which no two overlap by more than `limit`, best first.
 
     A box that lies within another one for the most part counts as overlapping it.
     """
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda d: -d.score):
-        if all(overlap(detection.box, k.box) <= limit and _within(detection.box, k.box) <= 0.8
+        if all(overlap(detection.box, k.box) <= limit and _within(detection.box, k.box) <= 0.9
                for k in kept):
             kept.append(detection)
     return kept

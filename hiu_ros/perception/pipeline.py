@@ -25,6 +25,9 @@ from hiu_ros.perception.tracker import Tracker
 
 #: From here the finder's side is taken, below it both are tried.
 _TRUSTED_SIDE = 0.9
+#: Score that the finder must give a hand of a single image. Hands that are followed may begin with
+#: less: they are announced once it was surer (`TrackingOptions.announce_score`).
+_ALONE = 0.25
 
 
 @dataclass(eq=False)
@@ -149,7 +152,8 @@ class Pipeline:
         if options.tracking is None:
             turn = _Turn(frame, None, frame.stamp or 0.0)
             for detection in self._detections(frame):
-                turn.ask(self._region(frame.image, detection), None, detection.score)
+                if detection.score >= _ALONE:
+                    turn.ask(self._region(frame.image, detection), None, detection.score)
             return turn
         tracker = self._trackers.get(frame.key)
         if tracker is None:
