@@ -44,9 +44,9 @@ class HandFinder:
     peaks of its heat map, and every detection is a square, as the network tells one size.
 
     threshold: of a peak's probability; low, for the hand network judges again, and a followed hand
-    may be found anew where it is half hidden. small_hands: four
-    overlapping parts of the image are searched as well, so hands may be 40 % smaller. both_ways:
-    the mean of what the network says of the image and of its mirror image; twice the work.
+    may be found anew where it is half hidden. small_hands: four overlapping parts of the image are
+    searched as well, so hands may be 40 % smaller. both_ways: the mean of what the network says of
+    the image and of its mirror image; twice the work.
     """
 
     def __init__(self, network: torch.nn.Module, device: str | torch.device = 'cpu',

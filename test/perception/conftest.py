@@ -47,7 +47,7 @@ class Stage:
         self.camera = Camera(600.0, 600.0, 319.5, 239.5, WIDTH, HEIGHT)
         self.scenes = []
         self.config = SimpleNamespace(input_size=resolution)
-        self.calls, self.searches = [], 0
+        self.calls, self.searches, self.sureness = [], 0, 0.9
         self.noise, self.rng = noise, np.random.default_rng(0)
         template = load_template('fast')
         self.models = {'right': HandModel(template), 'left': HandModel(template.mirrored())}
@@ -143,7 +143,8 @@ class Stage:
         for hand in self.scenes[int(image[0, 0, 2]) - 1]:
             low, high = hand.pixels.min(0), hand.pixels.max(0)
             if (high > 0).all() and (low < [WIDTH, HEIGHT]).all():
-                found.append(Detection(np.array([*low, *(high - low)]), None, 0.5, 0.9))
+                found.append(Detection(np.array([*low, *(high - low)]), None, 0.5,
+                                       self.sureness))
         return found
 
 

@@ -105,6 +105,14 @@ def test_duplicates_merge_into_the_best():
     assert [d.score for d in kept] == [0.9, 0.4]
 
 
+def test_hands_that_cross_are_two_even_if_one_is_the_smaller():
+    large, small = np.array([0.0, 0, 100, 100]), np.array([62.0, 20, 45, 45])
+    beside = np.array([30.0, 0, 100, 100])  # overlap 0.54
+    assert len(without_overlaps([Detection(large), Detection(small)])) == 2
+    assert len(without_overlaps([Detection(large), Detection(beside)])) == 2
+    assert len(without_overlaps([Detection(large), Detection(beside - [4, 0, 0, 0])])) == 1
+
+
 def test_input_is_padded_to_what_the_network_takes():
     small, scale = reduced(np.full((300, 1000, 3), 9, np.uint8), 256)
     assert small.shape == (96, 256, 3) and scale == pytest.approx(0.256)
