@@ -44,8 +44,9 @@ class Region:
     """A square of an image in which one hand is looked for.
 
     side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
-    more looks follow, each around the joints that were found before. views: crops of the last
-    look, turned and sized a little differently, whose readings are averaged (`views.VIEWS`).
+    more looks follow, each around the joints that were found before. least: score without which
+    none follows. views: crops of the last look, turned and sized a little differently, whose
+    readings are averaged (`views.VIEWS`).
     """
 
     image: np.ndarray
@@ -53,6 +54,7 @@ class Region:
     side: str | None = None
     passes: int = 0
     views: int = 1
+    least: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +154,7 @@ class HandEstimator:
         for turn in range(1 + max((region.passes for region in regions), default=-1)):
             asked: list[tuple[int, Crop, str]] = []
             for index, region in enumerate(regions):
-                if turn > region.passes:
+                if turn > region.passes or (turn and readings[index].score < region.least):
                     continue
                 crop, side = region.crop, region.side
                 if turn:

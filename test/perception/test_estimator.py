@@ -67,3 +67,21 @@ def test_a_region_read_both_ways_is_of_the_side_that_both_readings_say(make_stag
     assert both.side == 'right' and both.right == pytest.approx(np.mean(alone), abs=1e-6)
     assert both.other.side == 'left'
     assert both.other.right == both.right
+
+
+def test_what_is_hopeless_at_first_sight_is_not_looked_at_again_unless_its_box_was_given(
+        make_stage):
+    def crops(change, boxes=None):
+        stage = with_masks(make_stage(resolution=128), change)
+        image = stage.image([stage.hand()])
+        Pipeline(PipelineOptions(tracking=None), network=stage, finder=stage).process(
+            image, boxes=boxes)
+        return sum(stage.calls)
+
+    def vague(mask):
+        return 0.7 * mask
+
+    # Both sides at first; the second look is at the one that was seen.
+    assert crops(lambda mask: (mask >= 0.5) * 1.0) == 3
+    assert crops(vague) == 2
+    assert crops(vague, [[200, 100, 200, 200]]) > 2
