@@ -28,9 +28,9 @@ _TRUSTED_SIDE = 0.9
 #: Score that the finder must give a hand of a single image. Hands that are followed may begin with
 #: less: they are announced once it was surer (`TrackingOptions.announce_score`).
 _ALONE = 0.25
-#: Score that the first look at a found region must give for a second one: much of what the finder
-#: doubts is no hand, and looking at it takes time from those that are.
-_HOPEFUL = 0.01
+#: What the finder scores below this is doubted: much of it is no hand, and looks at it take time
+#: from those that are. It gets a second one only if the first scores so much.
+_DOUBTED, _HOPEFUL = 0.3, 0.01
 
 
 @dataclass(eq=False)
@@ -156,7 +156,7 @@ class Pipeline:
             turn = _Turn(frame, None, frame.stamp or 0.0)
             for detection in self._detections(frame):
                 if detection.score >= _ALONE:
-                    turn.ask(self._region(frame, detection), None, detection.score)
+                    turn.ask(self._region(frame.image, detection), None, detection.score)
             return turn
         tracker = self._trackers.get(frame.key)
         if tracker is None:
@@ -179,7 +179,7 @@ class Pipeline:
             detections = self._detections(frame)
             for k in tracker.unexplained([d.box for d in detections],
                                          [d.score for d in detections]):
-                turn.ask(self._region(frame, detections[k]), None, detections[k].score)
+                turn.ask(self._region(frame.image, detections[k]), None, detections[k].score)
         return turn
 
     def _detections(self, frame: Frame) -> list[Detection]:
@@ -196,13 +196,11 @@ class Pipeline:
             return []
         return list(self._finder.find(frame.image))[:self.options.max_hands * 2]
 
-    def _region(self, frame: Frame, detection: Detection) -> Region:
+    def _region(self, image: np.ndarray, detection: Detection) -> Region:
         crop = Crop.around_box(detection.box, self.options.box_scale, self._estimator.resolution)
         side = detection.side if detection.side_score >= _TRUSTED_SIDE else None
-        # A box that was given has a hand, whatever the first look says.
-        given = frame.boxes is not None or self.options.regions != 'finder'
-        return Region(frame.image, crop, side, self.options.refine_passes, self.options.views,
-                      0.0 if given else _HOPEFUL)
+        least = _HOPEFUL if detection.score < _DOUBTED else 0.0
+        return Region(image, crop, side, self.options.refine_passes, self.options.views, least)
 
     def _end(self, turns: Sequence[_Turn]) -> list[Hands]:
         """Name the hands, and place those of all frames together."""

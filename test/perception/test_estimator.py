@@ -69,19 +69,23 @@ def test_a_region_read_both_ways_is_of_the_side_that_both_readings_say(make_stag
     assert both.other.right == both.right
 
 
-def test_what_is_hopeless_at_first_sight_is_not_looked_at_again_unless_its_box_was_given(
-        make_stage):
-    def crops(change, boxes=None):
+def test_a_doubtful_find_that_is_hopeless_at_first_sight_is_not_looked_at_again(make_stage):
+    def crops(change, sureness, boxes=None):
         stage = with_masks(make_stage(resolution=128), change)
+        stage.sureness = sureness
         image = stage.image([stage.hand()])
         Pipeline(PipelineOptions(tracking=None), network=stage, finder=stage).process(
             image, boxes=boxes)
         return sum(stage.calls)
 
+    def clear(mask):
+        return (mask >= 0.5) * 1.0
+
     def vague(mask):
         return 0.7 * mask
 
     # Both sides at first; the second look is at the one that was seen.
-    assert crops(lambda mask: (mask >= 0.5) * 1.0) == 3
-    assert crops(vague) == 2
-    assert crops(vague, [[200, 100, 200, 200]]) > 2
+    assert crops(clear, 0.27) == crops(clear, 0.9) == 3
+    assert crops(vague, 0.27) == 2
+    assert crops(vague, 0.9) == 3
+    assert crops(vague, 0.27, boxes=[[200, 100, 200, 200]]) > 2
