@@ -13,7 +13,7 @@ Rng = np.random.Generator
 _OTHER_SCALE = (1.25, 2.8)
 CROSSING, ASIDE = (0.25, 0.75), (0.6, 0.9)
 #: Factors by which another hand's colour may be brought to that of the hand asked for.
-SKIN_GAIN = (0.4, 2.5)
+_SKIN_GAIN = (0.4, 2.5)
 #: A hand of which more of the joints than this would be hidden stays alone.
 MOST_HIDDEN = 0.6
 
@@ -45,11 +45,20 @@ def of_one_skin(picture: np.ndarray, cover: np.ndarray, image: np.ndarray,
                 mask: np.ndarray) -> np.ndarray:
     """(n, n, 3) uint8: another hand's picture, opaque where `cover` (n, n, 1) of 0..1 is, in the
     mean colour that `image` has in its mask (n, n) uint8, as both hands of a person are."""
-    theirs, own = cover[..., 0] > 0.5, mask > 127
-    if not theirs.any() or not own.any():
-        return picture
-    gain = (image[own].mean(axis=0) + 1) / (picture[theirs].mean(axis=0) + 1)
-    return (picture * gain.clip(*SKIN_GAIN)).clip(0, 255).astype(np.uint8)
+    theirs, own = skin_of(picture, 255 * cover[..., 0]), skin_of(image, mask)
+    return picture if theirs is None or own is None else in_skin(picture, theirs, own)
+
+
+def skin_of(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """(3,) mean colour of an image (H, W, 3) in a mask (H, W) of 0..255; None if it is empty."""
+    inside = mask > 127
+    return image[inside].mean(axis=0) if inside.any() else None
+
+
+def in_skin(picture: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: a picture of a hand of the colour `own` (3,), as if it were `wanted`."""
+    gain = (wanted + 1) / (own + 1)
+    return (picture * gain.clip(*_SKIN_GAIN)).clip(0, 255).astype(np.uint8)
 
 
 def bare_arm(shape: tuple[int, int], skin: np.ndarray, aim: np.ndarray, half: float, rng: Rng
@@ -85,6 +94,11 @@ def other_hand(tile: Tile, resolution: int, rng: Rng,
                 bool(rng.random() < 0.5), resolution)
     return (crop.extract(tile.image, 'replicate'),
             soft_edge(crop.extract(opacity(tile), 'constant'), rng))
+
+
+def uncovered(mask: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """(n, n) uint8: what of a mask remains to be seen under a cover (n, n, 1) of 0..1."""
+    return (mask * (1 - cover[..., 0])).astype(np.uint8)
 
 
 def spots(outline: np.ndarray) -> np.ndarray:

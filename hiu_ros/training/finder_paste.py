@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hiu_ros.training.collage import SKIN_GAIN, bare_arm
+from hiu_ros.training.collage import bare_arm, blend, in_skin
 from hiu_ros.training.finder_targets import Frame, joints_box
 
 Rng = np.random.Generator
@@ -51,9 +51,7 @@ class Renders:
             wanted = size * np.exp(rng.normal(0, 0.3))
             skin, own = skin_at(frame.image, other), skin_at(tile[..., :3], joints)
             if skin is not None and own is not None and rng.random() < _ONE_SKIN:
-                gain = (skin + 1) / (own + 1)
-                colour = (tile[..., :3] * gain.clip(*SKIN_GAIN)).clip(0, 255).astype(np.uint8)
-                tile = np.dstack([colour, tile[..., 3]])
+                tile = np.dstack([in_skin(tile[..., :3], own, skin), tile[..., 3]])
         else:
             wanted = max(height, width) * np.exp(rng.uniform(np.log(0.04), np.log(0.8)))
             place = rng.uniform((0, 0), (width, height))
@@ -83,7 +81,7 @@ def add_arm(frame: Frame, rng: Rng) -> None:
     half = rng.uniform(0.1, 0.3) * max(float(np.ptp(joints, axis=0).max()), 8.0)
     aim = joints[rng.integers(len(joints))]
     picture, cover = bare_arm(frame.image.shape[:2], skin, aim, half, rng)
-    frame.image = (cover * picture + (1 - cover) * frame.image).astype(np.uint8)
+    frame.image = blend(picture, cover, frame.image)
     hide(frame, ((255 * cover[..., 0]).astype(np.uint8), 0, 0))
 
 

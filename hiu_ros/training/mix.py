@@ -28,8 +28,10 @@ from hiu_ros.training.collage import (
     other_hand,
     recoloured,
     share_hidden,
+    skin_of,
     soft_edge,
     spots,
+    uncovered,
 )
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
@@ -244,7 +246,7 @@ class HandMix(torch.utils.data.Dataset):
             picture, cover = other
             if share_hidden(cover, crop.to_crop(spots(tile.outline))) <= MOST_HIDDEN:
                 image = blend(picture, cover, image)
-                mask = None if mask is None else (mask * (1 - cover[..., 0])).astype(np.uint8)
+                mask = None if mask is None else uncovered(mask, cover)
         return image, mask
 
     def another(self, rng: np.random.Generator, reach: tuple[float, float] = CROSSING
@@ -282,13 +284,14 @@ class HandMix(torch.utils.data.Dataset):
     def cross(image: np.ndarray, mask: np.ndarray, points: np.ndarray, rng: np.random.Generator
               ) -> tuple[np.ndarray, np.ndarray]:
         """An arm in front of the hand, unless it would hide most of its points (K, 2)."""
-        own, n = mask > 127, len(image)
-        skin = image[own].mean(axis=0) if own.any() else rng.uniform(60, 220, 3)
+        n, skin = len(image), skin_of(image, mask)
+        if skin is None:
+            return image, mask
         picture, cover = bare_arm((n, n), skin, points[rng.integers(len(points))],
                                   rng.uniform(0.08, 0.26) * n, rng)
         if share_hidden(cover, points) > MOST_HIDDEN:
             return image, mask
-        return blend(picture, cover, image), (mask * (1 - cover[..., 0])).astype(np.uint8)
+        return blend(picture, cover, image), uncovered(mask, cover)
 
     def occlude(self, image, mask, keypoints, rng) -> tuple[np.ndarray, np.ndarray | None]:
         """Something in front of the hand: a piece of background or a plain colour."""
@@ -298,7 +301,4 @@ class HandMix(torch.utils.data.Dataset):
             thing = random_patch(self.patches, n, rng)
         else:
             thing = np.full((n, n, 3), rng.uniform(0, 255, 3), np.float32)
-        image = (shape * thing + (1 - shape) * image).astype(np.uint8)
-        if mask is not None:
-            mask = (mask * (1 - shape[..., 0])).astype(np.uint8)
-        return image, mask
+        return blend(thing, shape, image), None if mask is None else uncovered(mask, shape)
