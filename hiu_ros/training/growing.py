@@ -1,12 +1,15 @@
-"""A wider network that answers as a narrow one does, so that training goes on where that one was.
+"""A larger network that answers as a smaller one does, so that training goes on where that was.
 
-`python -m hiu_ros.training.growing NARROW hiu_medium OUT`. The old channels keep their weights and
+`python -m hiu_ros.training.growing SMALL hiu_medium OUT`. The old channels keep their weights and
 hear nothing of the new ones, which are drawn at random and learn to be heard (after Net2Net, Chen
-et al. 2016, arXiv 1511.05641, with silent new channels in place of copied ones).
+et al. 2016, arXiv 1511.05641, with silent new channels in place of copied ones). New blocks add
+nothing to their shortcuts at first: the gain of their last norm is zero (Goyal et al. 2017, arXiv
+1706.02677).
 """
 
 import argparse
 import re
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,48 +18,88 @@ from torch import Tensor
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.config import ConfigError, HIUConfig, preset
+from hiu_ros.network.finder import Finder, FinderConfig, load_finder, save_finder
 from hiu_ros.network.hiu import HIU
+
+_Network = TypeVar('_Network', HIU, Finder)
 
 #: Numbers of a configuration that may grow; the others must stay as they are.
 _WIDTHS = ('stem_channels', 'encoder_channels', 'decoder_channels', 'attention_hidden',
            'regressor_channels', 'regressor_hidden')
+_DEPTHS = ('encoder_blocks', 'regressor_blocks')
 
 #: Tensors one of whose axes holds several groups of channels, one after another.
 _AFTER_STEM = re.compile(r'(stages\.[1-9]\d*\.encoder\.groups|regressor\.body)\.0\.0\.body\.0\.')
 _TASKS_OUT = re.compile(r'.*\.attention\.perceptron\.[045]\.')
 _TASKS_IN = re.compile(r'.*\.attention\.perceptron\.([01]\.0|5)\.')
+#: Level and number of a block that a tensor belongs to.
+_BLOCK = re.compile(r'(?:stages\.\d+\.(encoder)\.groups|regressor\.body)\.(\d+)\.(\d+)\.')
 _EVIDENCE = re.compile(r'regressor\.perceptron\.0\.0\.')
 
 
 def grow(narrow: HIU, config: HIUConfig, seed: int = 0) -> HIU:
     """A network of `config` with the answers of `narrow`, in evaluation mode.
 
-    Raises ValueError where `config` differs in more than widths, is narrower somewhere, has blocks
-    other than 'rep', or other shortcuts.
+    Raises ValueError where `config` differs in more than widths and numbers of blocks, is smaller
+    somewhere, has blocks other than 'rep', or other shortcuts.
     """
     before, after = narrow.config.to_dict(), config.to_dict()
-    kept = [key for key in before if key not in _WIDTHS and key != 'name'
+    kept = [key for key in before if key not in (*_WIDTHS, *_DEPTHS, 'name')
             and before[key] != after[key]]
     if kept or before['block'] != 'rep':
-        raise ValueError(f"only widths of 'rep' networks can grow; {narrow.config.name} and "
-                         f'{config.name} differ in {kept or "their blocks"}')
-    for key in _WIDTHS:
-        if np.less(after[key], before[key]).any():
+        raise ValueError("only widths and numbers of blocks of 'rep' networks can grow; "
+                         f'{narrow.config.name} and {config.name} differ in '
+                         f'{kept or "their blocks"}')
+    for key in (*_WIDTHS, *_DEPTHS):
+        if (np.shape(after[key]) != np.shape(before[key])
+                or np.less(after[key], before[key]).any()):
             raise ValueError(f'{key} is {after[key]}, expected at least {before[key]}')
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        wide = HIU(config)
+    wide = _drawn(HIU, config, seed)
     target = wide.state_dict()
-    unlike = target.keys() ^ narrow.state_dict().keys()
+    new = {name for name in target if _is_new_block(name, narrow.config)}
+    for name in new:
+        if name.endswith('.body.1.norm.weight'):
+            target[name].zero_()
+    unlike = sorted((target.keys() - new) ^ narrow.state_dict().keys())
     if unlike:
-        raise ValueError(f'{config.name} has or lacks {sorted(unlike)[0]}: where two widths of '
+        raise ValueError(f'{config.name} has or lacks {unlike[0]}: where two widths of '
                          f'{narrow.config.name} are equal, those of {config.name} must be, too')
     for name, old in narrow.state_dict().items():
-        new = target[name]
         places = [_places(few, many) for few, many in zip(
-            _groups(name, narrow.config, old), _groups(name, config, new))]
-        _copy(old, new, places)
+            _groups(name, narrow.config, old), _groups(name, config, target[name]))]
+        _copy(old, target[name], places)
     return wide.eval()
+
+
+def grow_finder(narrow: Finder, config: FinderConfig, seed: int = 0) -> Finder:
+    """A finder of `config` with the answers of `narrow`, in evaluation mode.
+
+    Raises ValueError where `config` is narrower somewhere.
+    """
+    if np.less(config.channels, narrow.config.channels).any():
+        raise ValueError(f'channels are {config.channels}, expected at least '
+                         f'{narrow.config.channels}')
+    wide = _drawn(Finder, config, seed)
+    target = wide.state_dict()
+    for name, old in narrow.state_dict().items():
+        _copy(old, target[name], [torch.arange(size) for size in old.shape[:2]])
+    return wide.eval()
+
+
+def _drawn(kind: type[_Network], config: HIUConfig | FinderConfig, seed: int) -> _Network:
+    """A new network whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return kind(config)
+
+
+def _is_new_block(name: str, small: HIUConfig) -> bool:
+    """Whether a tensor is one of a block that a network of `small` does not have."""
+    block = _BLOCK.match(name)
+    if not block:
+        return False
+    blocks = small.encoder_blocks if block[1] else small.regressor_blocks
+    return int(block[3]) >= blocks[int(block[2])]
 
 
 def _groups(name: str, config: HIUConfig, tensor: Tensor) -> list[list[int]]:
@@ -96,19 +139,23 @@ def _copy(old: Tensor, new: Tensor, places: list[Tensor]) -> None:
 def grow_file(narrow: str, network: str, out: str, seed: int = 0) -> None:
     """Write the weights of preset `network` that answer as those of the file `narrow` do.
 
-    Raises CheckpointError, ConfigError, and ValueError as `grow`.
+    'finder' is the shipped finder's configuration. Raises CheckpointError, ConfigError, and
+    ValueError as `grow`.
     """
-    checkpoint.save(out, grow(checkpoint.load(narrow), preset(network), seed),
-                    checkpoint.read_header(narrow).notes)
+    notes = checkpoint.read_header(narrow).notes
+    if network == 'finder':
+        save_finder(out, grow_finder(load_finder(narrow), FinderConfig(), seed), notes)
+    else:
+        checkpoint.save(out, grow(checkpoint.load(narrow), preset(network), seed), notes)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of growing."""
     parser = argparse.ArgumentParser(
         prog='python -m hiu_ros.training.growing',
-        description='Weights of a wider network that answer as those of a narrow one do.')
+        description='Weights of a larger network that answer as those of a smaller one do.')
     parser.add_argument('narrow', metavar='NARROW', help='weights file')
-    parser.add_argument('network', metavar='NETWORK', help='preset, e.g. hiu_medium')
+    parser.add_argument('network', metavar='NETWORK', help='preset, e.g. hiu_medium, or finder')
     parser.add_argument('out', metavar='OUT')
     parser.add_argument('--seed', type=int, default=0, help='of the new channels')
     a = parser.parse_args(arguments)

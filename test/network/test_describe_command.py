@@ -11,7 +11,7 @@ def test_without_a_name_all_networks_are_listed(capsys):
     assert cli.main(['describe']) == 0
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines()[1:]] == [
-        'hiu_dmtl', 'hiu_lite', 'hiu_medium', 'finder']
+        'hiu_dmtl', 'hiu_lite', 'hiu_medium', 'hiu_deep', 'finder']
     assert '256 x 192' in text
 
 

@@ -182,7 +182,7 @@ def test_weights_of_another_network_are_no_start(uninterrupted, tiny_settings):
 @pytest.mark.parametrize('clip, clipped', [(0.01, True), (1e9, False)])
 def test_gradients_are_clipped_before_the_step(tiny_settings, clip, clipped):
     trainer = Trainer(tiny_settings(f'clip={clip}'))
-    trainer.train_step(next(iter(trainer.batches())))
+    trainer.train_step(next(iter(trainer.batches())).to('cpu'))
     norm = torch.stack([p.grad.norm() for p in trainer.network.parameters()]).norm().item()
     assert norm == pytest.approx(clip, rel=1e-3) if clipped else norm > 0.1
 
@@ -191,7 +191,7 @@ def test_network_and_its_input_have_their_channels_last(tiny_settings):
     trainer = Trainer(tiny_settings())
     seen = []
     trainer.network.stem.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    trainer.train_step(next(iter(trainer.batches())))
+    trainer.train_step(next(iter(trainer.batches())).to('cpu'))
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     assert all(p.is_contiguous(memory_format=torch.channels_last)
                for p in trainer.network.parameters() if p.ndim == 4)

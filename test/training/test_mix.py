@@ -164,7 +164,7 @@ def test_batch_fills_in_missing_vertices(bank):
     first, second = mix[0], mix[1]
     assert collate([first, second]).vertices is None
     first['vertices'], first['vertex_weights'] = np.ones((5, 3), np.float32), np.float32(1)
-    batch = collate([first, second])
+    batch = collate([first, second]).to('cpu')
     assert batch.vertices.shape == (2, 5, 3) and batch.vertex_weights.tolist() == [1, 0]
     assert batch.images.min() >= -1 and batch.images.max() <= 1
 

@@ -17,7 +17,7 @@ def one_step(bank, tmp_path, *changes: str) -> dict:
         *changes])
     trainer = Trainer(settings)
     before = [p.detach().clone() for p in trainer.network.parameters()]
-    terms = trainer.train_step(next(iter(trainer.batches())))
+    terms = trainer.train_step(next(iter(trainer.batches())).to('cpu'))
     moved = [not torch.equal(a, b) for a, b in zip(before, trainer.network.parameters())]
     assert torch.isfinite(terms['total'])
     # What decides about presence has no term of its own in the paper.
