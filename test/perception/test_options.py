@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hiu_ros.network.checkpoint import CheckpointError, load
-from hiu_ros.network.config import HIU_LITE, HIU_MEDIUM
+from hiu_ros.network.config import HIU_DEEP, HIU_LITE
 from hiu_ros.network.cost import cost
 from hiu_ros.perception.options import WEIGHTS, PipelineOptions, hand_weights
 from hiu_ros.perception.pipeline import Pipeline
@@ -13,13 +13,13 @@ from hiu_ros.perception.pipeline import Pipeline
 
 @pytest.mark.parametrize('given', [None, ''])
 def test_without_a_choice_the_larger_network_is_taken(given):
-    assert load(hand_weights(given)).config == HIU_MEDIUM
+    assert load(hand_weights(given)).config == HIU_DEEP
 
 
 def test_the_smaller_network_has_a_name():
     assert hand_weights('hiu_lite') == WEIGHTS / 'hiu_lite.safetensors'
     assert load(hand_weights('hiu_lite')).config == HIU_LITE
-    assert cost(HIU_LITE).macs < cost(HIU_MEDIUM).macs / 3
+    assert cost(HIU_LITE).macs < cost(HIU_DEEP).macs / 3
 
 
 def test_everything_else_is_a_path(tmp_path, monkeypatch):
