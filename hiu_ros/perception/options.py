@@ -37,10 +37,10 @@ class TrackingOptions:
     with none, or with one just lost, every frame is searched.
     """
 
-    min_hits: int = 2
+    min_hits: int = 1
     max_misses: int = 20
     keep_score: float = 0.3
-    announce_score: float = 0.4
+    announce_score: float = 0.3
     finder_interval: int = 3
 
     def __post_init__(self) -> None:

@@ -25,9 +25,6 @@ from hiu_ros.perception.tracker import Tracker
 
 #: From here the finder's side is taken, below it both are tried.
 _TRUSTED_SIDE = 0.9
-#: Score that the finder must give a hand of a single image. Hands that are followed may begin with
-#: less: they are announced once it was surer (`TrackingOptions.announce_score`).
-_ALONE = 0.25
 #: What the finder scores below this is doubted: much of it is no hand, and looks at it take time
 #: from those that are. It gets a second one only if the first scores so much.
 _DOUBTED, _HOPEFUL = 0.3, 0.01
@@ -155,8 +152,7 @@ class Pipeline:
         if options.tracking is None:
             turn = _Turn(frame, None, frame.stamp or 0.0)
             for detection in self._detections(frame):
-                if detection.score >= _ALONE:
-                    turn.ask(self._region(frame.image, detection), None, detection.score)
+                turn.ask(self._region(frame.image, detection), None, detection.score)
             return turn
         tracker = self._trackers.get(frame.key)
         if tracker is None:

@@ -112,12 +112,12 @@ PARAMETERS: Final = (
         live=True, minimum=0.0, maximum=1.0),
     Row('keep_score', 0.3, 'Score below which a followed hand counts as missed.',
         live=True, minimum=0.0, maximum=1.0),
-    Row('announce_score', 0.4, 'Score that the finder must once have given a hand before it is '
-        'announced. It looks from 0.3 on; lower it where hands in view are never announced.',
+    Row('announce_score', 0.3, 'Score that the finder must once have given a hand before it is '
+        'announced. It looks from 0.2 on; lower it where hands in view are never announced.',
         live=True, minimum=0.0, maximum=1.0),
     Row('finder_interval', 3, 'Look for new hands every so many frames while some are followed.',
         live=True, minimum=1, maximum=1000),
-    Row('min_hits', 2, 'Frames that a hand must be seen in before it is announced.',
+    Row('min_hits', 1, 'Frames that a hand must be seen in before it is announced.',
         live=True, minimum=1, maximum=100),
     Row('max_misses', 20, 'Frames that a hand may be missed in before it is dropped.',
         live=True, minimum=0, maximum=1000),

@@ -109,7 +109,7 @@ def test_what_looks_like_a_hand_at_times_only_is_dropped(make_stage):
     faint = follow(stage, [scene(0.9 if k % 5 == 0 else 0.32) for k in range(30)])
     assert sum(map(bool, faint)) < 12
     dimmed = follow(stage, [scene(0.32 if k in (10, 11, 12) else 0.95) for k in range(20)])
-    assert ids(dimmed, 'right') == ['right_1'] * 19
+    assert ids(dimmed, 'right') == ['right_1'] * 20
 
 
 def test_two_regions_on_one_hand_are_one_hand(make_stage):
@@ -209,8 +209,8 @@ def test_time_that_runs_back_forgets_the_hands_but_not_their_names(make_stage):
     stage = make_stage()
     stamps = [10.0, 10.03, 10.07, 2.0, 2.03, 2.07]
     seen = follow(stage, [[stage.hand()]] * 6, stamps=stamps)
-    assert seen[3] == {} and ids(seen[2:3], 'right') == ['right_1']
-    assert ids(seen[4:], 'right') == ['right_2'] * 2
+    assert ids(seen[:3], 'right') == ['right_1'] * 3
+    assert ids(seen[3:], 'right') == ['right_2'] * 3
 
 
 def test_a_recording_gives_the_same_names_every_time(make_stage):
@@ -251,7 +251,7 @@ def test_a_fast_hand_is_followed_by_its_motion(make_stage):
     scenes = [[stage.hand(place=(0.04 * k - 0.28, 0, 0.6))] for k in range(15)]
     options = replace(OPTIONS, tracking=TrackingOptions(finder_interval=1000))
     seen = follow(stage, scenes, options)
-    assert ids(seen, 'right') == ['right_1'] * 14
+    assert ids(seen, 'right') == ['right_1'] * 15
 
 
 @pytest.mark.parametrize('change', [
@@ -272,7 +272,7 @@ def test_what_is_read_as_another_pose_in_every_frame_is_no_hand(make_stage):
     # A hand that turns by 100 degrees a second is none the worse for it.
     turning = [[stage.hand('right', turn=(0.3, 0.2, 0.06 * k))] for k in range(30)]
     assert len(ids(seen, 'ghost')) < 15
-    assert ids(follow(stage, turning), 'right') == ['right_1'] * 29
+    assert ids(follow(stage, turning), 'right') == ['right_1'] * 30
 
 
 def test_steadiness_is_of_the_pose_not_of_the_place():
