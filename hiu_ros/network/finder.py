@@ -21,7 +21,7 @@ class FinderConfig:
     """Numbers of a finder; `long_side` is what frames are reduced to."""
 
     long_side: int = 256  #: px, a multiple of 32
-    channels: tuple[int, ...] = (16, 24, 48, 80, 128)  #: at strides 2, 4, 8, 16, 32
+    channels: tuple[int, ...] = (16, 32, 64, 128, 192)  #: at strides 2, 4, 8, 16, 32
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'channels', tuple(self.channels))
