@@ -1,11 +1,11 @@
 """Hands followed from frame to frame under one name; all state of a camera lives here.
 
 A hand is born of a reading that no followed hand explains, and gets its name, `left_3`, once it
-was seen `min_hits` times and its side is clear: until then that rests on several frames. Numbers count the hands of
-one camera and are never used twice, and the same recording gives the same names. Should the
-evidence turn and stay turned, the old name ends and a new one of the other side begins: a name
-never lies about the side. A hand that is not seen is not in the result; it keeps its name for
-`max_misses` frames, moving on ever more slowly where it was headed.
+was seen `min_hits` times and its side is clear: until then that rests on several frames. Numbers
+count the hands of one camera and are never used twice, and the same recording gives the same
+names. Should the evidence turn and stay turned, the old name ends and a new one of the other side
+begins: a name never lies about the side. A hand that is not seen is not in the result; it keeps
+its name for `max_misses` frames, moving on ever more slowly where it was headed.
 """
 
 from collections.abc import Sequence
