@@ -12,8 +12,14 @@ from torch import nn
 
 from hiu_ros.network.config import ConfigError, HIUConfig
 from hiu_ros.network.hiu import HIU
+from hiu_ros.network.packing import pack, packable, unpack
 
 FORMAT = 'hiu_ros/1'
+#: Of files with kernels in 8 bits, which know no tensor but with its scale.
+FORMAT_PACKED = 'hiu_ros/2'
+#: How weights are kept: in 32 bits, in 16, or kernels in 8 (see `packing`) and the rest in 16.
+STORAGE = ('full', 'half', 'bytes')
+_SCALE = '.scale'
 #: Options of a network that no weight depends on.
 _OF_NO_WEIGHT = ('name', 'input_size', 'head_strides')
 
@@ -23,17 +29,25 @@ class CheckpointError(RuntimeError):
 
 
 def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: dict | None = None,
-          half: bool = False) -> None:
-    """Write `module` atomically; `kind` ('hiu' or 'finder') and `config` go into the header."""
+          storage: str = 'full') -> None:
+    """Write `module` atomically; `kind` ('hiu' or 'finder') and `config` go into the header.
+
+    storage: one of `STORAGE`, else ValueError.
+    """
+    if storage not in STORAGE:
+        raise ValueError(f'storage is {storage!r}, expected one of {", ".join(STORAGE)}')
     path = Path(path)
     tensors = {}
     for name, tensor in module.state_dict().items():
         tensor = tensor.detach().cpu()
-        if half and tensor.is_floating_point() and not name.endswith('running_var'):
+        if storage == 'bytes' and packable(tensor):
+            tensor, tensors[name + _SCALE] = pack(tensor)
+        elif (storage != 'full' and tensor.is_floating_point()
+              and not name.endswith('running_var')):
             tensor = tensor.half()
         tensors[name] = tensor.contiguous().clone()
-    header = {'format': FORMAT, 'kind': kind, 'config': json.dumps(config),
-              'notes': json.dumps(notes or {})}
+    header = {'format': FORMAT_PACKED if storage == 'bytes' else FORMAT, 'kind': kind,
+              'config': json.dumps(config), 'notes': json.dumps(notes or {})}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
     save_file(tensors, part, metadata=header)
@@ -59,8 +73,28 @@ def open_checkpoint(path: Path | str, kind: str) -> tuple[dict, dict, dict]:
     header, tensors = _read(Path(path))
     if header.kind != kind:
         raise CheckpointError(f'weights file {path} holds {header.kind!r}, expected {kind!r}')
-    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    tensors = {k: v.float() if v.is_floating_point() else v
+               for k, v in _unpacked(tensors, path).items()}
     return tensors, header.config, header.notes
+
+
+def _unpacked(tensors: dict[str, torch.Tensor], path: Path | str) -> dict[str, torch.Tensor]:
+    """Tensors with each int8 kernel times its scale; CheckpointError where that does not fit."""
+    kernels = {name for name, tensor in tensors.items() if tensor.dtype == torch.int8}
+    found = {}
+    for name, tensor in tensors.items():
+        if name.removesuffix(_SCALE) in kernels - {name}:
+            continue
+        if name in kernels:
+            scale = tensors.get(name + _SCALE)
+            if scale is None or tensor.shape[:1] != scale.shape:
+                raise CheckpointError(
+                    f'weights file {path}: the scales of {name} are '
+                    f'{"missing" if scale is None else tuple(scale.shape)}, expected one for each '
+                    f'of its {len(tensor)} outputs; copy the file again')
+            tensor = unpack(tensor, scale)
+        found[name] = tensor
+    return found
 
 
 def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Tensor]]:
@@ -77,9 +111,10 @@ def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Ten
         raise CheckpointError(
             f'weights file {path} is not a whole safetensors file ({error}); copy it again'
         ) from error
-    if values.get('format') != FORMAT:
+    if values.get('format') not in (FORMAT, FORMAT_PACKED):
         raise CheckpointError(f"weights file {path} has format {values.get('format')!r}, "
-                              f'expected {FORMAT!r}: it was not written by `hiu train`')
+                              f'expected {FORMAT!r} or {FORMAT_PACKED!r}: it was not written '
+                              f'by `hiu train` or `hiu pack`')
     header = Header(values.get('kind', ''), json.loads(values['config']),
                     json.loads(values['notes']))
     return header, found
@@ -100,9 +135,10 @@ def fill(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path | str) 
     module.load_state_dict(tensors)
 
 
-def save(path: Path | str, model: HIU, notes: dict | None = None, half: bool = False) -> None:
-    """Write a HIU network (not fused)."""
-    write(path, model, 'hiu', model.config.to_dict(), notes, half)
+def save(path: Path | str, model: HIU, notes: dict | None = None,
+         storage: str = 'full') -> None:
+    """Write a HIU network (not fused); arguments as of `write`."""
+    write(path, model, 'hiu', model.config.to_dict(), notes, storage)
 
 
 def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:

@@ -100,9 +100,9 @@ class Finder(nn.Module):
 
 
 def save_finder(path: Path | str, model: Finder, notes: dict | None = None,
-                half: bool = False) -> None:
-    """Write a finder (not fused)."""
-    write(path, model, 'finder', model.config.to_dict(), notes, half)
+                storage: str = 'full') -> None:
+    """Write a finder (not fused); arguments as of `checkpoint.write`."""
+    write(path, model, 'finder', model.config.to_dict(), notes, storage)
 
 
 def load_finder(path: Path | str, device: str | torch.device = 'cpu') -> Finder:

@@ -31,7 +31,7 @@ def blend_files(old: str, new: str, out: str, share: float, half: bool = False) 
     move(mixed, target, share)
     before, after = (checkpoint.read_header(path).notes for path in (old, new))
     step = int(before.get('step', 0)) + int(after.get('step', 0))
-    save(out, mixed, {**after, 'step': step, 'share': share}, half)
+    save(out, mixed, {**after, 'step': step, 'share': share}, 'half' if half else 'full')
 
 
 def main(arguments: list[str] | None = None) -> None:

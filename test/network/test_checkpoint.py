@@ -8,9 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hiu_ros.network import checkpoint
+from hiu_ros.network import checkpoint, packing
 from hiu_ros.network.checkpoint import CheckpointError, load, read_header, save, write
 from hiu_ros.network.finder import load_finder, save_finder
+
+
+@pytest.fixture
+def small_kernels_too(monkeypatch):
+    monkeypatch.setattr(packing, 'LEAST', 256)
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def test_loaded_network_is_the_saved_one(path, network):
 
 def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tmp_path, path, network):
     half = tmp_path / 'half.safetensors'
-    save(half, network, half=True)
+    save(half, network, storage='half')
     assert half.stat().st_size < 0.65 * path.stat().st_size
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     loaded = load(half)
@@ -47,9 +52,49 @@ def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tmp_path, 
     assert torch.allclose(loaded(images)[-1].mask, network(images)[-1].mask, atol=5e-2)
 
 
-def test_saving_leaves_the_network_as_it_is(path, network):
+def test_kernels_in_bytes_hardly_change_the_answer(tmp_path, network, small_kernels_too):
+    packed = tmp_path / 'packed.safetensors'
+    save(packed, network, {'step': 7}, 'bytes')
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    loaded = load(packed)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert read_header(packed).notes == {'step': 7}
+    assert torch.allclose(loaded(images)[-1].mask, network(images)[-1].mask, atol=5e-2)
+
+
+def test_packed_again_it_is_the_same(tmp_path, network, small_kernels_too):
+    first, second = tmp_path / 'first.safetensors', tmp_path / 'second.safetensors'
+    save(first, network, storage='bytes')
+    save(second, load(first), storage='bytes')
+    ours, theirs = load(first).state_dict(), load(second).state_dict()
+    assert all(torch.allclose(ours[k], theirs[k], rtol=1e-3, atol=1e-6) for k in ours)
+
+
+def test_unknown_storage_is_refused_before_anything_is_written(tmp_path, network):
+    with pytest.raises(ValueError, match='storage is True, expected one of full, half, bytes'):
+        save(tmp_path / 'weights.safetensors', network, storage=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('damage', [
+    lambda tensors, key: tensors.pop(key),
+    lambda tensors, key: tensors.update({key: tensors[key][:-1].clone()})],
+    ids=['missing', 'too few'])
+def test_kernels_whose_scales_do_not_fit_are_named(tmp_path, network, damage, small_kernels_too):
+    file = tmp_path / 'packed.safetensors'
+    save(file, network, storage='bytes')
+    tensors, header = load_file(file), header_of(file)
+    key = next(name for name in tensors if name.endswith('.scale'))
+    damage(tensors, key)
+    save_file(tensors, file, metadata=header)
+    with pytest.raises(CheckpointError, match=f'the scales of {key[:-6]} are .*copy the file'):
+        load(file)
+
+
+@pytest.mark.parametrize('storage', ['half', 'bytes'])
+def test_saving_leaves_the_network_as_it_is(path, network, storage):
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    save(path, network, half=True)
+    save(path, network, storage=storage)
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in before.items())
 
 
@@ -167,3 +212,12 @@ def test_any_module_can_be_written(tmp_path):
     write(file, torch.nn.Linear(2, 3), 'toy', {'width': 3})
     tensors, config, notes = checkpoint.open_checkpoint(file, 'toy')
     assert set(tensors) == {'weight', 'bias'} and config == {'width': 3} and notes == {}
+
+
+def test_kernels_in_bytes_make_a_quarter_of_the_file(tmp_path):
+    file, module = tmp_path / 'linear.safetensors', torch.nn.Linear(256, 256)
+    sizes = {}
+    for storage in checkpoint.STORAGE:
+        write(file, module, 'toy', {}, storage=storage)
+        sizes[storage] = file.stat().st_size
+    assert sizes['half'] < 0.51 * sizes['full'] and sizes['bytes'] < 0.27 * sizes['full']
