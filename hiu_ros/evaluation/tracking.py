@@ -140,15 +140,15 @@ def as_seen(
     """True and found hands of a frame of a video, for `FollowingScores.add`."""
     size = [sequence.width, sequence.height]
     truth = [
-        Seen((name, true.id), _box(true.keypoints_px, size), true.side,
+        Seen((name, true.id), visible_box(true.keypoints_px, size), true.side,
              true.visible >= VISIBLE and bool(
                  (np.abs(true.keypoints_px.mean(0) / size - 0.5) < 0.5).all()))
         for true in frame.hands]
     return truth, [
-        Seen((name, hand.id), _box(hand.keypoints_px, size), hand.side) for hand in hands]
+        Seen((name, hand.id), visible_box(hand.keypoints_px, size), hand.side) for hand in hands]
 
 
-def _box(points: np.ndarray, size: list[int]) -> np.ndarray:
+def visible_box(points: np.ndarray, size: list[int]) -> np.ndarray:
     """[x, y, w, h] of joints, cut at the image: what is beyond is not seen."""
     low = np.clip(points.min(axis=0), 0, size)
     high = np.clip(points.max(axis=0), 0, size)

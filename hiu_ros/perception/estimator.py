@@ -14,11 +14,10 @@ import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop, upright_angle
 from hiu_ros.network.readout import CropReading
+from hiu_ros.perception.verdict import verdict
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
-#: Clarity of the mask at which a hand is as likely as not, and log odds for each unit more.
-_MASK_EVEN, _MASK_ODDS = 0.875, 36.0
 #: Log odds of the side below which a region is looked at both ways again.
 _SURE_SIDE = 2.0
 #: Largest batch on a CPU, where larger ones are hardly faster a crop and every size of batch keeps
@@ -63,7 +62,7 @@ class Reading:
 
     rotations: (16, 3, 3), MANO order, of a hand of `side`; row 0 in the virtual camera of the crop
     (see `geometry.placement.crop_to_camera`). mask: (n, n) probability in pixels of the crop.
-    clarity: of the mask, see `clarity`. right: log odds that the hand in the image is a right one.
+    right: log odds that the hand in the image is a right one.
     other: the same region read as a hand of the other side, where both were tried.
     """
 
@@ -75,18 +74,13 @@ class Reading:
     rotations: np.ndarray
     shape: np.ndarray  #: (10,)
     presence: float  #: 0..1
-    clarity: float  #: 0.5..1, 0 for an empty mask
     right: float
     other: 'Reading | None' = field(default=None, repr=False)
 
     @property
     def score(self) -> float:
-        """0..1, whether this is a hand: the network's verdict, less where its mask is vague.
-
-        The mask was learned pixel by pixel, also of what is no hand, and tells hands from other
-        things better than the one verdict does (docs/evaluation.md).
-        """
-        return float(self.presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - self.clarity))))
+        """0..1, whether this is a hand (`verdict.verdict`)."""
+        return verdict(self.presence, self.keypoint_scores, self.right)
 
     @property
     def quality(self) -> float:
@@ -234,15 +228,8 @@ def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
         crop=crop, side=side, keypoints_px=crop.to_image(values['keypoints_px']),
         keypoint_scores=np.clip(values['keypoint_scores'], 0.0, 1.0), mask=values['mask'],
         rotations=rotations, shape=values['shape'].astype(np.float64),
-        presence=float(values['presence']), clarity=clarity(values['mask']), right=right,
+        presence=float(values['presence']), right=right,
     )
-
-
-def clarity(mask: np.ndarray) -> float:
-    """How sure a mask of probabilities is of what it covers: its mean there, 0 if that is nothing.
-    """
-    inside = mask[mask >= 0.5]
-    return float(inside.mean()) if inside.size else 0.0
 
 
 def _chosen(both: list[Reading], right: float) -> Reading:

@@ -41,7 +41,7 @@ class TrackingOptions:
     max_misses: int = 20
     keep_score: float = 0.3
     announce_score: float = 0.3
-    finder_interval: int = 3
+    finder_interval: int = 1
 
     def __post_init__(self) -> None:
         _integer(self, 'min_hits', 1)

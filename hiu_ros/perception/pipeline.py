@@ -27,7 +27,7 @@ from hiu_ros.perception.tracker import Tracker
 _TRUSTED_SIDE = 0.9
 #: What the finder scores below this is doubted: much of it is no hand, and looks at it take time
 #: from those that are. It gets a second one only if the first scores so much.
-_DOUBTED, _HOPEFUL = 0.3, 0.01
+_DOUBTED, _HOPEFUL = 0.3, 0.04
 
 
 @dataclass(eq=False)

@@ -24,9 +24,6 @@ _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
 #: Quality of readings from which on a hand's place is sure, and below which it is blurred and
 #: looked at with more of what is around.
 _SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
-#: Mean score of the joints from which on they speak for a hand that is followed: what is taken
-#: for a hand once is then looked at again and again.
-_SHARP_JOINTS = 0.5
 
 
 @dataclass(eq=False)
@@ -107,11 +104,6 @@ class Track:
         share = _SIZE_NEW if self.hits else 1.0
         self.size = self.size + share * (reading.size - self.size)
         share = _TRUST_NEW if self.hits else 1.0
-        self.trust = self.trust + share * (worth(reading) * steady - self.trust)
+        self.trust = self.trust + share * (reading.score * steady - self.trust)
         self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
         self.hits += 1
-
-
-def worth(reading: Reading) -> float:
-    """0..1, whether a hand may be born of a reading, or go on."""
-    return reading.score * min(1.0, float(reading.keypoint_scores.mean()) / _SHARP_JOINTS)

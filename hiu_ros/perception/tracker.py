@@ -16,7 +16,7 @@ from hiu_ros.perception.association import assign, joint_box, overlap, without_d
 from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
-from hiu_ros.perception.track import Track, worth
+from hiu_ros.perception.track import Track
 
 #: Seconds between frames that come without a stamp.
 FRAME = 1 / 30
@@ -34,6 +34,8 @@ _LOOSE = 1.9
 _YOUNG = 15
 #: Hand sizes that a hand may be off its prediction, and how much more with each miss.
 _PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST = 0.7, 0.15, 2.0
+#: Share of the least score of a new hand that the trust of a followed one may fall to.
+_TRUST_KEPT = 0.8
 
 
 class Tracker:
@@ -115,7 +117,7 @@ class Tracker:
         """
         least = [self.min_score if who is None else min(self.options.keep_score, self.min_score)
                  for who in askers]
-        present = [k for k, reading in enumerate(readings) if worth(reading) >= least[k]]
+        present = [k for k, reading in enumerate(readings) if reading.score >= least[k]]
         groups = [[present[k] for k in group]
                   for group in without_duplicates([readings[k] for k in present])]
         groups.sort(key=lambda group: group[0])
@@ -136,7 +138,7 @@ class Tracker:
                 # Two regions may show one hand, one of them cut for the other side.
                 fitting = [k for k in group if readings[k].side == track.side]
                 reading = readings[(fitting or group)[0]]
-            elif worth(reading) >= self.min_score:
+            elif reading.score >= self.min_score:
                 track = Track(reading.keypoints_px, self._stamp, self._new_memory())
                 self.tracks.append(track)
             else:
@@ -144,7 +146,7 @@ class Tracker:
             track.see(reading, self._stamp)
             track.found = max(track.found, *(found[k] for k in group))
             # What looks like a hand in single frames only is no hand: it goes on as if missed.
-            if track.trust >= self.min_score:
+            if track.trust >= _TRUST_KEPT * self.min_score:
                 track.misses = 0
                 seen.append((track, reading))
         self._forget({id(track) for track, _ in seen})

@@ -115,7 +115,7 @@ PARAMETERS: Final = (
     Row('announce_score', 0.3, 'Score that the finder must once have given a hand before it is '
         'announced. It looks from 0.2 on; lower it where hands in view are never announced.',
         live=True, minimum=0.0, maximum=1.0),
-    Row('finder_interval', 3, 'Look for new hands every so many frames while some are followed.',
+    Row('finder_interval', 1, 'Look for new hands every so many frames while some are followed.',
         live=True, minimum=1, maximum=1000),
     Row('min_hits', 1, 'Frames that a hand must be seen in before it is announced.',
         live=True, minimum=1, maximum=100),

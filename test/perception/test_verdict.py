@@ -1,0 +1,32 @@
+"""The score of a region: more of what speaks for a hand never makes it less of one."""
+
+import numpy as np
+import pytest
+
+from hiu_ros.perception.verdict import evidence, verdict
+
+SHARP = np.full(21, 0.8)
+
+
+def test_a_clear_hand_is_one_and_nothing_is_none():
+    assert verdict(0.99, SHARP, 4.0) > 0.8
+    assert verdict(0.02, np.full(21, 0.1), 0.3) < 0.05
+
+
+@pytest.mark.parametrize('change', [
+    {'presence': 0.9}, {'keypoint_scores': SHARP}, {'right': 3.0}, {'right': -3.0}])
+def test_each_piece_of_evidence_counts(change):
+    weak = {'presence': 0.5, 'keypoint_scores': np.full(21, 0.4), 'right': 0.5}
+    assert verdict(**{**weak, **change}) > verdict(**weak) + 0.05
+
+
+def test_side_counts_the_same_for_left_and_right():
+    assert verdict(0.8, SHARP, 2.5) == verdict(0.8, SHARP, -2.5)
+
+
+@pytest.mark.parametrize('presence', [0.0, 1.0])
+@pytest.mark.parametrize('right', [-1e9, 0.0, 1e9])
+def test_extremes_stay_between_0_and_1(presence, right):
+    for scores in (np.zeros(21), np.ones(21)):
+        assert 0 < verdict(presence, scores, right) < 1
+        assert np.isfinite(evidence(presence, scores, right)).all()
