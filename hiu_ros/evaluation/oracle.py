@@ -129,7 +129,7 @@ class Oracle:
             crop=replace(crop, mirrored=side == 'left'), side=side, keypoints_px=points,
             keypoint_scores=np.full(21, 0.3 + 0.6 * visible), mask=mask.astype(np.float32),
             rotations=rotations, shape=hand.shape.astype(np.float64),
-            presence=0.5 + 0.47 * visible, right=float(right))
+            presence=0.5 + 0.47 * visible, clarity=1.0, right=float(right))
         if region.side is None:
             other = replace(
                 reading, side='left' if side == 'right' else 'right',
@@ -140,9 +140,9 @@ class Oracle:
     def _nothing(self, crop: Crop, side: str, ghost: bool) -> Reading:
         n = crop.resolution
         points = np.array(crop.centre) + self._rng.normal(0, crop.size / 6, (21, 2))
-        presence, score = (0.8, 0.3) if ghost else (0.05, 0.1)
+        presence, clear, score = (0.8, 1.0, 0.3) if ghost else (0.05, 0.0, 0.1)
         return Reading(
             crop=replace(crop, mirrored=side == 'left'), side=side, keypoints_px=points,
             keypoint_scores=np.full(21, score), mask=np.zeros((n, n), np.float32),
             rotations=np.tile(np.eye(3), (16, 1, 1)), shape=np.zeros(10), presence=presence,
-            right=float(self._rng.normal()))
+            clarity=clear, right=float(self._rng.normal()))

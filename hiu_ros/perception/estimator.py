@@ -14,7 +14,7 @@ import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop, upright_angle
 from hiu_ros.network.readout import CropReading
-from hiu_ros.perception.verdict import verdict
+from hiu_ros.perception.verdict import clarity, verdict, verdict_alone
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
@@ -62,7 +62,8 @@ class Reading:
 
     rotations: (16, 3, 3), MANO order, of a hand of `side`; row 0 in the virtual camera of the crop
     (see `geometry.placement.crop_to_camera`). mask: (n, n) probability in pixels of the crop.
-    right: log odds that the hand in the image is a right one.
+    clarity: of the mask, see `verdict.clarity`. right: log odds that the hand in the image is a
+    right one.
     other: the same region read as a hand of the other side, where both were tried.
     """
 
@@ -74,13 +75,19 @@ class Reading:
     rotations: np.ndarray
     shape: np.ndarray  #: (10,)
     presence: float  #: 0..1
+    clarity: float  #: 0.5..1, 0 for an empty mask
     right: float
     other: 'Reading | None' = field(default=None, repr=False)
 
     @property
     def score(self) -> float:
-        """0..1, whether this is a hand (`verdict.verdict`)."""
+        """0..1, whether this is a hand that can be followed (`verdict.verdict`)."""
         return verdict(self.presence, self.keypoint_scores, self.right)
+
+    @property
+    def score_alone(self) -> float:
+        """0..1, whether this is a hand, in an image on its own (`verdict.verdict_alone`)."""
+        return verdict_alone(self.score, self.presence, self.clarity)
 
     @property
     def quality(self) -> float:
@@ -228,7 +235,7 @@ def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
         crop=crop, side=side, keypoints_px=crop.to_image(values['keypoints_px']),
         keypoint_scores=np.clip(values['keypoint_scores'], 0.0, 1.0), mask=values['mask'],
         rotations=rotations, shape=values['shape'].astype(np.float64),
-        presence=float(values['presence']), right=right,
+        presence=float(values['presence']), clarity=clarity(values['mask']), right=right,
     )
 
 

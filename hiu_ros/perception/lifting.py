@@ -79,6 +79,7 @@ class Sighting:
     id: str
     side: str
     side_score: float
+    score: float
     reading: Reading
     memory: HandMemory
     size: tuple[int, int]
@@ -258,7 +259,7 @@ class Lifter:
         low, high = _box(pixels, draft.mask, draft.origin)
         return Hand(
             id=sighting.id, side=sighting.side, side_score=sighting.side_score,
-            score=sighting.reading.score,
+            score=sighting.score,
             box=np.array([*low, *(high - low)]),
             keypoints_px=pixels, keypoint_scores=scores,
             keypoints_valid=scores >= self.options.valid_score,

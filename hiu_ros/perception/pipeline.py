@@ -219,7 +219,8 @@ class Pipeline:
 
     def _followed(self, turn: _Turn) -> list[Sighting]:
         return [
-            self._sighting(turn, track.name, track.side, track.side_score, reading, track.memory)
+            self._sighting(turn, track.name, track.side, track.side_score, reading.score, reading,
+                           track.memory)
             for track, reading in turn.tracker.update(turn.readings, turn.askers, turn.found)
         ]
 
@@ -227,7 +228,7 @@ class Pipeline:
         """Hands of an image on its own. Each box that was given has one, whatever is in it."""
         readings = turn.readings
         if turn.frame.boxes is None:
-            readings = [r for r in readings if r.score >= self.options.min_score]
+            readings = [r for r in readings if r.score_alone >= self.options.min_score]
             groups = without_duplicates(readings)[:self.options.max_hands]
             readings = [readings[group[0]] for group in groups]
         count = {'left': 0, 'right': 0}
@@ -238,15 +239,16 @@ class Pipeline:
             right = 1 / (1 + np.exp(-reading.right))
             score = float(right if side == 'right' else 1 - right)
             sightings.append(self._sighting(
-                turn, f'{side}_{count[side]}', side, score, reading, HandMemory()))
+                turn, f'{side}_{count[side]}', side, score, reading.score_alone, reading,
+                HandMemory()))
         return sightings
 
-    def _sighting(self, turn: _Turn, name: str, side: str, side_score: float, reading: Reading,
-                  memory: HandMemory) -> Sighting:
+    def _sighting(self, turn: _Turn, name: str, side: str, side_score: float, score: float,
+                  reading: Reading, memory: HandMemory) -> Sighting:
         frame = turn.frame
         height, width = frame.image.shape[:2]
         return Sighting(
-            id=name, side=side, side_score=side_score, reading=reading, memory=memory,
+            id=name, side=side, side_score=side_score, score=score, reading=reading, memory=memory,
             size=(width, height), stamp=turn.stamp, camera=frame.camera,
             depth=None if frame.depth is None else metres(frame.depth))
 

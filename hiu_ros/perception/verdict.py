@@ -7,6 +7,8 @@ import numpy as np
 PRESENCE, SHARPNESS, SIDE, REST = 0.39, 4.31, 0.32, -4.63
 #: Presence is taken to be this far from 0 and 1, and the side to be no surer than this.
 _LEAST, _SIDE_MOST = 1e-4, 6.0
+#: Clarity of the mask at which a hand is as likely as not, and log odds for each unit more.
+_MASK_EVEN, _MASK_ODDS = 0.875, 36.0
 
 
 def evidence(presence: float, keypoint_scores: np.ndarray, right: float) -> np.ndarray:
@@ -27,3 +29,22 @@ def verdict(presence: float, keypoint_scores: np.ndarray, right: float) -> float
     weights = np.array([PRESENCE, SHARPNESS, SIDE])
     odds = float(weights @ evidence(presence, keypoint_scores, right)) + REST
     return float(1 / (1 + np.exp(-odds)))
+
+
+def clarity(mask: np.ndarray) -> float:
+    """How sure a mask of probabilities is of what it covers: its mean there, 0 if that is nothing.
+    """
+    inside = mask[mask >= 0.5]
+    return float(inside.mean()) if inside.size else 0.0
+
+
+def verdict_alone(followed: float, presence: float, clear: float) -> float:
+    """0..1, how likely a region of an image on its own shows a hand.
+
+    followed: its `verdict`. clear: the mask's `clarity`. Where no other frame helps, the mean of
+    the verdict and of what presence and mask say is better than either (docs/evaluation.md): a
+    clear mask shows a hand even where its joints cannot be told. Where hands are followed it would
+    not do, since a reading that took parts of two hands for one has a clear mask, too.
+    """
+    shown = presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - clear)))
+    return float((followed + shown) / 2)

@@ -30,7 +30,8 @@ def averaged(readings: Sequence['Reading'], shares: Sequence[float] | None = Non
 
     shares: what each counts, all the same if not given. Keypoints weigh by their scores, too; the
     hand's rotation is brought into the first crop's camera before rotations are averaged (the
-    nearest rotation to their mean); masks are laid over it.
+    nearest rotation to their mean); masks are laid over it. The average of masks has softer edges,
+    so clarity is that of each by itself.
     """
     first = readings[0]
     if len(readings) == 1:
@@ -53,6 +54,7 @@ def averaged(readings: Sequence['Reading'], shares: Sequence[float] | None = Non
         mask=mean([_laid_over(r, first.crop) for r in readings]).astype(np.float32),
         shape=mean([r.shape for r in readings]),
         presence=float(mean([r.presence for r in readings])),
+        clarity=float(mean([r.clarity for r in readings])),
         right=float(mean([r.right for r in readings])),
     )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hiu_ros.perception.verdict import evidence, verdict
+from hiu_ros.perception.verdict import clarity, evidence, verdict, verdict_alone
 
 SHARP = np.full(21, 0.8)
 
@@ -30,3 +30,19 @@ def test_extremes_stay_between_0_and_1(presence, right):
     for scores in (np.zeros(21), np.ones(21)):
         assert 0 < verdict(presence, scores, right) < 1
         assert np.isfinite(evidence(presence, scores, right)).all()
+
+
+def test_alone_a_clear_mask_stands_in_for_joints_that_cannot_be_told():
+    followed = verdict(0.99, np.full(21, 0.2), 0.5)
+    assert followed < 0.3 and verdict_alone(followed, 0.99, 0.94) > 0.5
+    assert verdict_alone(followed, 0.99, 0.85) < 0.5
+    assert verdict_alone(followed, 0.02, 0.94) < 0.3
+
+
+def test_alone_it_lies_between_0_and_1():
+    assert verdict_alone(0.0, 0.0, 0.0) >= 0 and verdict_alone(1.0, 1.0, 1.0) <= 1
+
+
+def test_clarity_is_the_mean_of_what_the_mask_covers():
+    mask = np.array([[0.1, 0.6], [0.8, 0.4]])
+    assert clarity(mask) == pytest.approx(0.7) and clarity(0.4 * mask) == 0.0
