@@ -38,7 +38,7 @@ class TrackingOptions:
     """
 
     min_hits: int = 1
-    max_misses: int = 20
+    max_misses: int = 60
     keep_score: float = 0.3
     announce_score: float = 0.3
     finder_interval: int = 1

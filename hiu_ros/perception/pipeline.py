@@ -28,6 +28,8 @@ _TRUSTED_SIDE = 0.9
 #: What the finder scores below this is doubted: much of it is no hand, and looks at it take time
 #: from those that are. It gets a second one only if the first scores so much.
 _DOUBTED, _HOPEFUL = 0.3, 0.04
+#: A followed hand that was missed in more frames than this is left to the finder.
+_LOOKED = 20
 
 
 @dataclass(eq=False)
@@ -168,7 +170,7 @@ class Pipeline:
             crowded = any(overlap(joint_box(points), joint_box(other)) > 0
                           for k, other in sure.items() if k != index)
             crop = self._estimator.crop_around(points, track.margin(crowded))
-            if _in_view(crop, frame.image):
+            if track.misses <= _LOOKED and _in_view(crop, frame.image):
                 turn.ask(Region(frame.image, crop, track.side_to_try, views=self.options.views),
                          index)
         if frame.boxes is not None or tracker.wants_search():

@@ -119,7 +119,7 @@ PARAMETERS: Final = (
         live=True, minimum=1, maximum=1000),
     Row('min_hits', 1, 'Frames that a hand must be seen in before it is announced.',
         live=True, minimum=1, maximum=100),
-    Row('max_misses', 20, 'Frames that a hand may be missed in before it is dropped.',
+    Row('max_misses', 60, 'Frames that a hand may be missed in before it is dropped.',
         live=True, minimum=0, maximum=1000),
     Row('small_hands', False, 'The finder also searches four overlapping parts of every image; '
         'finds hands 40 % smaller at five times its cost.', live=True),

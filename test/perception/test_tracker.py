@@ -84,6 +84,19 @@ def test_a_hand_that_leaves_the_image_for_a_second_keeps_its_name(make_stage):
     assert set(ids(seen, 'right')) == {'right_1'}
 
 
+def test_a_hand_missed_for_long_is_left_to_the_finder_and_keeps_its_name(make_stage):
+    stage = make_stage()
+    run = Pipeline(OPTIONS, network=stage, finder=stage)
+    looks, names = [], []
+    for k in range(56):
+        stage.calls.clear()
+        image = stage.image([stage.hand()] if not 5 <= k < 50 else [])
+        names.append([hand.id for hand in run.process(image, stage.camera, k / 30)])
+        looks.append(sum(stage.calls))
+    assert all(looks[5:25]) and not any(looks[26:50])
+    assert names[4] == names[-1] == ['right_1']
+
+
 def test_a_hand_gone_for_long_comes_back_under_a_new_name(make_stage):
     stage = make_stage()
     options = replace(OPTIONS, tracking=TrackingOptions(max_misses=3))
@@ -305,7 +318,7 @@ def test_a_hand_is_announced_once_the_finder_was_sure_of_it(make_stage):
     scenes = [[stage.hand(place=(0.004 * k - 0.1, 0, 0.6))] for k in range(40)]
     seen = follow(stage, scenes, STRICT)
     first = next(k for k, frame in enumerate(seen) if frame)
-    assert 4 < first < 16
+    assert first == 3
     assert ids(seen, 'right') == ['right_1'] * (40 - first)
 
 
