@@ -23,7 +23,7 @@ def verdict(presence: float, keypoint_scores: np.ndarray, right: float) -> float
 
     presence: 0..1, the network's own verdict. keypoint_scores: (21,) 0..1. right: log odds that
     it is a right hand: what is no hand has no side either. The numbers are fitted to readings of
-    rendered videos and photographs (`evaluation.verdict_fit`), and moved so that 0.5 is where a
+    rendered videos and photographs (`training.verdict_fit`), and moved so that 0.5 is where a
     new hand is worth being believed.
     """
     weights = np.array([PRESENCE, SHARPNESS, SIDE])

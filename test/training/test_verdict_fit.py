@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hiu_ros.evaluation import verdict_fit
 from hiu_ros.evaluation.bench_runs import Bench
-from hiu_ros.evaluation.verdict_fit import Readings, Recording, fit, of_videos
 from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU
+from hiu_ros.training import verdict_fit
+from hiu_ros.training.verdict_fit import Readings, Recording, fit, of_videos
 
 
 def test_numbers_that_made_the_truth_are_found_again():

@@ -1,6 +1,6 @@
 """The numbers of `perception.verdict`: fitted to readings of which the truth is known.
 
-`python -m hiu_ros.evaluation.verdict_fit --cache DIR --photos DIR` follows hands in rendered
+`python -m hiu_ros.training.verdict_fit --cache DIR --photos DIR` follows hands in rendered
 videos and searches photographs of the sets that trainings see, keeps every reading of the network
 with what it turned out to be, and fits a logistic regression. To be run again for new weights.
 """
@@ -125,7 +125,7 @@ def fit(readings: Readings) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the numbers, and how well they and those of now tell hands from the rest."""
-    parser = argparse.ArgumentParser(prog='python -m hiu_ros.evaluation.verdict_fit',
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.training.verdict_fit',
                                      description=__doc__.splitlines()[0])
     parser.add_argument('--cache', type=Path, default=cache_folder(), help='rendered videos')
     parser.add_argument('--photos', type=Path, help='folder with labels.jsonl')
