@@ -15,7 +15,7 @@ from hiu_ros.network.hiu import HIU
 from hiu_ros.network.packing import pack, packable, unpack
 
 FORMAT = 'hiu_ros/1'
-#: Of files with kernels in 8 bits, which know no tensor but with its scale.
+#: Of files with kernels in 8 bits, which older versions cannot read.
 FORMAT_PACKED = 'hiu_ros/2'
 #: How weights are kept: in 32 bits, in 16, or kernels in 8 (see `packing`) and the rest in 16.
 STORAGE = ('full', 'half', 'bytes')
