@@ -22,11 +22,12 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.network.finder import load_finder, save_finder
 
     header = checkpoint.read_header(arguments.trained)
+    before = arguments.trained.stat().st_size / 1e6
     load, save = checkpoint.load, checkpoint.save
     if header.kind == 'finder':
         load, save = load_finder, save_finder
     save(arguments.out, load(arguments.trained), header.notes,
          'half' if arguments.half else 'bytes')
-    before, after = (path.stat().st_size / 1e6 for path in (arguments.trained, arguments.out))
+    after = arguments.out.stat().st_size / 1e6
     print(f'{arguments.out}: {after:.1f} MB ({arguments.trained}: {before:.1f} MB)')
     return 0

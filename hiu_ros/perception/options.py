@@ -30,11 +30,12 @@ class TrackingOptions:
     """How hands are followed from frame to frame.
 
     min_hits: frames a hand is seen in before it is announced. max_misses: frames in a row it may
-    be missed in before it is dropped. keep_score: score below which a followed hand counts as
-    missed. announce_score: score that the finder must have given it at least once before it is
-    announced; higher than what a region is looked at for, as what is no hand may be looked at
-    again and again. finder_interval: frames between two searches while some hands are followed;
-    with none, or with one just lost, every frame is searched.
+    be missed in before it is dropped; after the first 20 only the finder looks for it.
+    keep_score: score below which a followed hand counts as missed. announce_score: score that the
+    finder must have given it at least once before it is announced; higher than what a region is
+    looked at for, as what is no hand may be looked at again and again. finder_interval: frames
+    between two searches while some hands are followed; with none, or while one is missed, every
+    frame is searched.
     """
 
     min_hits: int = 1

@@ -115,11 +115,14 @@ PARAMETERS: Final = (
     Row('announce_score', 0.3, 'Score that the finder must once have given a hand before it is '
         'announced. It looks from 0.2 on; lower it where hands in view are never announced.',
         live=True, minimum=0.0, maximum=1.0),
-    Row('finder_interval', 1, 'Look for new hands every so many frames while some are followed.',
+    Row('finder_interval', 1, 'Look for new hands every so many frames while some are followed; '
+        'while one of them is missed, every frame is searched.',
         live=True, minimum=1, maximum=1000),
     Row('min_hits', 1, 'Frames that a hand must be seen in before it is announced.',
         live=True, minimum=1, maximum=100),
-    Row('max_misses', 60, 'Frames that a hand may be missed in before it is dropped.',
+    Row('max_misses', 60, 'Frames that a hand may be missed in before it is dropped. If it is '
+        'found again by then, near where it was lost, it has its old id; it is not published '
+        'while it is missed.',
         live=True, minimum=0, maximum=1000),
     Row('small_hands', False, 'The finder also searches four overlapping parts of every image; '
         'finds hands 40 % smaller at five times its cost.', live=True),
