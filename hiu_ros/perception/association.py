@@ -1,10 +1,12 @@
 """Which reading of this frame is which hand of the last one."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hiu_ros.perception.colour import colour_difference
 from hiu_ros.perception.estimator import Reading
 
 #: Mean distance of joints, in hand sizes, at which their similarity has fallen to 1 / e.
@@ -18,6 +20,11 @@ _SAME_SIDE = 0.32
 _SAME_MASK, _UNSURE = 0.7, 0.75
 #: Shares of joints, overlap, side and of being asked for in the similarity of 0 to 1.
 _JOINTS, _OVERLAP, _SIDE, _OWN = 0.45, 0.2, 0.25, 0.1
+#: What another colour takes from the similarity at most, and the difference at which it takes two
+#: thirds of that. A hand that was lost is not one whose colour differs by more than the last.
+_COLOUR, _UNLIKE, _OTHER = 0.3, 5.0, 12.0
+#: Cost of what cannot be.
+_NEVER = 1e3
 #: A hand in one frame is at most so many times larger or smaller than in the last. Where what its
 #: own region showed is one with a larger reading, it may be larger still: it was lost in part.
 _GROWTH, _GROWTH_OWN = 2.2, 8.0
@@ -29,6 +36,23 @@ _NEWCOMER = 0.25
 #: Mean change of the joints about their middle, in hand sizes, that a hand may show from one frame
 #: to the next, and more with each second between them; and how much more makes it doubtful.
 _STEADY, _STEADY_SECOND, _UNSTEADY = 0.12, 1.5, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Awaited:
+    """What a followed hand should look like in a frame, if it is seen.
+
+    patience: how far, in hand sizes, it may be from there; less where another region than its own
+    shows it. named: whether it was announced; newcomers come second. lost: whether it was missed
+    although it had been followed for long enough that its colour is known.
+    """
+
+    keypoints: np.ndarray  #: (21, 2) px
+    right: float  #: log odds that it is a right hand
+    colour: np.ndarray  #: (3,) L*a*b*
+    patience: float
+    named: bool
+    lost: bool
 
 
 def joint_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -100,39 +124,40 @@ def _shared_mask(a: Reading, b: Reading) -> float:
 
 
 def assign(
-    expected: Sequence[np.ndarray], sides: Sequence[float], patience: Sequence[float],
-    named: Sequence[bool],
-    readings: Sequence[Reading], askers: Sequence[Collection[int]],
+    awaited: Sequence[Awaited], readings: Sequence[Reading], askers: Sequence[Collection[int]],
 ) -> list[tuple[int, int]]:
     """Pairs (hand, reading) of the best assignment; a hand or reading may stay alone.
 
-    expected: joints (21, 2) px that each followed hand should have now. sides: log odds that it is
-    a right hand. patience: how far, in hand sizes, it may be from there; less where another
-    region than its own showed it. named: whether it was announced; newcomers come second. askers:
-    the followed hands whose regions gave the reading.
+    askers: the followed hands whose regions gave each reading.
     """
-    if not expected or not readings:
+    if not awaited or not readings:
         return []
-    cost = np.full((len(expected), len(readings)), 1e3)
-    for i, points in enumerate(expected):
-        size = float(np.ptp(points, axis=0).max())
-        box = joint_box(points)
-        for j, reading in enumerate(readings):
-            ratio = reading.size / max(size, 1e-6)
-            centre = np.linalg.norm(reading.keypoints_px.mean(0) - points.mean(0))
-            most, reach = _GROWTH_OWN, patience[i]
-            if i not in askers[j]:
-                most, reach = _GROWTH, patience[i] - _FOREIGN
-            if centre > reach * max(size, reading.size) or not (
-                1 / _GROWTH < ratio < most
-            ):
-                continue
-            distance = joint_distance(points, reading.keypoints_px)
-            agree = 1 / (1 + np.exp(-np.clip(sides[i] * np.tanh(reading.right), -30, 30)))
-            cost[i, j] = 1.0 - (
-                _JOINTS * np.exp(-(distance / _NEAR) ** 2)
-                + _OVERLAP * overlap(box, joint_box(reading.keypoints_px))
-                + _SIDE * agree + _OWN * (i in askers[j]) - _NEWCOMER * (not named[i])
-            )
+    cost = np.array([[_cost(hand, reading, i in whose) for reading, whose in zip(readings, askers)]
+                     for i, hand in enumerate(awaited)])
     rows, columns = linear_sum_assignment(cost)
-    return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < 1e2]
+    return [(int(i), int(j)) for i, j in zip(rows, columns) if cost[i, j] < _NEVER]
+
+
+def _cost(hand: Awaited, reading: Reading, own: bool) -> float:
+    """1 - similarity of a hand and a reading; `_NEVER` where it cannot be the hand.
+
+    own: whether the hand's own region gave the reading.
+    """
+    points = hand.keypoints
+    size = float(np.ptp(points, axis=0).max())
+    ratio = reading.size / max(size, 1e-6)
+    away = np.linalg.norm(reading.keypoints_px.mean(0) - points.mean(0))
+    most = _GROWTH_OWN if own else _GROWTH
+    reach = hand.patience if own else hand.patience - _FOREIGN
+    unlike = colour_difference(hand.colour, reading.colour)
+    if (away > reach * max(size, reading.size) or not 1 / _GROWTH < ratio < most
+            or (hand.lost and unlike > _OTHER)):
+        return _NEVER
+    distance = joint_distance(points, reading.keypoints_px)
+    agree = 1 / (1 + np.exp(-np.clip(hand.right * np.tanh(reading.right), -30, 30)))
+    return 1.0 - (
+        _JOINTS * np.exp(-(distance / _NEAR) ** 2)
+        + _OVERLAP * overlap(joint_box(points), joint_box(reading.keypoints_px))
+        + _SIDE * agree + _OWN * own - _NEWCOMER * (not hand.named)
+        - _COLOUR * (1 - np.exp(-(unlike / _UNLIKE) ** 2))
+    )

@@ -14,6 +14,7 @@ import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop, upright_angle
 from hiu_ros.network.readout import CropReading
+from hiu_ros.perception.colour import UNKNOWN, colour_of
 from hiu_ros.perception.verdict import clarity, verdict, verdict_alone
 from hiu_ros.perception.views import averaged, views_of
 
@@ -64,6 +65,7 @@ class Reading:
     (see `geometry.placement.crop_to_camera`). mask: (n, n) probability in pixels of the crop.
     clarity: of the mask, see `verdict.clarity`. right: log odds that the hand in the image is a
     right one.
+    colour: L*a*b* under the mask, see `colour.colour_of`.
     other: the same region read as a hand of the other side, where both were tried.
     """
 
@@ -77,6 +79,7 @@ class Reading:
     presence: float  #: 0..1
     clarity: float  #: 0.5..1, 0 for an empty mask
     right: float
+    colour: np.ndarray = field(default_factory=UNKNOWN.copy)  #: (3,)
     other: 'Reading | None' = field(default=None, repr=False)
 
     @property
@@ -201,7 +204,7 @@ class HandEstimator:
                                for crop, (region, _, _) in zip(crops, part)])
             values = self._run(pixels)
             readings += [
-                _reading(crop, side, {name: value[k] for name, value in values.items()})
+                _reading(crop, side, pixels[k], {name: value[k] for name, value in values.items()})
                 for k, (crop, (_, _, side)) in enumerate(zip(crops, part))
             ]
         return readings
@@ -215,7 +218,9 @@ class HandEstimator:
         return {name: value.float().cpu().numpy() for name, value in reading._asdict().items()}
 
 
-def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
+def _reading(
+    crop: Crop, side: str, pixels: np.ndarray, values: dict[str, np.ndarray]
+) -> Reading:
     """One row of the read-out, carried into the image and mirrored back.
 
     Values that are not finite, as half precision may give, become a reading of no hand.
@@ -236,6 +241,7 @@ def _reading(crop: Crop, side: str, values: dict[str, np.ndarray]) -> Reading:
         keypoint_scores=np.clip(values['keypoint_scores'], 0.0, 1.0), mask=values['mask'],
         rotations=rotations, shape=values['shape'].astype(np.float64),
         presence=float(values['presence']), clarity=clarity(values['mask']), right=right,
+        colour=colour_of(pixels, values['mask']),
     )
 
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hiu_ros.perception.association import steadiness
+from hiu_ros.perception.association import Awaited, steadiness
+from hiu_ros.perception.colour import UNKNOWN
 from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 
 #: Log odds of the side: what one frame adds at most, what remains of it after a frame, how much
 #: comes together at most, and where a single crop is trusted.
 _SIDE_STEP, _SIDE_KEPT, _SIDE_MOST, _SIDE_SURE = 3.0, 0.97, 60.0, 3.0
+#: Mean keypoint score from which on what a frame says of the side counts in full.
+_SIDE_SHARP = 0.6
 #: Weight of the newest score in the trust of a hand.
 _TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
@@ -19,8 +22,16 @@ _MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
 #: Weight of the newest size in the usual size of a hand. Where hands touch, what is seen of one
 #: may be a part of it: its region stays so much of that size at least.
 _SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
+#: Weight of the newest colour in the usual colour of a hand, at least; at first it is their mean.
+_COLOUR_NEW = 0.05
 #: The region of a hand that was missed grows by so much a frame, up to so much.
 _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
+#: Hand sizes that a hand may be off its prediction, how much more with each miss, and how much
+#: after so few frames that its motion is not known.
+_PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST, _PATIENCE_NEW, _MOVING = 0.7, 0.15, 2.0, 1.7, 2
+#: Frames for which a hand with a name may still turn out to be an older one, and for which its
+#: colour is not settled.
+YOUNG = 15
 #: Quality of readings from which on a hand's place is sure, and below which it is blurred and
 #: looked at with more of what is around.
 _SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
@@ -41,9 +52,11 @@ class Track:
     side: str = 'right'
     doubtful: bool = False  #: last read as the other side only
     hits: int = 0
+    apart: int = 0  #: frames in which it was seen clearly, and no other hand near it
     misses: int = 0  #: frames in a row
     hidden: int = 0  #: of these, frames in which it was behind another hand or out of the image
     motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    colour: np.ndarray = field(default_factory=UNKNOWN.copy)  #: usual L*a*b* (3,)
     size: float = 0.0  #: usual larger side of the joints' box, px
 
     def expected(self, stamp: float) -> np.ndarray:
@@ -51,6 +64,14 @@ class Track:
         frame = min((stamp - self.stamp) / (self.misses + 1), 0.2)
         frames = (1 - _MOTION_KEPT ** (self.misses + 1)) / (1 - _MOTION_KEPT)
         return self.keypoints + self.motion * frame * frames
+
+    def awaited(self, stamp: float) -> Awaited:
+        """What it should look like at a time."""
+        patience = _PATIENCE if self.hits > _MOVING else _PATIENCE_NEW
+        return Awaited(
+            self.expected(stamp), self.right, self.colour,
+            min(patience + _PATIENCE_GROWTH * self.misses, _PATIENCE_MOST),
+            named=self.name is not None, lost=self.misses > 0 and self.hits >= YOUNG)
 
     @property
     def blurred(self) -> bool:
@@ -97,12 +118,18 @@ class Track:
             self.motion = self.motion + _MOTION_NEW * (moved - self.motion)
         else:
             self.motion = np.zeros(2)
-        right = _SIDE_KEPT * self.right + reading.presence * float(
+        sharp = min(1.0, float(reading.keypoint_scores.mean()) / _SIDE_SHARP)
+        right = _SIDE_KEPT * self.right + reading.presence * sharp * float(
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
         self.right = float(np.clip(right, -_SIDE_MOST, _SIDE_MOST))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
         share = _SIZE_NEW if self.hits else 1.0
         self.size = self.size + share * (reading.size - self.size)
+        if not np.isfinite(self.colour).all():
+            self.colour = reading.colour
+        elif np.isfinite(reading.colour).all():
+            share = max(_COLOUR_NEW, 1 / (self.hits + 1))
+            self.colour = self.colour + share * (reading.colour - self.colour)
         share = _TRUST_NEW if self.hits else 1.0
         self.trust = self.trust + share * (reading.score * steady - self.trust)
         self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)

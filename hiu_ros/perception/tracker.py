@@ -16,7 +16,7 @@ from hiu_ros.perception.association import assign, joint_box, overlap, without_d
 from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
-from hiu_ros.perception.track import Track
+from hiu_ros.perception.track import YOUNG, Track
 
 #: Seconds between frames that come without a stamp.
 FRAME = 1 / 30
@@ -30,10 +30,9 @@ _EARLY_MISSES = 1
 _HIDDEN_MOST = 45
 #: Ratio of sizes from which on a found box is not explained by a hand.
 _LOOSE = 1.9
-#: Frames for which a hand with a name may still turn out to be an older one.
-_YOUNG = 15
-#: Hand sizes that a hand may be off its prediction, and how much more with each miss.
-_PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST = 0.7, 0.15, 2.0
+#: Frames in which a hand was seen clearly, apart from all others, after which it is no part of
+#: another; and the quality of clear readings, and trust in the hands that have them.
+_APART, _CLEAR = 3, 0.6
 #: Share of the least score of a new hand that the trust of a followed one may fall to.
 _TRUST_KEPT = 0.8
 
@@ -123,11 +122,8 @@ class Tracker:
         groups.sort(key=lambda group: group[0])
         kept = [group[0] for group in groups]
         askers = self._without_younger(groups, askers)
-        patience = [min(_PATIENCE + _PATIENCE_GROWTH * track.misses, _PATIENCE_MOST)
-                    for track in self.tracks]
         pairs = assign(
-            self.expected(), [track.right for track in self.tracks], patience,
-            [track.name is not None for track in self.tracks],
+            [track.awaited(self._stamp) for track in self.tracks],
             [readings[k] for k in kept], [{askers[k] for k in group} for group in groups])
         taken = {j: i for i, j in pairs}
         seen: list[tuple[Track, Reading]] = []
@@ -149,6 +145,7 @@ class Tracker:
             if track.trust >= _TRUST_KEPT * self.min_score:
                 track.misses = 0
                 seen.append((track, reading))
+        _note_apart(seen)
         self._forget({id(track) for track, _ in seen})
         announced = [pair for pair in seen if self._announce(pair[0])]
         announced = [(track, reading.as_side(track.side)) for track, reading in announced
@@ -168,7 +165,8 @@ class Tracker:
             who = sorted({askers[k] for k in group if askers[k] is not None})
             for young in who[1:]:
                 track, older = self.tracks[young], self.tracks[who[0]]
-                if track.hits < _YOUNG and older.name and track.right * older.right > 0:
+                if (track.hits < YOUNG and track.apart < _APART and older.name
+                        and track.right * older.right > 0):
                     dropped.add(young)
         if not dropped:
             return list(askers)
@@ -231,6 +229,14 @@ class Tracker:
         self._named += 1
         track.side, track.name = side, f'{side}_{self._named}'
         return True
+
+
+def _note_apart(seen: Sequence[tuple[Track, Reading]]) -> None:
+    """Count for each hand the frames in which it is clear, and none of the others is near it."""
+    boxes = [joint_box(reading.keypoints_px) for _, reading in seen]
+    for k, (track, reading) in enumerate(seen):
+        alone = not any(overlap(boxes[k], box) > 0 for j, box in enumerate(boxes) if j != k)
+        track.apart += alone and min(reading.quality, track.trust) >= _CLEAR
 
 
 def _near(box: np.ndarray, other: np.ndarray) -> bool:

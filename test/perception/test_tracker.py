@@ -1,11 +1,14 @@
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hiu_ros.perception.association import steadiness
+from hiu_ros.perception.colour import UNKNOWN
 from hiu_ros.perception.estimator import HandEstimator, Region
+from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.track import Track
@@ -267,6 +270,37 @@ def test_a_fast_hand_is_followed_by_its_motion(make_stage):
     assert ids(seen, 'right') == ['right_1'] * 15
 
 
+def test_a_hand_that_comes_in_fast_gets_one_name(make_stage):
+    stage = make_stage()
+    # Its own size, 75 pixels, a frame: where it was is no longer in sight of it.
+    scenes = [[stage.hand(place=(0.19 * k - 0.7, 0, 1.5))] for k in range(8)]
+    assert set(ids(follow(stage, scenes), 'right')) == {'right_1'}
+
+
+def test_a_young_hand_seen_apart_keeps_its_name_behind_an_older_one(make_stage):
+    stage = make_stage()
+    older = stage.hand('right', (-0.1, 0, 0.6), label='older')
+    path = [0.25] * 4 + [0.25 - 0.06 * k for k in range(1, 12)]
+    scenes = [[older]] * 20 + [
+        [older, stage.hand('right', (x, 0, 0.65), label='young')] for x in path]
+    seen = follow(stage, scenes)
+    assert seen[23] == {'older': 'right_1', 'young': 'right_2'}
+    assert seen[-1] == {'older': 'right_1', 'young': 'right_2'}
+
+
+def test_what_a_blurred_hand_seems_to_be_counts_less_for_its_side():
+    def after_one_look(score):
+        joints = np.random.default_rng(3).uniform(0, 90, (21, 2))
+        track = Track(joints, 0.0, HandMemory())
+        track.see(SimpleNamespace(
+            keypoints_px=joints, keypoint_scores=np.full(21, score), presence=1.0, right=-4.1,
+            size=90.0, score=0.8, quality=score, colour=UNKNOWN), 0.0)
+        return track.right
+
+    # From 2.5 on a hand may be named after one frame.
+    assert after_one_look(0.9) < -2.5 < after_one_look(0.41) < 0
+
+
 @pytest.mark.parametrize('change', [
     {'min_hits': 0}, {'max_misses': -1}, {'finder_interval': 0}, {'keep_score': 2.0},
     {'announce_score': -0.1},
@@ -280,8 +314,15 @@ def test_options_of_tracking_are_checked(change):
 def test_what_is_read_as_another_pose_in_every_frame_is_no_hand(make_stage):
     stage = make_stage()
     rng = np.random.default_rng(4)
-    ghost = [[stage.hand('right', turn=rng.uniform(-2, 2, 3), label='ghost')] for _ in range(30)]
-    seen = follow(stage, ghost)
+
+    def fold():
+        """Another pose, at the same place."""
+        hand = stage.hand('right', turn=rng.uniform(-2, 2, 3), label='ghost')
+        off = hand.keypoints_m.mean(0) * [1, 1, 0]
+        return replace(hand, place=hand.place - off,
+                       pixels=stage.camera.project(hand.keypoints_m + hand.place - off))
+
+    seen = follow(stage, [[fold()] for _ in range(30)])
     # A hand that turns by 100 degrees a second is none the worse for it.
     turning = [[stage.hand('right', turn=(0.3, 0.2, 0.06 * k))] for k in range(30)]
     assert len(ids(seen, 'ghost')) < 15
