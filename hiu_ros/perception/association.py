@@ -23,6 +23,9 @@ _JOINTS, _OVERLAP, _SIDE, _OWN = 0.45, 0.2, 0.25, 0.1
 #: What another colour takes from the similarity at most, and the difference at which it takes two
 #: thirds of that. A hand that was lost is not one whose colour differs by more than the last.
 _COLOUR, _UNLIKE, _OTHER = 0.3, 5.0, 12.0
+#: Hand sizes that a hand may be off its prediction at most, and where it is of its usual colour,
+#: but for so much, and of its side.
+_FAR, _FARTHEST, _ALIKE = 2.0, 4.0, 3.0
 #: Cost of what cannot be.
 _NEVER = 1e3
 #: A hand in one frame is at most so many times larger or smaller than in the last. Where what its
@@ -43,8 +46,9 @@ class Awaited:
     """What a followed hand should look like in a frame, if it is seen.
 
     patience: how far, in hand sizes, it may be from there; less where another region than its own
-    shows it. named: whether it was announced; newcomers come second. lost: whether it was missed
-    although it had been followed for long enough that its colour is known.
+    shows it, and never very far unless it has its usual colour. named: whether it was announced;
+    newcomers come second. lost: whether it was missed although it had been followed for long
+    enough that its colour is known.
     """
 
     keypoints: np.ndarray  #: (21, 2) px
@@ -148,8 +152,9 @@ def _cost(hand: Awaited, reading: Reading, own: bool) -> float:
     ratio = reading.size / max(size, 1e-6)
     away = np.linalg.norm(reading.keypoints_px.mean(0) - points.mean(0))
     most = _GROWTH_OWN if own else _GROWTH
-    reach = hand.patience if own else hand.patience - _FOREIGN
     unlike = colour_difference(hand.colour, reading.colour)
+    known = hand.lost and unlike < _ALIKE and hand.right * reading.right > 0
+    reach = min(hand.patience, _FARTHEST if known else _FAR) - (0.0 if own else _FOREIGN)
     if (away > reach * max(size, reading.size) or not 1 / _GROWTH < ratio < most
             or (hand.lost and unlike > _OTHER)):
         return _NEVER
@@ -159,5 +164,5 @@ def _cost(hand: Awaited, reading: Reading, own: bool) -> float:
         _JOINTS * np.exp(-(distance / _NEAR) ** 2)
         + _OVERLAP * overlap(joint_box(points), joint_box(reading.keypoints_px))
         + _SIDE * agree + _OWN * own - _NEWCOMER * (not hand.named)
-        - _COLOUR * (1 - np.exp(-(unlike / _UNLIKE) ** 2))
+        - _COLOUR * (1 - np.exp(-(np.nan_to_num(unlike) / _UNLIKE) ** 2))
     )

@@ -25,6 +25,5 @@ def colour_of(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def colour_difference(a: np.ndarray, b: np.ndarray) -> float:
-    """How unlike two colours (3,) are, in units of a* and b*; 0 where one is not known."""
-    difference = (a - b) * [_LIGHTNESS, 1.0, 1.0]
-    return float(np.linalg.norm(difference)) if np.isfinite(difference).all() else 0.0
+    """How unlike two colours (3,) are, in units of a* and b*; NaN where one is not known."""
+    return float(np.linalg.norm((a - b) * [_LIGHTNESS, 1.0, 1.0]))

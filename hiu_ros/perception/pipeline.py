@@ -22,6 +22,7 @@ from hiu_ros.perception.options import PipelineOptions, hand_weights
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.tracker import Tracker
+from hiu_ros.perception.verdict import verdict_found
 
 #: From here the finder's side is taken, below it both are tried.
 _TRUSTED_SIDE = 0.9
@@ -228,21 +229,23 @@ class Pipeline:
 
     def _single(self, turn: _Turn) -> list[Sighting]:
         """Hands of an image on its own. Each box that was given has one, whatever is in it."""
-        readings = turn.readings
+        scored = [(reading, reading.score_alone) for reading in turn.readings]
         if turn.frame.boxes is None:
-            readings = [r for r in readings if r.score_alone >= self.options.min_score]
-            groups = without_duplicates(readings)[:self.options.max_hands]
-            readings = [readings[group[0]] for group in groups]
+            if self.options.regions == 'finder':
+                scored = [(reading, verdict_found(score, found))
+                          for (reading, score), found in zip(scored, turn.found)]
+            scored = [(r, score) for r, score in scored if score >= self.options.min_score]
+            groups = without_duplicates([reading for reading, _ in scored])
+            scored = [scored[group[0]] for group in groups[:self.options.max_hands]]
         count = {'left': 0, 'right': 0}
         sightings = []
-        for reading in readings:
+        for reading, sure in scored:
             side = reading.side
             count[side] += 1
             right = 1 / (1 + np.exp(-reading.right))
             score = float(right if side == 'right' else 1 - right)
             sightings.append(self._sighting(
-                turn, f'{side}_{count[side]}', side, score, reading.score_alone, reading,
-                HandMemory()))
+                turn, f'{side}_{count[side]}', side, score, sure, reading, HandMemory()))
         return sightings
 
     def _sighting(self, turn: _Turn, name: str, side: str, side_score: float, score: float,

@@ -14,7 +14,7 @@ from hiu_ros.perception.lifting import HandMemory
 #: comes together at most, and where a single crop is trusted.
 _SIDE_STEP, _SIDE_KEPT, _SIDE_MOST, _SIDE_SURE = 3.0, 0.97, 60.0, 3.0
 #: Mean keypoint score from which on what a frame says of the side counts in full.
-_SIDE_SHARP = 0.6
+_SIDE_SHARP = 0.8
 #: Weight of the newest score in the trust of a hand.
 _TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
@@ -28,7 +28,7 @@ _COLOUR_NEW = 0.05
 _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
 #: Hand sizes that a hand may be off its prediction, how much more with each miss, and how much
 #: after so few frames that its motion is not known.
-_PATIENCE, _PATIENCE_GROWTH, _PATIENCE_MOST, _PATIENCE_NEW, _MOVING = 0.7, 0.15, 2.0, 1.7, 2
+_PATIENCE, _PATIENCE_GROWTH, _PATIENCE_NEW, _MOVING = 0.7, 0.15, 1.7, 2
 #: Frames for which a hand with a name may still turn out to be an older one, and for which its
 #: colour is not settled.
 YOUNG = 15
@@ -70,8 +70,8 @@ class Track:
         patience = _PATIENCE if self.hits > _MOVING else _PATIENCE_NEW
         return Awaited(
             self.expected(stamp), self.right, self.colour,
-            min(patience + _PATIENCE_GROWTH * self.misses, _PATIENCE_MOST),
-            named=self.name is not None, lost=self.misses > 0 and self.hits >= YOUNG)
+            patience + _PATIENCE_GROWTH * self.misses, named=self.name is not None,
+            lost=self.misses > 0 and self.hits >= YOUNG)
 
     @property
     def blurred(self) -> bool:

@@ -196,10 +196,10 @@ class Tracker:
         ]
         in_sight = [track for track in self.tracks if track.misses == 0]
         missed = [track for track in self.tracks if track.misses]
-        # Names before newcomers, those that will get one first, then the surer hands; sorting
-        # keeps the order among equals.
+        # Names before newcomers, those that will get one first, older hands before young ones,
+        # then the surer ones; sorting keeps the order among equals.
         in_sight.sort(key=lambda t: (
-            t.name is None, t.found < self.options.announce_score, -t.trust))
+            t.name is None, t.found < self.options.announce_score, t.hits < YOUNG, -t.trust))
         missed.sort(key=lambda t: t.misses)
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]

@@ -5,16 +5,18 @@ import numpy as np
 #: Log odds of a hand for each unit of the log odds of presence, of the mean score of the
 #: keypoints, and of the side's log odds of either sign, and what is left where all are 0.
 PRESENCE, SHARPNESS, SIDE, REST = 0.39, 4.31, 0.32, -4.63
-#: Presence is taken to be this far from 0 and 1, and the side to be no surer than this.
+#: Shares are taken to be this far from 0 and 1, and the side to be no surer than this.
 _LEAST, _SIDE_MOST = 1e-4, 6.0
 #: Clarity of the mask at which a hand is as likely as not, and log odds for each unit more.
 _MASK_EVEN, _MASK_ODDS = 0.875, 36.0
+#: What the finder's log odds of a hand count in an image on its own, and what is added to them.
+FOUND, FOUND_REST = 1.5, 1.1
 
 
 def evidence(presence: float, keypoint_scores: np.ndarray, right: float) -> np.ndarray:
     """(3,) what speaks for a hand, arguments as of `verdict`."""
     return np.array([
-        np.log((presence + _LEAST) / (1 - presence + _LEAST)), np.mean(keypoint_scores),
+        _log_odds(presence), np.mean(keypoint_scores),
         min(abs(right), _SIDE_MOST)])
 
 
@@ -48,3 +50,18 @@ def verdict_alone(followed: float, presence: float, clear: float) -> float:
     """
     shown = presence / (1 + np.exp(_MASK_ODDS * (_MASK_EVEN - clear)))
     return float((followed + shown) / 2)
+
+
+def verdict_found(alone: float, found: float) -> float:
+    """0..1, how likely a region of an image on its own that the finder chose shows a hand.
+
+    alone: its `verdict_alone`. found: the finder's score, 0..1. The finder sees what is around a
+    hand, the hand network its parts: of hands that the one hardly believes the other often is
+    sure. The numbers were chosen on photographs (docs/evaluation.md).
+    """
+    odds = _log_odds(alone) + FOUND * _log_odds(found) + FOUND_REST
+    return float(1 / (1 + np.exp(-odds)))
+
+
+def _log_odds(share: float) -> float:
+    return float(np.log((share + _LEAST) / (1 - share + _LEAST)))

@@ -2,7 +2,8 @@
 
 `python -m hiu_ros.training.verdict_fit --cache DIR --photos DIR` follows hands in rendered
 videos and searches photographs of the sets that trainings see, keeps every reading of the network
-with what it turned out to be, and fits a logistic regression. To be run again for new weights.
+with what it turned out to be, and fits a logistic regression. Of photographs it also tells how
+many are believed with the finder's score and without. To be run again for new weights.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.perception import verdict
 from hiu_ros.perception.association import joint_box, overlap
 from hiu_ros.perception.estimator import HandEstimator, Reading
-from hiu_ros.perception.finder import HandFinder
+from hiu_ros.perception.finder import Detection, HandFinder
 from hiu_ros.perception.options import PipelineOptions, hand_weights
 from hiu_ros.perception.pipeline import Pipeline, choose_device
 from hiu_ros.perception.result import Hands
@@ -50,6 +51,17 @@ class Recording(HandEstimator):
     def look(self, regions) -> list[Reading]:
         """As `HandEstimator.look`."""
         self.last = super().look(regions)
+        return self.last
+
+
+class Listing(HandFinder):
+    """A finder that keeps what it found last."""
+
+    last: Sequence[Detection] = ()
+
+    def find(self, image: np.ndarray) -> list[Detection]:
+        """As `HandFinder.find`."""
+        self.last = super().find(image)
         return self.last
 
 
@@ -83,9 +95,12 @@ def of_videos(bench: Bench, seeds: Sequence[int], estimator: Recording) -> Itera
                     yield _evidence(reading), near, 1.0
 
 
-def of_photos(folder: PhotoFolder, count: int, finder: HandFinder, estimator: Recording,
+def of_photos(folder: PhotoFolder, count: int, finder: Listing, estimator: Recording,
               seed: int = 11) -> Iterator[tuple]:
-    """(values, hand, weight) of each reading of `count` photographs, as many of each set."""
+    """(values, hand, weight, alone, found) of each reading of `count` photographs.
+
+    As many of each set. alone: its `verdict.verdict_alone`; found: the finder's score of it.
+    """
     pipeline = Pipeline(PipelineOptions(tracking=None), finder=finder, estimator=estimator)
     photos = [photo for photo in folder.select('train')
               if labels_are_whole(photo) and photo.set not in UNSEEN_SETS]
@@ -98,11 +113,12 @@ def of_photos(folder: PhotoFolder, count: int, finder: HandFinder, estimator: Re
         chosen += ours[:count // len(names)]
     for photo in tqdm(chosen, 'photos', mininterval=5):
         pipeline.process(folder.read_image(photo))
-        for reading in estimator.last:
+        for reading, detection in zip(estimator.last, finder.last):
             best = max(overlap(joint_box(hand.keypoints_px), joint_box(reading.keypoints_px))
                        for hand in photo.hands)
             if best >= _PHOTO or best < _APART:
-                yield _evidence(reading), best >= _PHOTO, _PHOTO_WEIGHT
+                yield (_evidence(reading), best >= _PHOTO, _PHOTO_WEIGHT, reading.score_alone,
+                       detection.score)
 
 
 def _evidence(reading: Reading) -> np.ndarray:
@@ -140,8 +156,9 @@ def main(arguments: list[str] | None = None) -> None:
     estimator = Recording(checkpoint.load(hand_weights(a.weights), device).fuse(), device)
     rows = list(of_videos(bench, a.seeds, estimator))
     if a.photos:
-        finder = HandFinder.from_file(a.finder_weights, device, threshold=_THRESHOLD)
-        rows += of_photos(PhotoFolder(a.photos), a.count, finder, estimator)
+        finder = Listing.from_file(a.finder_weights, device, threshold=_THRESHOLD)
+        photos = list(of_photos(PhotoFolder(a.photos), a.count, finder, estimator))
+        rows += [row[:3] for row in photos]
     readings = Readings(*map(np.array, zip(*rows)))
     weights = fit(readings)
     weights[-1] -= np.log(_WANTED)
@@ -151,8 +168,19 @@ def main(arguments: list[str] | None = None) -> None:
     for title, numbers in (('fitted', weights), ('as it is', now)):
         said = readings.values @ numbers[:-1] + numbers[-1] > 0
         print(f'{title}: ' + ', '.join(f'{n} = {v:.2f}' for n, v in zip(names, numbers)),
-              f'| hands believed {said[readings.hand].mean():.4f}, other things '
-              f'{said[~readings.hand].mean():.4f}')
+              f'| {_believed(said, readings.hand)}')
+    if a.photos:
+        hand, alone, found = (np.array([row[k] for row in photos]) for k in (1, 3, 4))
+        both = np.array([verdict.verdict_found(*scores) for scores in zip(alone, found)])
+        print(f'photographs on their own, FOUND = {verdict.FOUND}, '
+              f'FOUND_REST = {verdict.FOUND_REST}: {_believed(both > 0.5, hand)}')
+        print(f'the same without the finder: {_believed(alone > 0.5, hand)}')
+
+
+def _believed(said: np.ndarray, hand: np.ndarray) -> str:
+    """How many of the hands (N,) bool, and of what is none, are said to be one."""
+    return (f'hands believed {said[hand].mean():.4f} of {hand.sum()}, '
+            f'other things {said[~hand].mean():.4f} of {(~hand).sum()}')
 
 
 if __name__ == '__main__':

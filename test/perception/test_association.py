@@ -45,3 +45,12 @@ def test_a_hand_in_sight_may_change_its_colour_as_when_a_lamp_is_lit():
 def test_a_colour_that_is_not_known_changes_nothing():
     for colour, other in ((UNKNOWN, PALE), (TAN, UNKNOWN)):
         assert assign([hand(colour=colour, lost=True)], [reading(0, other)], [{0}]) == [(0, 0)]
+
+
+def test_a_hand_lost_long_ago_may_come_back_far_away_in_its_own_colour_only():
+    lost = hand(patience=5.0, lost=True)
+    far = [reading(300, colour) for colour in (TAN + [4, 1, 1], TAN + [0, 5, 0], PALE, UNKNOWN)]
+    assert [assign([lost], [one], [{1}]) for one in far] == [[(0, 0)], [], [], []]
+    assert assign([lost], [reading(300, TAN, right=-6.0)], [{1}]) == []
+    assert assign([hand(patience=5.0, right=30.0)], [reading(300)], [{1}]) == []
+    assert assign([lost], [reading(430)], [{1}]) == []

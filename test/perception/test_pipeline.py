@@ -79,6 +79,19 @@ def test_a_doubtful_find_begins_a_followed_hand_but_shows_none(make_stage):
     assert shown[-1] == 1
 
 
+def test_in_an_image_on_its_own_the_finder_has_a_say(make_stage):
+    scores = {}
+    for sureness in (0.25, 0.9):
+        stage = make_stage()
+        stage.sureness = sureness
+        hand = replace(stage.hand(), presence=0.35)
+        scores[sureness] = [h.score for h in pipeline(stage).process(stage.image([hand]))]
+        boxed = pipeline(stage, replace(SINGLE, regions='boxes')).process(
+            stage.image([hand]), boxes=[box_of(hand)])
+        assert 0.3 < boxed.hands[0].score < 0.5  # nobody but the network was asked
+    assert scores[0.25] == [] and len(scores[0.9]) == 1 and 0.5 < scores[0.9][0] < 1
+
+
 def test_every_box_given_has_a_hand_with_a_score(make_stage):
     stage = make_stage()
     image = stage.image([stage.hand()])

@@ -261,6 +261,18 @@ def test_no_more_hands_than_asked_for(make_stage):
     assert len({name for frame in seen for name in frame.values()}) == 3
 
 
+def test_where_one_hand_is_too_many_the_youngest_ends(make_stage):
+    stage = make_stage()
+    old = replace(stage.hand('left', (-0.2, 0, 0.6)), presence=0.7)
+    back = stage.hand('right', (0.2, 0, 0.6), label='back')
+    young = stage.hand('right', (-0.25, -0.28, 0.9), label='young')
+    scenes = [[old, back]] * 20 + [[old, young]] * 5 + [[old, back, young]] * 6
+    seen = follow(stage, scenes, replace(OPTIONS, max_hands=2))
+    assert len(set(ids(seen, 'left'))) == 1 and len(ids(seen, 'left')) >= 30
+    assert 'young' in seen[22]
+    assert [set(frame) for frame in seen[26:]] == [{'left', 'back'}] * 5
+
+
 def test_a_fast_hand_is_followed_by_its_motion(make_stage):
     stage = make_stage()
     # 1.2 m/s at 0.6 m: 40 pixels a frame with a hand of about 190.

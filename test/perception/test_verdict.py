@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hiu_ros.perception.verdict import clarity, evidence, verdict, verdict_alone
+from hiu_ros.perception.verdict import clarity, evidence, verdict, verdict_alone, verdict_found
 
 SHARP = np.full(21, 0.8)
 
@@ -46,3 +46,15 @@ def test_alone_it_lies_between_0_and_1():
 def test_clarity_is_the_mean_of_what_the_mask_covers():
     mask = np.array([[0.1, 0.6], [0.8, 0.4]])
     assert clarity(mask) == pytest.approx(0.7) and clarity(0.4 * mask) == 0.0
+
+
+def test_a_sure_finder_stands_in_for_a_network_in_doubt_and_the_other_way_round():
+    assert verdict_found(0.4, 0.6) > 0.5
+    assert verdict_found(0.55, 0.2) < 0.5 < verdict_found(0.95, 0.2)
+    assert verdict_found(0.1, 0.5) < 0.5
+
+
+@pytest.mark.parametrize('alone', [0.0, 0.5, 1.0])
+def test_the_surer_the_finder_the_more_of_a_hand(alone):
+    scores = [verdict_found(alone, found) for found in np.linspace(0, 1, 11)]
+    assert scores == sorted(scores) and 0 < scores[0] < scores[-1] < 1
