@@ -148,14 +148,15 @@ def _cost(hand: Awaited, reading: Reading, own: bool) -> float:
     own: whether the hand's own region gave the reading.
     """
     points = hand.keypoints
-    size = float(np.ptp(points, axis=0).max())
-    ratio = reading.size / max(size, 1e-6)
-    away = np.linalg.norm(reading.keypoints_px.mean(0) - points.mean(0))
+    ratio = reading.size / max(float(np.ptp(points, axis=0).max()), 1e-6)
     most = _GROWTH_OWN if own else _GROWTH
     unlike = colour_difference(hand.colour, reading.colour)
-    known = hand.lost and unlike < _ALIKE and hand.right * reading.right > 0
-    reach = min(hand.patience, _FARTHEST if known else _FAR) - (0.0 if own else _FOREIGN)
-    if (away > reach * max(size, reading.size) or not 1 / _GROWTH < ratio < most
+    reach = hand.patience
+    if not known_again(hand, reading.keypoints_px, reading.right, reading.colour):
+        reach = min(reach, _FAR)
+    if not own:
+        reach -= _FOREIGN
+    if (_away(points, reading.keypoints_px) > reach or not 1 / _GROWTH < ratio < most
             or (hand.lost and unlike > _OTHER)):
         return _NEVER
     distance = joint_distance(points, reading.keypoints_px)
@@ -166,3 +167,21 @@ def _cost(hand: Awaited, reading: Reading, own: bool) -> float:
         + _SIDE * agree + _OWN * own - _NEWCOMER * (not hand.named)
         - _COLOUR * (1 - np.exp(-(np.nan_to_num(unlike) / _UNLIKE) ** 2))
     )
+
+
+def known_again(
+    hand: Awaited, keypoints: np.ndarray, right: float, colour: np.ndarray
+) -> bool:
+    """Whether what was found may be a lost hand further off, by its side and its usual colour.
+
+    keypoints: (21, 2) px. right: log odds of a right hand. colour: (3,) L*a*b*.
+    """
+    return (hand.lost and hand.right * right > 0
+            and colour_difference(hand.colour, colour) < _ALIKE
+            and _away(hand.keypoints, keypoints) <= min(hand.patience, _FARTHEST))
+
+
+def _away(a: np.ndarray, b: np.ndarray) -> float:
+    """Distance of the middles of joints (21, 2), in sizes of the larger hand."""
+    size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1e-6)
+    return float(np.linalg.norm(a.mean(0) - b.mean(0)) / size)

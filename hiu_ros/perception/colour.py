@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 
-#: Probability from which on a pixel surely belongs to the hand, and how many such pixels it takes.
-_SURE, _LEAST = 0.9, 30
+#: Probability from which on a pixel surely belongs to the hand, how many such pixels it takes, and
+#: about how many, spread evenly, are looked at.
+_SURE, _LEAST, _ENOUGH = 0.9, 30, 500
 #: Weight of lightness, which changes with every turn of a hand, against that of a* and b*.
 _LIGHTNESS = 0.25
 
@@ -17,10 +18,11 @@ def colour_of(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     pixels: (n, n, 3) uint8 BGR. mask: (n, n) probability.
     """
-    sure = pixels[mask >= _SURE]
+    sure = np.flatnonzero(mask >= _SURE)
     if len(sure) < _LEAST:
         return UNKNOWN
-    middle = np.median(sure, axis=0).astype(np.float32) / 255
+    sample = pixels.reshape(-1, 3)[sure[::max(1, len(sure) // _ENOUGH)]]
+    middle = np.median(sample, axis=0).astype(np.float32) / 255
     return cv2.cvtColor(middle.reshape(1, 1, 3), cv2.COLOR_BGR2LAB).reshape(3).astype(np.float64)
 
 

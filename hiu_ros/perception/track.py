@@ -134,3 +134,10 @@ class Track:
         self.trust = self.trust + share * (reading.score * steady - self.trust)
         self.sharpness = self.sharpness + share * (reading.quality - self.sharpness)
         self.hits += 1
+
+    def go_on_as(self, lost: 'Track') -> None:
+        """Take over the name, and what was learned, of a hand that this one turned out to be."""
+        self.name, self.side, self.memory = lost.name, lost.side, lost.memory
+        self.right, self.colour = lost.right, lost.colour
+        self.hits, self.apart = self.hits + lost.hits, lost.apart
+        self.found = max(self.found, lost.found)

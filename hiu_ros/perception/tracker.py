@@ -5,14 +5,22 @@ was seen `min_hits` times and its side is clear: until then that rests on severa
 count the hands of one camera and are never used twice, and the same recording gives the same
 names. Should the evidence turn and stay turned, the old name ends and a new one of the other side
 begins: a name never lies about the side. A hand that is not seen is not in the result; it keeps
-its name for `max_misses` frames, moving on ever more slowly where it was headed.
+its name for `max_misses` frames, moving on ever more slowly where it was headed, and is known
+again by place, side and colour.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from hiu_ros.perception.association import assign, joint_box, overlap, without_duplicates
+from hiu_ros.perception.association import (
+    assign,
+    joint_box,
+    known_again,
+    overlap,
+    without_duplicates,
+)
+from hiu_ros.perception.colour import colour_difference
 from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
@@ -33,6 +41,8 @@ _LOOSE = 1.9
 #: Frames in which a hand was seen clearly, apart from all others, after which it is no part of
 #: another; and the quality of clear readings, and trust in the hands that have them.
 _APART, _CLEAR = 3, 0.6
+#: Difference of colours from which on two hands are two.
+_STRANGE = 5.0
 #: Share of the least score of a new hand that the trust of a followed one may fall to.
 _TRUST_KEPT = 0.8
 
@@ -166,7 +176,8 @@ class Tracker:
             for young in who[1:]:
                 track, older = self.tracks[young], self.tracks[who[0]]
                 if (track.hits < YOUNG and track.apart < _APART and older.name
-                        and track.right * older.right > 0):
+                        and track.right * older.right > 0
+                        and not colour_difference(track.colour, older.colour) > _STRANGE):
                     dropped.add(young)
         if not dropped:
             return list(askers)
@@ -221,6 +232,11 @@ class Tracker:
                 return False
             if track.found < self.options.announce_score:
                 return False
+            lost = self._lost_one(track)
+            if lost is not None:
+                self.tracks = [other for other in self.tracks if other is not lost]
+                track.go_on_as(lost)
+                return True
         elif side == track.side or abs(track.right) < _SIDE_TURNED:
             return True
         else:
@@ -229,6 +245,12 @@ class Tracker:
         self._named += 1
         track.side, track.name = side, f'{side}_{self._named}'
         return True
+
+    def _lost_one(self, track: Track) -> Track | None:
+        """The lost hand that a newcomer is by its side, colour and place; the last one seen."""
+        lost = [other for other in self.tracks if other.name and other.misses and known_again(
+            other.awaited(self._stamp), track.keypoints, track.right, track.colour)]
+        return min(lost, key=lambda other: other.misses, default=None)
 
 
 def _note_apart(seen: Sequence[tuple[Track, Reading]]) -> None:

@@ -121,8 +121,8 @@ PARAMETERS: Final = (
     Row('min_hits', 1, 'Frames that a hand must be seen in before it is announced.',
         live=True, minimum=1, maximum=100),
     Row('max_misses', 60, 'Frames that a hand may be missed in before it is dropped. If it is '
-        'found again by then, near where it was lost, it has its old id; it is not published '
-        'while it is missed.',
+        'found again by then, near where it was lost or a little further off with its side and '
+        'colour, it has its old id; it is not published while it is missed.',
         live=True, minimum=0, maximum=1000),
     Row('small_hands', False, 'The finder also searches four overlapping parts of every image; '
         'finds hands 40 % smaller at five times its cost.', live=True),

@@ -12,6 +12,7 @@ from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.track import Track
+from hiu_ros.perception.tracker import Tracker
 
 OPTIONS = PipelineOptions(device='cpu', fit_pose=False, fit_outline=False)
 
@@ -64,6 +65,65 @@ def test_two_hands_of_one_side_that_cross_keep_their_names(make_stage):
               for k in range(40)]
     seen = follow(stage, scenes)
     assert len(set(ids(seen, 'a'))) == 1 and len(set(ids(seen, 'b'))) == 1
+
+
+JOINTS = np.random.default_rng(3).uniform(-0.5, 0.5, (21, 2))
+TAN, PALE = np.array([50.0, 18.0, 24.0]), np.array([75.0, 8.0, 10.0])
+
+
+def reading(x, size=100.0, colour=TAN, right=6.0):
+    """A clear reading of a hand in the middle of an image."""
+    points = JOINTS * size + [x, 240]
+    one = SimpleNamespace(
+        keypoints_px=points, keypoint_scores=np.full(21, 0.9), presence=0.99, score=0.95,
+        quality=0.89, right=right, side='right' if right > 0 else 'left', colour=colour,
+        size=float(np.ptp(points, axis=0).max()))
+    one.as_side = lambda side: one
+    return one
+
+
+def names(tracker, stamp, readings):
+    """Names of what a frame shows, its readings being of regions that the finder chose."""
+    tracker.begin(stamp, (640, 480))
+    seen = tracker.update(readings, [None] * len(readings), [0.9] * len(readings))
+    return [track.name for track, _ in seen]
+
+
+@pytest.mark.parametrize('change, name', [
+    ({}, 'right_1'), ({'colour': TAN + [8, 1, 1]}, 'right_1'), ({'colour': PALE}, 'right_2'),
+    ({'right': -6.0}, 'left_2'), ({'x': 500}, 'right_2'), ({'colour': UNKNOWN}, 'right_2')])
+def test_a_newcomer_that_is_a_lost_hand_by_its_colour_gets_its_name_back(change, name):
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k in range(30):
+        assert names(tracker, k / 30, [reading(100)]) == ['right_1']
+    for k in range(30, 40):
+        assert names(tracker, k / 30, []) == []
+    # Of another size: what comes in at the edge is seen in part.
+    assert names(tracker, 40 / 30, [reading(**{'x': 290, 'size': 40.0} | change)]) == [name]
+    assert len(tracker.tracks) == (1 if name == 'right_1' else 2)
+
+
+def test_a_name_is_given_back_once_only():
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k in range(30):
+        names(tracker, k / 30, [reading(100)])
+    for k in range(30, 40):
+        names(tracker, k / 30, [])
+    both = [reading(290, 40.0), reading(220, 40.0)]
+    assert sorted(names(tracker, 40 / 30, both)) == ['right_1', 'right_2']
+
+
+def test_a_young_hand_of_another_colour_is_no_part_of_an_older_one():
+    for colour, expected in ((PALE, {'right_1', 'right_2'}), (TAN, {'right_1'})):
+        tracker = Tracker(TrackingOptions(), 4, 0.5)
+        for k in range(30):
+            names(tracker, k / 30, [reading(100)])
+        for k in range(30, 34):
+            names(tracker, k / 30, [reading(100), reading(150, colour=colour)])
+        # Both regions show the older hand.
+        tracker.begin(34 / 30, (640, 480))
+        tracker.update([reading(100), reading(101)], [0, 1], [0.0, 0.0])
+        assert {track.name for track in tracker.tracks} == expected
 
 
 def test_a_hand_hidden_for_a_moment_gets_its_name_back(make_stage):
