@@ -248,8 +248,9 @@ class Tracker:
 
     def _lost_one(self, track: Track) -> Track | None:
         """The lost hand that a newcomer is by its side, colour and place; the last one seen."""
-        lost = [other for other in self.tracks if other.name and other.misses and known_again(
-            other.awaited(self._stamp), track.keypoints, track.right, track.colour)]
+        lost = [other for other in self.tracks
+                if other.name and other.misses and other.side == track.side and known_again(
+                    other.awaited(self._stamp), track.keypoints, track.right, track.colour)]
         return min(lost, key=lambda other: other.misses, default=None)
 
 
