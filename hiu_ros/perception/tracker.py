@@ -168,8 +168,8 @@ class Tracker:
     def _without_younger(
         self, groups: Sequence[list[int]], askers: Sequence[int | None]
     ) -> list[int | None]:
-        """Drop newcomers whose readings are one with those of an older hand of their side, and
-        number the askers anew."""
+        """Drop newcomers whose readings are one with those of an older hand of their side, unless
+        they were seen apart or differ in colour, and number the askers anew."""
         dropped: set[int] = set()
         for group in groups:
             who = sorted({askers[k] for k in group if askers[k] is not None})

@@ -1,4 +1,4 @@
-"""Whether a region shows a hand: one score of what the hand network says of it."""
+"""Whether a region shows a hand: one score of what the hand network, and the finder, say of it."""
 
 import numpy as np
 
@@ -16,8 +16,7 @@ FOUND, FOUND_REST = 1.5, 1.1
 def evidence(presence: float, keypoint_scores: np.ndarray, right: float) -> np.ndarray:
     """(3,) what speaks for a hand, arguments as of `verdict`."""
     return np.array([
-        _log_odds(presence), np.mean(keypoint_scores),
-        min(abs(right), _SIDE_MOST)])
+        _log_odds(presence), np.mean(keypoint_scores), min(abs(right), _SIDE_MOST)])
 
 
 def verdict(presence: float, keypoint_scores: np.ndarray, right: float) -> float:

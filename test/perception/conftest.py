@@ -20,9 +20,12 @@ from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.finder import Detection
+from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.pipeline import Pipeline
 
 WIDTH, HEIGHT = 640, 480
 FLIP = np.diag([-1.0, 1.0, 1.0])
+OPTIONS = PipelineOptions(device='cpu', fit_pose=False, fit_outline=False)
 
 
 @dataclass(eq=False)
@@ -153,3 +156,24 @@ def make_stage(monkeypatch):
     # The poses of a perfect network need no correction.
     monkeypatch.setattr('hiu_ros.perception.lifting.MESH_EXCESS', 1.0)
     return Stage
+
+
+def follow(stage, scenes, options=OPTIONS, stamps=None, run=None):
+    """Ids by the true labels of the hands, one dictionary a frame; '?' where there is no hand."""
+    run = run or Pipeline(options, network=stage, finder=stage)
+    seen = []
+    for k, hands in enumerate(scenes):
+        stamp = k / 30 if stamps is None else stamps[k]
+        out = run.process(stage.image(hands), stage.camera, stamp)
+        frame = {}
+        for hand in out:
+            away = {t.label: np.linalg.norm(t.pixels - hand.keypoints_px, axis=1).mean()
+                    for t in hands}
+            nearest = min(away, key=away.get, default='?')
+            frame[nearest if away.get(nearest, 1e9) < 15 else '?'] = hand.id
+        seen.append(frame)
+    return seen
+
+
+def ids(seen, label):
+    return [frame[label] for frame in seen if label in frame]
