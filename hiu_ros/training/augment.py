@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 
 Rng = np.random.Generator
+#: How a background is turned: half of them stay as they are.
+_QUARTERS = (None, None, None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180,
+             cv2.ROTATE_90_CLOCKWISE)
 
 
 def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
@@ -19,9 +22,7 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
         picture = _coarse(picture, rng)
     if rng.random() < 0.35:
         sigma = rng.uniform(1.0, 9.0)
-        noise = rng.standard_normal(picture.shape[:2] + (3 if rng.random() < 0.5 else 1,),
-                                    dtype=np.float32)
-        picture = picture + sigma * noise
+        picture = picture + _noise(picture.shape[:2], 3 if rng.random() < 0.5 else 1, sigma, rng)
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = int(rng.integers(15, 90))
@@ -34,7 +35,7 @@ def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
     gain = np.exp(rng.normal(-0.05, 0.2)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
     if rng.random() < 0.08:
         gain *= rng.uniform(0.2, 0.6)
-    mean = picture.mean((0, 1), dtype=np.float64)
+    mean = np.array(cv2.mean(picture)[:3])
     contrast, lift = np.exp(rng.normal(0, 0.2)), rng.normal(0, 8)
     # Contrast about the mean, gain and lift, then colours towards or away from their grey.
     colour = np.exp(rng.normal(0, 0.3))
@@ -51,7 +52,13 @@ def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
         angle = rng.uniform(0, 2 * np.pi)
         ramp = np.cos(angle) * line[:, None] + np.sin(angle) * line[None]
         picture = picture * (1 + np.float32(rng.uniform(0.1, 0.5)) * ramp)[..., None]
-    return picture.astype(np.float32)
+    return picture.astype(np.float32, copy=False)
+
+
+def _noise(shape: tuple[int, int], channels: int, sigma: float, rng: Rng) -> np.ndarray:
+    """(H, W, channels) float32. OpenCV's generator is four times as fast as NumPy's."""
+    cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
+    return cv2.randn(np.empty((*shape, channels), np.float32), 0, sigma)
 
 
 def _blur(picture: np.ndarray, rng: Rng) -> np.ndarray:
@@ -116,5 +123,6 @@ def random_patch(patches: np.ndarray, n: int, rng: Rng) -> np.ndarray:
     y, x = rng.integers(0, patch.shape[0] - side + 1, 2)
     patch = cv2.resize(patch[y:y + side, x:x + side], (n, n), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
-        patch = patch[:, ::-1]
-    return np.ascontiguousarray(np.rot90(patch, int(rng.choice([0, 0, 0, 1, 2, 3]))))
+        patch = cv2.flip(patch, 1)
+    turn = _QUARTERS[rng.integers(len(_QUARTERS))]
+    return patch if turn is None else cv2.rotate(patch, turn)

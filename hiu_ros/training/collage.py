@@ -32,13 +32,13 @@ def soft_edge(mask: np.ndarray, rng: Rng) -> np.ndarray:
 def recoloured(image: np.ndarray, mask: np.ndarray, rng: Rng) -> np.ndarray:
     """(n, n, 3) uint8: a photograph whose hand, of mask (n, n), is lit or tanned differently."""
     gain = np.exp(rng.normal(0, 0.3) + rng.normal(0, 0.1, 3))
-    picture = (image * gain).clip(0, 255).astype(np.float32)
+    picture = cv2.transform(image, np.diag(gain))
     return blend(picture, soft_edge(mask, rng), image)
 
 
 def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarray:
-    """(n, n, 3) uint8: `front` over `behind` with alpha (n, n, 1) of 0..1."""
-    return (alpha * front + (1 - alpha) * behind).astype(np.uint8)
+    """(n, n, 3) uint8: `front` over `behind`, both uint8, with alpha (n, n, 1) float32 of 0..1."""
+    return cv2.blendLinear(front, behind, alpha[..., 0], 1 - alpha[..., 0])
 
 
 def of_one_skin(picture: np.ndarray, cover: np.ndarray, image: np.ndarray,
@@ -51,14 +51,14 @@ def of_one_skin(picture: np.ndarray, cover: np.ndarray, image: np.ndarray,
 
 def skin_of(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """(3,) mean colour of an image (H, W, 3) in a mask (H, W) of 0..255; None if it is empty."""
-    inside = mask > 127
-    return image[inside].mean(axis=0) if inside.any() else None
+    inside = cv2.compare(mask, 127, cv2.CMP_GT)
+    return np.array(cv2.mean(image, inside)[:3]) if cv2.countNonZero(inside) else None
 
 
 def in_skin(picture: np.ndarray, own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: a picture of a hand of the colour `own` (3,), as if it were `wanted`."""
     gain = (wanted + 1) / (own + 1)
-    return (picture * gain.clip(*_SKIN_GAIN)).clip(0, 255).astype(np.uint8)
+    return cv2.transform(picture, np.diag(gain.clip(*_SKIN_GAIN)))
 
 
 def bare_arm(shape: tuple[int, int], skin: np.ndarray, aim: np.ndarray, half: float, rng: Rng
@@ -92,8 +92,10 @@ def other_hand(tile: Tile, resolution: int, rng: Rng,
     away = far * around.size * np.array([np.cos(direction), np.sin(direction)])
     crop = Crop(tuple(np.array(around.centre) + away), around.size, rng.uniform(-np.pi, np.pi),
                 bool(rng.random() < 0.5), resolution)
-    return (crop.extract(tile.image, 'replicate'),
-            soft_edge(crop.extract(opacity(tile), 'constant'), rng))
+    if tile.alpha is not None:
+        picture = crop.extract(tile.image)
+        return cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), soft_edge(picture[..., 3], rng)
+    return crop.extract(tile.image, 'replicate'), soft_edge(crop.extract(tile.mask), rng)
 
 
 def uncovered(mask: np.ndarray, cover: np.ndarray) -> np.ndarray:

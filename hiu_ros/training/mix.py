@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.crop import Crop, upright_angle
 from hiu_ros.geometry.placement import rotation_to_ray
@@ -125,14 +124,15 @@ class HandMix(torch.utils.data.Dataset):
         self.near_misses = (np.load(o.near_misses, mmap_mode='r') if o.near_misses
                             else self.patches)
         self.kinds = list(shares)
-        self.shares = np.array(list(shares.values())) / sum(shares.values())
+        self.cumulative = np.cumsum(np.array(list(shares.values())) / sum(shares.values()))
+        self.cumulative /= self.cumulative[-1]
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng((self.seed, index))
-        kind = self.kinds[rng.choice(len(self.kinds), p=self.shares)]
+        kind = self.kinds[np.searchsorted(self.cumulative, rng.random(), 'right')]
         if kind == 'negative':
             return self.negative(rng)
         return self.hand(self.sources[kind].draw(rng, index), rng)
@@ -195,10 +195,12 @@ class HandMix(torch.utils.data.Dataset):
             canonical, mirrored = False, rng.random() < 0.5
         crop = self.crop(tile.outline, mirrored, rng)
         border = 'replicate' if tile.alpha is not None or rng.random() < 0.5 else 'constant'
-        image = crop.extract(tile.image, border)
+        image, alpha = crop.extract(tile.image, border), None
+        if tile.alpha is not None:
+            image, alpha = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), image[..., 3:]
         aims = crop.to_crop(tile.outline)
         mask = crop.extract(tile.mask) if tile.mask is not None else None
-        image, mask = self.compose(tile, crop, image, mask, border, rng)
+        image, mask = self.compose(tile, crop, image, alpha, mask, rng)
         if mask is not None and rng.random() < o.arm_share:
             image, mask = self.cross(image, mask, crop.to_crop(spots(tile.outline)), rng)
         if rng.random() < o.occluder_share:
@@ -221,13 +223,13 @@ class HandMix(torch.utils.data.Dataset):
         self.label_3d(sample, tile, crop, canonical)
         return sample
 
-    def compose(self, tile: Tile, crop: Crop, image: np.ndarray, mask: np.ndarray | None,
-                border: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    def compose(self, tile: Tile, crop: Crop, image: np.ndarray, alpha: np.ndarray | None,
+                mask: np.ndarray | None, rng: np.random.Generator
+                ) -> tuple[np.ndarray, np.ndarray | None]:
         """The cut picture with what stands behind its hand, and perhaps another hand."""
         o, n = self.options, self.resolution
-        alpha = None
-        if tile.alpha is not None:
-            alpha = crop.extract(tile.alpha, border)[..., None].astype(np.float32) / 255
+        if alpha is not None:
+            alpha = alpha.astype(np.float32) / 255
         elif mask is not None:
             if o.recolour_share and rng.random() < o.recolour_share:
                 image = recoloured(image, mask, rng)
@@ -238,7 +240,8 @@ class HandMix(torch.utils.data.Dataset):
             other = of_one_skin(*other, image, mask), other[1]
         before = other is not None and (alpha is None or rng.random() < 0.5)
         if alpha is not None:
-            behind = GREY if o.grey else random_patch(self.patches, n, rng)
+            behind = (np.full((n, n, 3), GREY, np.uint8) if o.grey
+                      else random_patch(self.patches, n, rng))
             if other is not None and not before:
                 behind = blend(*other, behind)
             image = blend(image, alpha, behind)
@@ -261,7 +264,8 @@ class HandMix(torch.utils.data.Dataset):
     @staticmethod
     def label_3d(sample: dict[str, np.ndarray], tile: Tile, crop: Crop, canonical: bool) -> None:
         """Turn what is known in space into the axes of the crop's virtual camera."""
-        turn = Rotation.from_euler('z', crop.angle).as_matrix()
+        cosine, sine = np.cos(crop.angle), np.sin(crop.angle)
+        turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
         if tile.camera is not None:
             ray = np.linalg.solve(tile.camera, [*crop.centre, 1.0])
             turn = turn @ rotation_to_ray(ray / np.linalg.norm(ray)).T
@@ -300,5 +304,5 @@ class HandMix(torch.utils.data.Dataset):
         if rng.random() < 0.6:
             thing = random_patch(self.patches, n, rng)
         else:
-            thing = np.full((n, n, 3), rng.uniform(0, 255, 3), np.float32)
+            thing = np.full((n, n, 3), rng.uniform(0, 255, 3), np.uint8)
         return blend(thing, shape, image), None if mask is None else uncovered(mask, shape)

@@ -21,10 +21,9 @@ class Tile:
     network is shown, before the crop's turn; `right` None: the side is not known.
     """
 
-    image: np.ndarray  #: (H, W, 3) uint8 BGR
+    image: np.ndarray  #: (H, W, 3) uint8 BGR, a photograph; or (H, W, 4) with its opacity
     outline: np.ndarray
     right: bool | None
-    alpha: np.ndarray | None = None  #: (H, W) uint8, opacity; None: a photograph
     mask: np.ndarray | None = None  #: (H, W) uint8
     keypoints: np.ndarray | None = None  #: (21, 2), rows of NaN: no label
     weight_2d: float = 1.0
@@ -38,6 +37,11 @@ class Tile:
     side_known: bool = True  #: whether the side is a label, or only how to show the hand
     presence_known: bool = True
     self_supervised: bool = False
+
+    @property
+    def alpha(self) -> np.ndarray | None:
+        """(H, W) uint8, opacity; None: a photograph."""
+        return self.image[..., 3] if self.image.shape[2] == 4 else None
 
 
 class Source(Protocol):
@@ -129,19 +133,19 @@ class RenderSource:
                 table = {key: labels[key] for key in labels.files}
             self.banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'),
                                np.load(folder / 'mask.npy', mmap_mode='r'), table))
-        self.counts = np.array([len(bank[2]['pose']) for bank in self.banks])
+        counts = np.array([len(tiles) for tiles, _, _ in self.banks])
+        self.cumulative = np.cumsum(counts / counts.sum())
+        self.cumulative /= self.cumulative[-1]
 
     def draw(self, rng: Rng, number: int = 0) -> Tile:
         """One tile with its labels."""
-        bank = rng.choice(len(self.banks), p=self.counts / self.counts.sum())
-        tiles, masks, table = self.banks[bank]
-        i = rng.integers(self.counts[bank])
+        tiles, masks, table = self.banks[np.searchsorted(self.cumulative, rng.random(), 'right')]
+        i = rng.integers(len(tiles))
         tile = np.asarray(tiles[i])
         points = table['keypoints_px'][i]
         return Tile(
-            tile[..., :3], points, True, alpha=tile[..., 3], mask=np.asarray(masks[i]),
-            keypoints=points, keypoints_m=table['keypoints_m'][i], pose=table['pose'][i],
-            shape=table['shape'][i],
+            tile, points, True, mask=np.asarray(masks[i]), keypoints=points,
+            keypoints_m=table['keypoints_m'][i], pose=table['pose'][i], shape=table['shape'][i],
         )
 
 

@@ -53,9 +53,9 @@ def test_blend_shows_the_front_where_it_is_opaque():
 
 
 def test_opacity_is_that_of_the_arm_too_where_it_is_known(spot):
-    arm = np.full((60, 80), 255, np.uint8)
+    arm = np.full((60, 80, 1), 255, np.uint8)
     assert opacity(spot) is spot.mask
-    assert opacity(replace(spot, alpha=arm)) is arm
+    assert (opacity(replace(spot, image=np.concatenate([spot.image, arm], axis=2))) == 255).all()
     assert opacity(replace(spot, mask=None)) is None
 
 

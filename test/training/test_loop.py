@@ -273,7 +273,7 @@ def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
 def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
     """A shortened form: 2 renders instead of 32, smaller pictures, few steps."""
     monkeypatch.chdir(tmp_path)
-    assert cli.main(['train', 'smoke', 'data.made_renders=2', 'batch=4', 'steps=100', 'warmup=5',
+    assert cli.main(['train', 'smoke', 'data.made_renders=2', 'batch=8', 'steps=100', 'warmup=5',
                      'validate_every=100', 'threads=1', 'ema=0.9', 'tensorboard=false',
                      'log_every=20', 'rate=5e-3', 'network_changes.input_size=64']) == 0
     lines = figures(tmp_path / 'runs' / 'smoke')
