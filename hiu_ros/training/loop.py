@@ -76,9 +76,6 @@ class Trainer:
         cuda = torch.cuda.is_available()
         self.device = torch.device('cuda', int(os.environ.get('LOCAL_RANK', 0))) if cuda else (
             torch.device('cpu'))
-        if cuda:
-            torch.backends.cudnn.benchmark = True
-            torch.set_float32_matmul_precision('high')
         if settings.precision == 'float16' and not cuda:
             raise ValueError("precision 'float16' needs a GPU; use 'bfloat16' or 'float32'")
         self.template = load_mano(settings.hand) if settings.hand else load_template('fast')

@@ -133,14 +133,16 @@ class RenderSource:
                 table = {key: labels[key] for key in labels.files}
             self.banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'),
                                np.load(folder / 'mask.npy', mmap_mode='r'), table))
-        counts = np.array([len(tiles) for tiles, _, _ in self.banks])
-        self.cumulative = np.cumsum(counts / counts.sum())
+        # Of a bank that is still being rendered, what has labels.
+        self.counts = np.array([len(table['pose']) for _, _, table in self.banks])
+        self.cumulative = np.cumsum(self.counts / self.counts.sum())
         self.cumulative /= self.cumulative[-1]
 
     def draw(self, rng: Rng, number: int = 0) -> Tile:
         """One tile with its labels."""
-        tiles, masks, table = self.banks[np.searchsorted(self.cumulative, rng.random(), 'right')]
-        i = rng.integers(len(tiles))
+        bank = np.searchsorted(self.cumulative, rng.random(), 'right')
+        tiles, masks, table = self.banks[bank]
+        i = rng.integers(self.counts[bank])
         tile = np.asarray(tiles[i])
         points = table['keypoints_px'][i]
         return Tile(

@@ -1,5 +1,6 @@
 """The mix of training crops: one stream for everybody, with labels that fit the pictures."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from hiu_ros.training.batch import collate
 from hiu_ros.training.losses import palm_length
 from hiu_ros.training.mix import HandMix, MixOptions
 from hiu_ros.training.silhouettes import reproject
+from hiu_ros.training.sources import RenderSource
 
 CALM = {'negative_share': 0.0, 'wrong_side_share': 0.0, 'occluder_share': 0.0,
         'photometric': False, 'wild_share': 0.5}
@@ -141,6 +143,16 @@ def test_nothing_to_train_on_is_an_error(tmp_path):
         mix_of(photos=str(tmp_path))
     with pytest.raises(FileNotFoundError, match='renders.bank'):
         mix_of(renders=(str(tmp_path),))
+
+
+def test_of_a_bank_that_is_being_rendered_only_what_is_done_is_drawn(bank, tmp_path):
+    for name in ('bgra.npy', 'mask.npy'):
+        done = np.load(bank / name)
+        np.save(tmp_path / name, np.concatenate([done, np.zeros_like(done)]))
+    shutil.copy(bank / 'labels.npz', tmp_path)
+    source = RenderSource((str(tmp_path), str(bank)))
+    rng = np.random.default_rng(0)
+    assert all(source.draw(rng).mask.any() for _ in range(60))
 
 
 def test_shares_are_kept(bank, cache):
