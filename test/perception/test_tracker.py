@@ -56,6 +56,37 @@ def test_two_regions_on_one_hand_are_one_hand(make_stage):
         assert len(run.process(stage.image([stage.hand()]), None, k / 30)) <= 1
 
 
+@pytest.mark.parametrize('factor, grown', [(1.0, 1.0), (1.15, 1.0), (1.22, 1.22), (1.6, 1.25)])
+def test_a_hand_that_the_finder_sees_larger_is_looked_at_with_more_around_it(
+        make_stage, factor, grown):
+    stage = make_stage()
+    find = stage.find
+
+    def loose(image):
+        return [replace(found, box=np.array([
+            *(found.box[:2] - (factor - 1) / 2 * found.box[2:]), *(factor * found.box[2:])]))
+            for found in find(image)]
+
+    def last_region(finder):
+        run = Pipeline(OPTIONS, network=stage, finder=SimpleNamespace(find=finder))
+        look, sizes = run._estimator.look, []
+        run._estimator.look = lambda regions: (
+            sizes.append([region.crop.size for region in regions]) or look(regions))
+        for k in range(5):
+            assert len(run.process(stage.image([stage.hand()]), None, k / 30)) == 1
+        return sizes[-1]
+
+    (usual,), (asked,) = last_region(find), last_region(loose)
+    assert asked == pytest.approx(grown * usual, rel=0.02)
+
+
+def test_where_hands_touch_the_finder_has_no_say_in_how_large_a_region_is():
+    joints = np.random.default_rng(0).uniform(100, 200, (21, 2))
+    track = Track(joints, 0.0, HandMemory(), sharpness=1.0, size=float(np.ptp(joints, 0).max()))
+    track.larger = 1.25
+    assert track.margin(crowded=False) == 1.25 and track.margin(crowded=True) == 1.0
+
+
 def test_a_newcomer_on_an_older_hand_ends_and_the_older_one_goes_on(make_stage):
     stage = make_stage()
     perfect, astray = stage.predict, [False]
