@@ -34,7 +34,7 @@ _NOISE_PX, _NOISE_SHARE = 1.0, 0.02
 _POSE_DOUBT, _POSE_DOUBT_M = 0.033, 0.009
 #: Predicted poses are flatter than true ones, which makes their meshes larger in the image by this
 #: factor at the same distance: see docs/evaluation.md for how it was measured.
-MESH_EXCESS = 1.0208
+MESH_EXCESS = 1.016
 #: Frames that the shape of a hand is averaged over.
 _SHAPE_FRAMES = 60.0
 #: One depth image tells the length of a hand to about this share.

@@ -198,7 +198,7 @@ class Tracker:
                 track.hidden = 0
                 continue
             track.misses += 1
-            track.larger = 1.0
+            track.larger, track.cut = 1.0, False
             box = joint_box(track.expected(self._stamp))
             if track.hidden < _HIDDEN_MOST and (self._beyond(box) or any(
                     overlap(box, other) > 0.1 for other in shown)):
