@@ -29,10 +29,6 @@ _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
 #: Hand sizes that a hand may be off its prediction, how much more with each miss, and how much
 #: after so few frames that its motion is not known.
 _PATIENCE, _PATIENCE_GROWTH, _PATIENCE_NEW, _MOVING = 0.7, 0.15, 1.7, 2
-#: A hand that the finder sees so much larger is looked at with so much more around it, for a finger
-#: may be missing of joints that agree with each other; until it sees it hardly larger, so that the
-#: region of a hand at rest stays what it is. Weight of what the finder saw last.
-_LARGER, _LARGER_LOOK, _LARGER_NO_MORE, _LARGER_NEW = 1.2, 1.2, 1.1, 0.3
 #: Frames for which a hand with a name may still turn out to be an older one, and for which its
 #: colour is not settled.
 YOUNG = 15
@@ -62,9 +58,6 @@ class Track:
     motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
     colour: np.ndarray = field(default_factory=UNKNOWN.copy)  #: usual L*a*b* (3,)
     size: float = 0.0  #: usual larger side of the joints' box, px
-    found_size: float = 0.0  #: side of the finder's square on it in this frame, px
-    larger: float = 1.0  #: usual ratio of that to the size of its readings
-    cut: bool = False  #: whether its readings may lack a part of it that the finder sees
 
     def expected(self, stamp: float) -> np.ndarray:
         """Joints (21, 2) where the motion takes them; a missed hand slows down and stops."""
@@ -92,8 +85,7 @@ class Track:
 
     def margin(self, crowded: bool) -> float:
         """How much larger its region is than usual: for a hand that was missed, where hands touch,
-        and where a part of it may be out of the region, as joints are blurred or the finder sees
-        a larger hand."""
+        and where joints are blurred, as they are when a part of a hand is out of the region."""
         margin = min(1.0 + _SEARCH_GROWTH * self.misses, _SEARCH_MOST)
         usual = self.size / max(float(np.ptp(self.keypoints, axis=0).max()), 1.0)
         if self.blurred:
@@ -101,8 +93,6 @@ class Track:
             margin = max(margin, _SEARCH_BLURRED) * min(1.0, usual)
         if crowded:
             margin = max(margin, min(_SIZE_LEAST * usual, 2.0))
-        elif self.cut:
-            margin = max(margin, _LARGER_LOOK)
         return margin
 
     @property
@@ -133,11 +123,6 @@ class Track:
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
         self.right = float(np.clip(right, -_SIDE_MOST, _SIDE_MOST))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
-        if self.found_size:
-            ratio = self.found_size / max(reading.size, 1.0)
-            self.larger = self.larger + _LARGER_NEW * (ratio - self.larger)
-            self.cut = self.larger > (_LARGER_NO_MORE if self.cut else _LARGER)
-            self.found_size = 0.0
         share = _SIZE_NEW if self.hits else 1.0
         self.size = self.size + share * (reading.size - self.size)
         if not np.isfinite(self.colour).all():

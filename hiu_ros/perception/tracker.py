@@ -111,7 +111,6 @@ class Tracker:
             if fits and max(fits) >= 0:
                 track, _ = explained.pop(int(np.argmax(fits)))
                 track.found = max(track.found, scores[k])
-                track.found_size = float(max(box[2:]))
             else:
                 new.append(k)
         return new[:free]
@@ -198,7 +197,6 @@ class Tracker:
                 track.hidden = 0
                 continue
             track.misses += 1
-            track.larger, track.cut = 1.0, False
             box = joint_box(track.expected(self._stamp))
             if track.hidden < _HIDDEN_MOST and (self._beyond(box) or any(
                     overlap(box, other) > 0.1 for other in shown)):

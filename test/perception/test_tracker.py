@@ -56,49 +56,6 @@ def test_two_regions_on_one_hand_are_one_hand(make_stage):
         assert len(run.process(stage.image([stage.hand()]), None, k / 30)) <= 1
 
 
-@pytest.mark.parametrize('factor, grown', [(1.0, 1.0), (1.15, 1.0), (1.3, 1.2)])
-def test_a_hand_that_the_finder_sees_larger_is_looked_at_with_more_around_it(
-        make_stage, factor, grown):
-    stage = make_stage()
-
-    def last_region(factor):
-        def find(image):
-            return [replace(found, box=np.array([
-                *(found.box[:2] - (factor - 1) / 2 * found.box[2:]), *(factor * found.box[2:])]))
-                for found in stage.find(image)]
-
-        run = Pipeline(OPTIONS, network=stage, finder=SimpleNamespace(find=find))
-        look, sizes = run._estimator.look, []
-        run._estimator.look = lambda regions: (
-            sizes.append([region.crop.size for region in regions]) or look(regions))
-        for k in range(12):
-            assert len(run.process(stage.image([stage.hand()]), None, k / 30)) == 1
-        return sizes[-1]
-
-    (usual,), (asked,) = last_region(1.0), last_region(factor)
-    assert asked == pytest.approx(grown * usual, rel=0.02)
-
-
-def test_more_is_looked_at_until_the_finder_sees_a_hand_hardly_larger():
-    joints = np.random.default_rng(0).uniform(100, 200, (21, 2))
-    size = float(np.ptp(joints, axis=0).max())
-    reading = SimpleNamespace(
-        keypoints_px=joints, keypoint_scores=np.ones(21), presence=1.0, right=3.0, size=size,
-        colour=UNKNOWN, score=1.0, quality=1.0)
-    track = Track(joints, 0.0, HandMemory())
-
-    def after(ratio, frames):
-        for _ in range(frames):
-            track.found_size = ratio * size
-            track.see(reading, track.stamp + 1 / 30)
-        return track.margin(crowded=False)
-
-    assert after(1.0, 10) == after(1.15, 20) == 1.0
-    assert after(1.3, 20) == after(1.15, 20) == 1.2
-    assert track.margin(crowded=True) == 1.0
-    assert after(1.05, 20) == 1.0
-
-
 def test_a_newcomer_on_an_older_hand_ends_and_the_older_one_goes_on(make_stage):
     stage = make_stage()
     perfect, astray = stage.predict, [False]
