@@ -23,6 +23,17 @@ def opacity(tile: Tile) -> np.ndarray | None:
     return tile.alpha if tile.alpha is not None else tile.mask
 
 
+def cut(tile: Tile, crop: Crop, border: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A crop of a tile: (n, n, 3) uint8 and its opacity (n, n, 1) uint8, None of a photograph.
+
+    Both in one go, which takes half as long as one after the other. border: see `Crop.extract`.
+    """
+    picture = crop.extract(tile.image, border)
+    if tile.alpha is None:
+        return picture, None
+    return cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), picture[..., 3:]
+
+
 def soft_edge(mask: np.ndarray, rng: Rng) -> np.ndarray:
     """(n, n, 1) float 0..1: a mask with an edge as soft as a lens makes it."""
     soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.6))
@@ -92,10 +103,9 @@ def other_hand(tile: Tile, resolution: int, rng: Rng,
     away = far * around.size * np.array([np.cos(direction), np.sin(direction)])
     crop = Crop(tuple(np.array(around.centre) + away), around.size, rng.uniform(-np.pi, np.pi),
                 bool(rng.random() < 0.5), resolution)
-    if tile.alpha is not None:
-        picture = crop.extract(tile.image)
-        return cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), soft_edge(picture[..., 3], rng)
-    return crop.extract(tile.image, 'replicate'), soft_edge(crop.extract(tile.mask), rng)
+    picture, alpha = cut(tile, crop, 'replicate' if tile.alpha is None else 'constant')
+    cover = crop.extract(tile.mask) if alpha is None else alpha[..., 0]
+    return picture, soft_edge(cover, rng)
 
 
 def uncovered(mask: np.ndarray, cover: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from hiu_ros.training.collage import (
     MOST_HIDDEN,
     bare_arm,
     blend,
+    cut,
     of_one_skin,
     opacity,
     other_hand,
@@ -195,9 +196,7 @@ class HandMix(torch.utils.data.Dataset):
             canonical, mirrored = False, rng.random() < 0.5
         crop = self.crop(tile.outline, mirrored, rng)
         border = 'replicate' if tile.alpha is not None or rng.random() < 0.5 else 'constant'
-        image, alpha = crop.extract(tile.image, border), None
-        if tile.alpha is not None:
-            image, alpha = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), image[..., 3:]
+        image, alpha = cut(tile, crop, border)
         aims = crop.to_crop(tile.outline)
         mask = crop.extract(tile.mask) if tile.mask is not None else None
         image, mask = self.compose(tile, crop, image, alpha, mask, rng)

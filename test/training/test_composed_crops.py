@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.training.collage import MOST_HIDDEN, share_hidden
+from hiu_ros.training.collage import MOST_HIDDEN, cut, share_hidden
 from hiu_ros.training.mix import HandMix, MixOptions
 
 N = 128
@@ -33,18 +33,17 @@ def with_cover(mix: HandMix, cover: np.ndarray) -> HandMix:
 
 
 def drawn(mix: HandMix, kind: str, seed: int) -> tuple:
-    """A tile of a source and its crop, picture and mask."""
+    """A tile of a source and its crop, picture, opacity and mask."""
     tile = mix.sources[kind].draw(np.random.default_rng(seed))
     crop = Crop.around_keypoints(tile.outline, 1.5, N)
-    return tile, crop, crop.extract(tile.image, 'replicate'), (
+    return tile, crop, *cut(tile, crop, 'replicate'), (
         None if tile.mask is None else crop.extract(tile.mask))
 
 
 def composed(mix: HandMix, kind: str, seed: int) -> tuple:
-    tile, crop, image, mask = drawn(mix, kind, seed)
+    tile, crop, image, alpha, mask = drawn(mix, kind, seed)
     rng = np.random.default_rng(seed)
-    picture, alpha = image[..., :3].copy(), image[..., 3:] if tile.alpha is not None else None
-    return tile, picture, mask, *mix.compose(tile, crop, picture, alpha, mask, rng)
+    return tile, image, mask, *mix.compose(tile, crop, image, alpha, mask, rng)
 
 
 def patch_over(joints: np.ndarray, index: int) -> np.ndarray:
@@ -87,7 +86,7 @@ def test_another_hand_in_front_takes_its_place_from_picture_and_mask(cache):
     mix = mix_of(photos=str(cache), other_hand_share=1.0)
     covered = 0
     for seed in range(12):
-        tile, crop, image, mask = drawn(mix, 'photo', seed)
+        tile, crop, image, _, mask = drawn(mix, 'photo', seed)
         cover = patch_over(crop.to_crop(tile.outline), 8)
         _, _, _, made, left = composed(with_cover(mix, cover), 'photo', seed)
         under = cover[..., 0] > 0
@@ -104,7 +103,7 @@ def test_a_hand_that_would_be_hidden_stays_alone(cache):
     mix = mix_of(photos=str(cache), other_hand_share=1.0)
     kept = {True: 0, False: 0}
     for seed in range(12):
-        tile, crop, _, _ = drawn(mix, 'photo', seed)
+        tile, crop, *_ = drawn(mix, 'photo', seed)
         joints = crop.to_crop(tile.outline)
         for share in (0.2, 0.8):
             cover = np.zeros((N, N, 1), np.float32)
@@ -172,7 +171,7 @@ def test_another_hand_lies_before_or_behind_a_render(bank, red):
     mix = mix_of(renders=(str(bank),), backgrounds=red, other_hand_share=1.0)
     before = behind = 0
     for seed in range(24):
-        tile, crop, image, mask = drawn(mix, 'render', seed)
+        tile, crop, image, _, mask = drawn(mix, 'render', seed)
         cover = patch_over(crop.to_crop(tile.outline), 9)
         cover[:, :20] = 1
         _, _, _, made, left = composed(with_cover(mix, cover), 'render', seed)
@@ -182,7 +181,7 @@ def test_another_hand_lies_before_or_behind_a_render(bank, red):
         assert (made[beside] == 255).all()
         if np.array_equal(left, mask):
             behind += 1
-            assert np.abs(made[hand].astype(int) - image[hand][:, :3]).max() <= 1
+            assert np.abs(made[hand].astype(int) - image[hand]).max() <= 1
         else:
             before += 1
             assert (made[hand] == 255).all() and left[hand].max() == 0
