@@ -152,11 +152,12 @@ def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:
     return model.to(device).eval()
 
 
-def load_into(model: HIU, path: Path | str) -> None:
+def load_into(model: HIU, path: Path | str, may_lack: tuple[str, ...] = ()) -> None:
     """Fill a network that is there already, as for training it on.
 
     Crops and maps may have another size, since convolutions do not mind. Raises CheckpointError
-    where the file is of another network, with the options that differ.
+    where the file is of another network, with the options that differ. may_lack: parts of a
+    network, and options of their name, that stay as they are where the file has none.
     """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     try:
@@ -165,8 +166,11 @@ def load_into(model: HIU, path: Path | str) -> None:
         raise CheckpointError(f'weights file {path}: {error}') from error
     differing = [f'{key} is {theirs[key]}, expected {value}'
                  for key, value in model.config.to_dict().items()
-                 if key not in _OF_NO_WEIGHT and theirs[key] != value]
+                 if key not in _OF_NO_WEIGHT and theirs[key] != value
+                 and not (key in may_lack and not theirs[key])]
     if differing:
         raise CheckpointError(f'weights file {path} is of another network: '
                               f'{"; ".join(differing)}')
-    fill(model, tensors, path)
+    own = {name: tensor for name, tensor in model.state_dict().items()
+           if name.partition('.')[0] in may_lack and name not in tensors}
+    fill(model, tensors | own, path)

@@ -32,9 +32,11 @@ class Encoder(nn.Module):
             cin = cout
         self.groups = nn.ModuleList(groups)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, additions: list[Tensor] | None = None) -> list[Tensor]:
         levels = []
-        for layer in self.groups:
+        for level, layer in enumerate(self.groups):
             x = layer(x)
+            if additions is not None:
+                x = x + additions[level]
             levels.append(x)
         return levels
