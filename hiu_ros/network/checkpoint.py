@@ -152,12 +152,11 @@ def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:
     return model.to(device).eval()
 
 
-def load_into(model: HIU, path: Path | str, may_lack: tuple[str, ...] = ()) -> None:
+def load_into(model: HIU, path: Path | str) -> None:
     """Fill a network that is there already, as for training it on.
 
     Crops and maps may have another size, since convolutions do not mind. Raises CheckpointError
-    where the file is of another network, with the options that differ. may_lack: parts of a
-    network, and options of their name, that stay as they are where the file has none.
+    where the file is of another network, with the options that differ.
     """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     try:
@@ -166,11 +165,8 @@ def load_into(model: HIU, path: Path | str, may_lack: tuple[str, ...] = ()) -> N
         raise CheckpointError(f'weights file {path}: {error}') from error
     differing = [f'{key} is {theirs[key]}, expected {value}'
                  for key, value in model.config.to_dict().items()
-                 if key not in _OF_NO_WEIGHT and theirs[key] != value
-                 and not (key in may_lack and not theirs[key])]
+                 if key not in _OF_NO_WEIGHT and theirs[key] != value]
     if differing:
         raise CheckpointError(f'weights file {path} is of another network: '
                               f'{"; ".join(differing)}')
-    own = {name: tensor for name, tensor in model.state_dict().items()
-           if name.partition('.')[0] in may_lack and name not in tensors}
-    fill(model, tensors | own, path)
+    fill(model, tensors, path)

@@ -35,7 +35,6 @@ class HIUConfig:
     regressor_first_stride: int = 1
     regressor_hidden: int = 512
     regressor_evidence: bool = False  #: the regressor also reads joints and bones off the maps
-    expectation: bool = False  #: the last stage can be told where joints are expected
     rotation: str = 'axis_angle'  #: 'axis_angle' (48 numbers, the paper) or '6d' (96)
     heatmap_readout: str = 'centre_of_mass'  #: or 'softargmax' (logits, differentiable)
 
@@ -64,8 +63,6 @@ class HIUConfig:
         check(1 <= self.stages <= 8, 'stages', '1 to 8')
         check(self.stem_kernel in (3, 5, 7), 'stem_kernel', '3, 5 or 7')
         check(self.block in ('bottleneck', 'rep'), 'block', "'bottleneck' or 'rep'")
-        check(not self.expectation or self.stages > 1, 'expectation',
-              'False with a single stage')
         check(self.rotation in ('axis_angle', '6d'), 'rotation', "'axis_angle' or '6d'")
         check(self.heatmap_readout in ('centre_of_mass', 'softargmax'), 'heatmap_readout',
               "'centre_of_mass' or 'softargmax'")

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.network.config import HIUConfig
 from hiu_ros.network.finder import Finder, FinderConfig
 from hiu_ros.network.hiu import HIU, Stage
@@ -52,15 +51,13 @@ def cost(config: HIUConfig | FinderConfig, height: int | None = None) -> Cost:
         else:
             model = Finder(config).eval()
             shape = (height or config.long_side * 3 // 4 // 32 * 32, config.long_side)
-        images, told = torch.zeros(1, 3, *shape), {}
-        if isinstance(config, HIUConfig) and config.expectation:
-            told = {'expected': torch.zeros(1, KEYPOINT_COUNT, 3)}
+        images = torch.zeros(1, 3, *shape)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(images, **told)
+            model(images)
         answer = counter
         if isinstance(model, HIU):
             with FlopCounterMode(display=False) as answer, torch.no_grad():
-                model(images, last_only=True, **told)
+                model(images, last_only=True)
     flops = counter.get_flop_counts()
     root = type(model).__name__
     rows = tuple(

@@ -35,15 +35,12 @@ class Decoder(nn.Module):
         nn.init.normal_(self.head.weight, std=1e-2)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, levels: list[Tensor], addition: Tensor | None = None
-                ) -> tuple[Tensor, Tensor]:
+    def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         x = self.laterals[-1](levels[-1])
         for level in range(len(levels) - 2, -1, -1):
             x = self.rise[level](x)
             x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
             x = self.merge[level](x) + self.laterals[level](levels[level])
-        if addition is not None:
-            x = x + addition
         return x, self.head(self.branch(self._resized(x)))
 
     def _resized(self, feature: Tensor) -> Tensor:

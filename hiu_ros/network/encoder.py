@@ -32,11 +32,9 @@ class Encoder(nn.Module):
             cin = cout
         self.groups = nn.ModuleList(groups)
 
-    def forward(self, x: Tensor, additions: list[Tensor] | None = None) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         levels = []
-        for level, layer in enumerate(self.groups):
+        for layer in self.groups:
             x = layer(x)
-            if additions is not None:
-                x = x + additions[level]
             levels.append(x)
         return levels

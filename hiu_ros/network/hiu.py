@@ -1,6 +1,5 @@
 """The HIU network: cascaded multi-task stages over one stem, with one shared regressor."""
 
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,7 +11,6 @@ from hiu_ros.network.blocks import RepConv
 from hiu_ros.network.config import HIUConfig
 from hiu_ros.network.decoder import Decoder
 from hiu_ros.network.encoder import Encoder, Stem
-from hiu_ros.network.expectation import TASKS, Expectation
 from hiu_ros.network.readout import CropReading, read
 from hiu_ros.network.regressor import Regressor
 
@@ -45,14 +43,11 @@ class Stage(nn.Module):
         self.mask_decoder = Decoder(1, config, strides[2])
         self.attention = TaskAttention(3, config)
 
-    def forward(self, x: Tensor, additions: list[Tensor] | None = None,
-                to_tasks: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The fused feature and the three maps; additions as of `Expectation`."""
-        levels = self.encoder(x, additions)
-        first, second, third = to_tasks or [None] * TASKS
-        heatmap_feature, heatmaps = self.heatmap_decoder(levels, first)
-        pof_feature, pof = self.pof_decoder(levels, second)
-        mask_feature, mask = self.mask_decoder(levels, third)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        levels = self.encoder(x)
+        heatmap_feature, heatmaps = self.heatmap_decoder(levels)
+        pof_feature, pof = self.pof_decoder(levels)
+        mask_feature, mask = self.mask_decoder(levels)
         fused = self.attention([heatmap_feature, pof_feature, mask_feature])
         return fused, heatmaps, pof, mask
 
@@ -73,44 +68,30 @@ class HIU(nn.Module):
             Stage(base if k == 0 else base + width, config) for k in range(config.stages)
         )
         self.regressor = Regressor(base + width, config)
-        self.expectation = Expectation(base + width, config) if config.expectation else None
 
-    def forward(self, images: Tensor, last_only: bool = False, expected: Tensor | None = None
-                ) -> list[StageOutput]:
-        """`last_only` skips the regressor of all but the last stage and returns that stage.
-
-        expected: (B, 21, 3) joints that are expected, see `Expectation`; the last stage is told.
-        ValueError for a network that cannot take them.
-        """
+    def forward(self, images: Tensor, last_only: bool = False) -> list[StageOutput]:
+        """`last_only` skips the regressor of all but the last stage and returns that stage."""
         size = self.config.input_size
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
             raise ValueError(
                 f'HIU got images of shape {tuple(images.shape)}, expected (B, 3, {size}, {size})'
             )
-        if expected is not None and self.expectation is None:
-            raise ValueError('this network takes no expected joints')
         base = self.stem(images)
-        outputs: list[StageOutput] = []
-        x, hint, heatmaps = base, None, None
+        outputs, x = [], base
         for k, stage in enumerate(self.stages):
-            last = k + 1 == len(self.stages)
-            told = []
-            if last and expected is not None:
-                *told, deep = self.expectation(x, heatmaps, expected)
-                hint = partial(self.expectation.hand, deep=deep, expected=expected)
-            fused, heatmaps, pof, mask = stage(x, *told)
+            fused, heatmaps, pof, mask = stage(x)
             x = torch.cat([base, fused], 1)
-            if last_only and not last:
+            if last_only and k + 1 < len(self.stages):
                 continue
             outputs.append(
-                StageOutput(heatmaps, pof, mask, *self.regressor(x, heatmaps, pof, hint))
+                StageOutput(heatmaps, pof, mask, *self.regressor(x, heatmaps, pof))
             )
         return outputs
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, expected: Tensor | None = None) -> CropReading:
-        """The last stage's answer in crop pixels; expected as of `forward`."""
-        output = self(images, last_only=True, expected=expected)[-1]
+    def predict(self, images: Tensor) -> CropReading:
+        """The last stage's answer in crop pixels."""
+        output = self(images, last_only=True)[-1]
         return read(output, self.config.input_size, self.config.heatmap_readout)
 
     def fuse(self) -> 'HIU':

@@ -1,6 +1,5 @@
 """The parametric hand regressor, shared by all stages."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -70,17 +69,11 @@ class Regressor(nn.Module):
         bones = bone_fields(attention, pof)
         return torch.cat([units.flatten(1), certainty, bones.flatten(1)], 1)
 
-    def forward(self, x: Tensor, heatmaps: Tensor, pof: Tensor,
-                hint: Callable[[Tensor, Tensor | None], Tensor] | None = None) -> HandParameters:
-        """`hint` adds to the perceptron's feature, given it and the evidence."""
-        x, evidence = F.adaptive_avg_pool2d(self.body(x), 1), None
+    def forward(self, x: Tensor, heatmaps: Tensor, pof: Tensor) -> HandParameters:
+        x = F.adaptive_avg_pool2d(self.body(x), 1)
         if self.config.regressor_evidence:
-            evidence = self.evidence(heatmaps, pof)
-            x = torch.cat([x, evidence[..., None, None].to(x.dtype)], 1)
-        x = self.perceptron(x)
-        if hint is not None:
-            x = x + hint(x, evidence)
-        x = x.flatten(1)
+            x = torch.cat([x, self.evidence(heatmaps, pof)[..., None, None].to(x.dtype)], 1)
+        x = self.perceptron(x).flatten(1)
         verdict = self.verdict_head(x).float()
         numbers = self.parameters_head(x).float()
         turn, shape, camera = numbers.split(

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop, upright_angle
-from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.colour import UNKNOWN, colour_of
 from hiu_ros.perception.verdict import clarity, verdict, verdict_alone
@@ -36,12 +35,8 @@ class Network(Protocol):
 
     config: object
 
-    def predict(self, images: torch.Tensor, expected: torch.Tensor | None = None) -> CropReading:
-        """Read a batch of crops (B, 3, n, n), BGR in -1..1.
-
-        expected: (B, 21, 3) joints that are expected, crop px and how sure; given only to a
-        network whose `config.expectation` is true.
-        """
+    def predict(self, images: torch.Tensor) -> CropReading:
+        """Read a batch of crops (B, 3, n, n), BGR in -1..1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +46,7 @@ class Region:
     side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
     more looks follow, each around the joints that were found before. least: score without which
     none follows. views: crops of the last look, turned and sized a little differently, whose
-    readings are averaged (`views.VIEWS`). expected: (21, 3) joints of a followed hand as they are
-    expected, image px and how sure (0..1), for networks that can be told.
+    readings are averaged (`views.VIEWS`).
     """
 
     image: np.ndarray
@@ -61,7 +55,6 @@ class Region:
     passes: int = 0
     views: int = 1
     least: float = 0.0
-    expected: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +122,6 @@ class HandEstimator:
         self._largest_batch = largest_batch or (
             _CPU_BATCH if self._device.type == 'cpu' else _GPU_BATCH)
         self.resolution = int(network.config.input_size)
-        self._tells = bool(getattr(network.config, 'expectation', False))
 
     def warm_up(self) -> None:
         """Run batches of each size that a few hands make.
@@ -139,8 +131,7 @@ class HandEstimator:
         """
         n = self.resolution
         for size in range(1, min(self._largest_batch, _CPU_BATCH) + 1):
-            expected = np.ones((size, KEYPOINT_COUNT, 3)) if self._tells else None
-            self._run(np.zeros((size, n, n, 3), np.uint8), expected)
+            self._run(np.zeros((size, n, n, 3), np.uint8))
 
     def crop_around(self, keypoints: np.ndarray, margin: float = 1.0,
                     boxed: np.ndarray | None = None) -> Crop:
@@ -211,36 +202,19 @@ class HandEstimator:
             crops = [replace(crop, mirrored=side == 'left') for _, crop, side in part]
             pixels = np.stack([crop.extract(region.image)
                                for crop, (region, _, _) in zip(crops, part)])
-            values = self._run(pixels, self._expected(crops, [region for region, _, _ in part]))
+            values = self._run(pixels)
             readings += [
                 _reading(crop, side, pixels[k], {name: value[k] for name, value in values.items()})
                 for k, (crop, (_, _, side)) in enumerate(zip(crops, part))
             ]
         return readings
 
-    def _expected(self, crops: Sequence[Crop], regions: Sequence[Region]) -> np.ndarray | None:
-        """(B, 21, 3) what is expected in each crop, zeros where that is nothing; None where it is
-        nothing in all, or the network cannot be told."""
-        if not self._tells or all(region.expected is None for region in regions):
-            return None
-        expected = np.zeros((len(crops), KEYPOINT_COUNT, 3))
-        for row, crop, region in zip(expected, crops, regions):
-            if region.expected is not None:
-                row[:, :2] = crop.to_crop(region.expected[:, :2])
-                row[:, 2] = region.expected[:, 2]
-        return expected
-
     @torch.inference_mode()
-    def _run(self, pixels: np.ndarray, expected: np.ndarray | None = None
-             ) -> dict[str, np.ndarray]:
+    def _run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
         batch = batch.float().div_(127.5).sub_(1.0)
         with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            if expected is None:
-                reading = self._network.predict(batch)
-            else:
-                told = torch.from_numpy(expected).to(self._device, torch.float32)
-                reading = self._network.predict(batch, told)
+            reading = self._network.predict(batch)
         return {name: value.float().cpu().numpy() for name, value in reading._asdict().items()}
 
 

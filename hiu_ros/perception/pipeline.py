@@ -172,8 +172,8 @@ class Pipeline:
                           for k, other in sure.items() if k != index)
             crop = self._estimator.crop_around(points, track.margin(crowded))
             if track.misses <= _LOOKED and _in_view(crop, frame.image):
-                turn.ask(Region(frame.image, crop, track.side_to_try, views=self.options.views,
-                                expected=track.told(points)), index)
+                turn.ask(Region(frame.image, crop, track.side_to_try, views=self.options.views),
+                         index)
         if frame.boxes is not None or tracker.wants_search():
             detections = self._detections(frame)
             for k in tracker.unexplained([d.box for d in detections],

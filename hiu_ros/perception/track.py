@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.perception.association import Awaited, steadiness
 from hiu_ros.perception.colour import UNKNOWN
 from hiu_ros.perception.estimator import Reading
@@ -33,8 +32,6 @@ _PATIENCE, _PATIENCE_GROWTH, _PATIENCE_NEW, _MOVING = 0.7, 0.15, 1.7, 2
 #: Frames for which a hand with a name may still turn out to be an older one, and for which its
 #: colour is not settled.
 YOUNG = 15
-#: What remains, with each miss, of how sure the network is told to be of a hand's joints.
-_TOLD_KEPT = 0.8
 #: Quality of readings from which on a hand's place is sure, and below which it is blurred and
 #: looked at with more of what is around.
 _SHARP, _BLURRED, _SEARCH_BLURRED = 0.2, 0.4, 1.15
@@ -50,7 +47,6 @@ class Track:
     right: float = 0.0  #: log odds of being a right hand, over time
     trust: float = 0.0  #: what its readings were worth over the last frames
     sharpness: float = 0.0  #: quality of its readings over the last frames
-    scores: np.ndarray = field(default_factory=lambda: np.zeros(KEYPOINT_COUNT))  #: of its joints
     found: float = 0.0  #: highest score that the finder gave it
     name: str | None = None
     side: str = 'right'
@@ -68,10 +64,6 @@ class Track:
         frame = min((stamp - self.stamp) / (self.misses + 1), 0.2)
         frames = (1 - _MOTION_KEPT ** (self.misses + 1)) / (1 - _MOTION_KEPT)
         return self.keypoints + self.motion * frame * frames
-
-    def told(self, expected: np.ndarray) -> np.ndarray:
-        """(21, 3) what the network is told of joints `expected` (21, 2): where, and how sure."""
-        return np.column_stack([expected, self.scores * _TOLD_KEPT ** self.misses])
 
     def awaited(self, stamp: float) -> Awaited:
         """What it should look like at a time."""
@@ -131,7 +123,6 @@ class Track:
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))
         self.right = float(np.clip(right, -_SIDE_MOST, _SIDE_MOST))
         self.keypoints, self.stamp = reading.keypoints_px, stamp
-        self.scores = reading.keypoint_scores
         share = _SIZE_NEW if self.hits else 1.0
         self.size = self.size + share * (reading.size - self.size)
         if not np.isfinite(self.colour).all():

@@ -36,7 +36,6 @@ class Batch:
     vertex_weights: Tensor | None = None  #: (B,)
     presence_weights: Tensor | None = None  #: (B,); left out: ones
     self_supervised: Tensor | None = None  #: (B,); left out: zeros
-    expected: Tensor | None = None  #: (B, 21, 3) crop px and how sure; left out: nothing
 
     def __post_init__(self) -> None:
         if self.presence_weights is None:

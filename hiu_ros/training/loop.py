@@ -83,21 +83,12 @@ class Trainer:
             raise ValueError(f'{settings.hand} is a left hand; the network is shown right ones')
         torch.manual_seed(settings.seed)
         self.config = settings.network_config()
-        if settings.expectation_only and not (
-                self.config.expectation and settings.data.expected_share):
-            raise ValueError('expectation_only needs a network that can be told, '
-                             'network_changes.expectation=true, and something to tell it, '
-                             'data.expected_share=1')
         network = HIU(self.config).to(self.device, memory_format=torch.channels_last)
         self.network: nn.Module = network
-        self.still = self.keep_still() if settings.expectation_only else []
         self.average = Average(network, settings.ema)
         self.hand = HandModel(self.template).to(self.device)
-        # Only the last stage is told, and so only it answers where nothing else is trained.
-        stages = slice(-1, None) if settings.expectation_only else slice(None)
         self.loss = HandLoss(self.hand, settings.loss, self.config.heatmap_readout,
-                             settings.sigmas[stages], settings.stage_weights[stages],
-                             settings.pof_variant,
+                             settings.sigmas, settings.stage_weights, settings.pof_variant,
                              (settings.sigma_factor, settings.sigma_steps),
                              settings.self_supervision)
         self.optimiser = make_optimiser(
@@ -109,7 +100,7 @@ class Trainer:
         self.means = Means()
         self.step = 0
         if not self.resume() and settings.start_from:
-            load_into(network, settings.start_from, may_lack=('expectation',))
+            load_into(network, settings.start_from)
             self.average = Average(network, settings.ema)
         self.wrapped: nn.Module = network
         if self.world > 1:
@@ -118,13 +109,6 @@ class Trainer:
                 network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             self.wrapped = DistributedDataParallel(network, device_ids=ids,
                                                    broadcast_buffers=True)
-
-    def keep_still(self) -> list[nn.Module]:
-        """Fix everything but the network's expectation; returns what stays as it is."""
-        still = [module for name, module in self.network.named_children() if name != 'expectation']
-        for module in still:
-            module.requires_grad_(False)
-        return still
 
     def batches(self) -> DataLoader:
         """The stream of batches from the current step on, this process's share of it."""
@@ -202,12 +186,10 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group['lr'] = self.rate(self.step)
         self.wrapped.train()
-        for module in self.still:
-            module.eval()
         images = batch.images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, _HALVES.get(s.precision, torch.bfloat16),
                             enabled=s.precision in _HALVES):
-            outputs = self.wrapped(images, self.settings.expectation_only, batch.expected)
+            outputs = self.wrapped(images)
         total, terms = self.loss(outputs, batch, self.step)
         if not torch.isfinite(total):
             raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')

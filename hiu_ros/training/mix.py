@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from hiu_ros.geometry.crop import Crop, upright_angle
+from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.training.augment import occluder_shape, photometric, random_patch
@@ -32,17 +33,9 @@ from hiu_ros.training.collage import (
     spots,
     uncovered,
 )
-from hiu_ros.training.expected_joints import astray, expected_nowhere, expected_of, in_crop
-from hiu_ros.training.set_source import SetOptions, SetSource
+from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
-from hiu_ros.training.space_labels import labels_in_space
 
-#: How far away a hand lies that covers another one, in crop sides, and the share of joints that it
-#: hides at least.
-_UPON, _COVERED = (0.0, 0.15), 0.85
-#: Share of a hand's joints that a crop about the expected ones must hold, or else goes about the
-#: hand; and the share below which it shows none.
-_INSIDE, _AWAY = 0.6, 0.3
 #: What renders stand before where nothing else is asked for.
 GREY = 128
 
@@ -71,14 +64,9 @@ class MixOptions:
     occluder_share: float = 0.15
     cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
     recolour_share: float = 0.0  #: of the same photographs: hand lit or tanned differently
-    expected_share: float = 0.0  #: crops that come with joints as a follower would expect them
-    covered_share: float = 0.0  #: hands that another one covers: expected, and not there
-    astray_share: float = 0.0  #: of the told crops: about joints that are expected beside the hand
-    most_hidden: float = MOST_HIDDEN  #: share of a hand's joints that another one may hide
     other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
     one_skin_share: float = 0.0  #: of those: in the colour of the one asked for
     arm_share: float = 0.0  #: hands crossed by an arm of the same skin
-    crossing: tuple[float, float] = CROSSING  #: how far that one is away, in crop sides
     aside_share: float = 0.0  #: of the crops without a hand: one too far aside to be asked for
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
@@ -162,10 +150,6 @@ class HandMix(torch.utils.data.Dataset):
         sample['images'] = self.degrade(image, rng)
         sample['masks'] = np.zeros((n // 2, n // 2), np.float32)
         sample['mask_weights'] = np.float32(1)
-        if self.options.expected_share and rng.random() < self.options.expected_share:
-            tile = self.any_hand(rng)
-            if tile is not None and tile.keypoints is not None:
-                sample['expected'] = expected_nowhere(tile.keypoints, n, rng)
         return sample
 
     def unlabelled(self) -> dict[str, np.ndarray]:
@@ -183,7 +167,6 @@ class HandMix(torch.utils.data.Dataset):
             'shape_weights': zero, 'presence': zero, 'presence_weights': np.float32(1),
             'sides': zero, 'side_weights': zero, 'canonical': np.float32(1),
             'self_supervised': zero,
-            **({'expected': np.zeros((21, 3), np.float32)} if self.options.expected_share else {}),
         }
 
     def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -211,30 +194,11 @@ class HandMix(torch.utils.data.Dataset):
         if tile.right is None:
             # Whichever way it is shown, it may be a left hand: it teaches the maps alone.
             canonical, mirrored = False, rng.random() < 0.5
-        told = None
-        if tile.keypoints is not None and o.expected_share and rng.random() < o.expected_share:
-            told = expected_of(tile.keypoints, rng)
-            if rng.random() < o.astray_share:
-                told = astray(told, rng)
-        crop, away = self.crop(tile.outline, mirrored, rng), False
-        if told is not None and told.any():
-            theirs = self.crop(told[told[:, 2] > 0, :2], mirrored, rng)
-            points = theirs.to_crop(spots(tile.outline))
-            inside = ((points > -0.5) & (points < n - 0.5)).all(1).mean()
-            away = inside < _AWAY
-            if away or inside >= _INSIDE:
-                crop = theirs
+        crop = self.crop(tile.outline, mirrored, rng)
         border = 'replicate' if tile.alpha is not None or rng.random() < 0.5 else 'constant'
         image, alpha = cut(tile, crop, border)
         aims = crop.to_crop(tile.outline)
         mask = crop.extract(tile.mask) if tile.mask is not None else None
-        if told is not None and rng.random() < o.covered_share:
-            sample = self.covered(tile, crop, image, alpha, mask, told, rng)
-            if sample is not None:
-                return sample
-        if away:
-            return self.without_hand(self.compose(tile, crop, image, alpha, None, rng)[0],
-                                     np.zeros((n, n), np.uint8), in_crop(told, crop), rng)
         image, mask = self.compose(tile, crop, image, alpha, mask, rng)
         if mask is not None and rng.random() < o.arm_share:
             image, mask = self.cross(image, mask, crop.to_crop(spots(tile.outline)), rng)
@@ -255,9 +219,7 @@ class HandMix(torch.utils.data.Dataset):
             inside = ((points > -0.5) & (points < n - 0.5)).all(1)
             sample.update(keypoints=np.where(np.isfinite(points), points, n / 2).astype(
                 np.float32), keypoint_weights=inside * np.float32(tile.weight_2d))
-            if told is not None:
-                sample['expected'] = in_crop(told, crop)
-        sample.update(labels_in_space(tile, crop, canonical))
+        self.label_3d(sample, tile, crop, canonical)
         return sample
 
     def compose(self, tile: Tile, crop: Crop, image: np.ndarray, alpha: np.ndarray | None,
@@ -284,54 +246,42 @@ class HandMix(torch.utils.data.Dataset):
             image = blend(image, alpha, behind)
         if before:
             picture, cover = other
-            if share_hidden(cover, crop.to_crop(spots(tile.outline))) <= o.most_hidden:
+            if share_hidden(cover, crop.to_crop(spots(tile.outline))) <= MOST_HIDDEN:
                 image = blend(picture, cover, image)
                 mask = None if mask is None else uncovered(mask, cover)
         return image, mask
 
-    def covered(self, tile: Tile, crop: Crop, image: np.ndarray, alpha: np.ndarray | None,
-                mask: np.ndarray | None, told: np.ndarray, rng: np.random.Generator
-                ) -> dict[str, np.ndarray] | None:
-        """A crop whose hand is expected but lies behind another one, which is none to be read in
-        its place; None where the other one does not cover it. told: (21, 3) as of the tile."""
-        n = self.resolution
-        if mask is None:
-            return None
-        other = self.another(rng, _UPON)
-        if other is None or share_hidden(other[1], crop.to_crop(spots(tile.outline))) < _COVERED:
-            return None
-        picture, cover = other
-        if rng.random() < self.options.one_skin_share:
-            picture = of_one_skin(picture, cover, image, mask)
-        if alpha is not None:
-            image = blend(image, alpha.astype(np.float32) / 255,
-                          random_patch(self.patches, n, rng))
-        return self.without_hand(blend(picture, cover, image), uncovered(mask, cover),
-                                 in_crop(told, crop), rng)
-
-    def without_hand(self, image: np.ndarray, mask: np.ndarray, expected: np.ndarray,
-                     rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """A crop in which the hand of `expected` (21, 3) is not, but for the part in mask (n, n).
-        """
-        n, sample = self.resolution, self.unlabelled()
-        small = cv2.resize(mask, (n // 2, n // 2), interpolation=cv2.INTER_AREA)
-        sample.update(images=self.degrade(image, rng), masks=small.astype(np.float32) / 255,
-                      mask_weights=np.float32(1), expected=expected)
-        return sample
-
-    def any_hand(self, rng: np.random.Generator) -> Tile | None:
-        """A tile of a hand, photographed or rendered; None where there are none."""
-        kinds = [kind for kind in ('photo', 'render') if kind in self.sources]
-        return self.sources[kinds[rng.integers(len(kinds))]].draw(rng, 0) if kinds else None
-
-    def another(self, rng: np.random.Generator, reach: tuple[float, float] | None = None
+    def another(self, rng: np.random.Generator, reach: tuple[float, float] = CROSSING
                 ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Picture and opacity of another hand, from photographs or renders; `reach` is how far
-        away it is, in crop sides, if not `MixOptions.crossing`."""
-        tile = self.any_hand(rng)
-        if tile is None or opacity(tile) is None:
+        """Picture and opacity of another hand, from photographs or renders."""
+        kinds = [kind for kind in ('photo', 'render') if kind in self.sources]
+        if not kinds:
             return None
-        return other_hand(tile, self.resolution, rng, reach or self.options.crossing)
+        tile = self.sources[kinds[rng.integers(len(kinds))]].draw(rng, 0)
+        return None if opacity(tile) is None else other_hand(tile, self.resolution, rng, reach)
+
+    @staticmethod
+    def label_3d(sample: dict[str, np.ndarray], tile: Tile, crop: Crop, canonical: bool) -> None:
+        """Turn what is known in space into the axes of the crop's virtual camera."""
+        cosine, sine = np.cos(crop.angle), np.sin(crop.angle)
+        turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+        if tile.camera is not None:
+            ray = np.linalg.solve(tile.camera, [*crop.centre, 1.0])
+            turn = turn @ rotation_to_ray(ray / np.linalg.norm(ray)).T
+        flipped = np.diag([-1.0 if crop.mirrored else 1.0, 1, 1]) @ turn
+        if tile.keypoints_m is not None:
+            sample.update(keypoints_m=(tile.keypoints_m @ flipped.T).astype(np.float32),
+                          weights_3d=np.float32(tile.weight_3d))
+            if tile.vertices_m is not None and canonical:
+                vertices = (tile.vertices_m - tile.keypoints_m[0]) @ flipped.T
+                sample.update(vertices=vertices.astype(np.float32),
+                              vertex_weights=np.float32(tile.parameter_weight))
+        if tile.pose is not None and canonical:
+            sample.update(
+                rotations=to_crop_axes(turn, tile.pose, crop.mirrored).astype(np.float32),
+                parameter_weights=np.float32(tile.parameter_weight))
+        if tile.shape is not None and canonical:
+            sample.update(shapes=tile.shape.astype(np.float32), shape_weights=np.float32(1))
 
     @staticmethod
     def cross(image: np.ndarray, mask: np.ndarray, points: np.ndarray, rng: np.random.Generator

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hiu_ros.data.sample import Sample, Visibility
 from hiu_ros.data.sets.registry import open_data_set
@@ -108,3 +109,18 @@ class SetSource:
             return np.stack([sample.box[:2], sample.box[:2] + sample.box[2:]])
         size = np.array(image.shape[1::-1], float)
         return corners((size - 1) / 2, size.min() * _FOLDER_SHARE)
+
+
+def to_crop_axes(rotation: np.ndarray, pose: np.ndarray, mirrored: bool) -> np.ndarray:
+    """Matrices (16, 3, 3) of a pose (16, 3) whose whole hand is also turned by `rotation`.
+
+    rotation: (3, 3) from the camera's axes to the crop's, as the crop is without mirroring. pose:
+    of the right hand shown; of a mirrored crop the rotation acts on the mirrored picture.
+    """
+    if mirrored:
+        flip = np.diag([-1.0, 1.0, 1.0])
+        rotation = flip @ rotation @ flip
+    matrices = Rotation.from_rotvec(pose).as_matrix()
+    matrices[0] = rotation @ matrices[0]
+    return matrices
+

@@ -46,7 +46,6 @@ class Settings:
     hand: str = ''  #: a MANO file (MANO_RIGHT.pkl) to train with; empty: the shipped hand
     run: str = 'runs/lite'  #: checkpoints and logs
     start_from: str = ''  #: weights that a new run begins with
-    expectation_only: bool = False  #: train `network.expectation` alone, the rest stays as it is
     data: MixOptions = MixOptions()
     validation: Validation = Validation()
     loss: LossWeights = LossWeights()

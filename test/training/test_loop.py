@@ -281,25 +281,3 @@ def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
     assert totals[-1] < 0.7 * totals[0]
     (result,) = [line for line in lines if line['kind'] == 'validation']
     assert result['renders/pa_mpjpe_mm'] < 5 and result['renders/mask_iou'] > 0.6
-
-
-def test_an_expectation_trained_alone_leaves_all_else_as_it_was(uninterrupted, tiny_settings):
-    start = Path(uninterrupted.run) / 'weights.safetensors'
-    told = ('network_changes.expectation=true', 'data.expected_share=1', 'expectation_only=true',
-            f'start_from={start}', 'steps=6')
-    settings = tiny_settings(*told)
-    train(settings)
-    before, _, _ = checkpoint.open_checkpoint(start, 'hiu')
-    after, _, _ = checkpoint.open_checkpoint(Path(settings.run) / 'weights.safetensors', 'hiu')
-    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    own = {name: tensor for name, tensor in after.items() if name not in before}
-    assert own and all(name.startswith('expectation.') for name in own)
-    assert all(tensor.abs().max() > 0 for name, tensor in own.items() if '.to_' in name)
-
-
-@pytest.mark.parametrize('missing', ['network_changes.expectation', 'data.expected_share'])
-def test_an_expectation_cannot_be_trained_without_anything_expected(tiny_settings, missing):
-    changes = {'network_changes.expectation': 'true', 'data.expected_share': '1'}
-    del changes[missing]
-    with pytest.raises(ValueError, match=missing):
-        Trainer(tiny_settings('expectation_only=true', *(f'{k}={v}' for k, v in changes.items())))

@@ -75,8 +75,7 @@ def test_what_has_a_label_matters(network, hand, label, mixed_batch):
 def test_batch_of_nothing_but_unlabelled_hands_has_a_gradient_of_zero_loss(
         network, hand, mixed_batch):
     batch = mixed_batch
-    known = [f.name for f in fields(Batch) if getattr(batch, f.name) is not None]
-    lone = Batch(**{name: getattr(batch, name)[[2, 2]] for name in known})
+    lone = Batch(**{f.name: getattr(batch, f.name)[[2, 2]] for f in fields(Batch)})
     weights = replace(ALL_ON, shape_prior=0.0, pose_prior=0.0, pose_angles=0.0, pof_bones=0.0)
     total, gradients = loss_and_gradients(network, HandLoss(hand, weights, 'softargmax'), lone)
     assert total == 0 and all((g == 0).all() for g in gradients.values())
