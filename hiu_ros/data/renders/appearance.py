@@ -119,7 +119,8 @@ def paint(kind: int, frequency: float, one: torch.Tensor, two: torch.Tensor,
         x, y, z = torch.sin(points * (2 * torch.pi * frequency)).unbind(1)
         amount = {'stripes': lambda: y > 0, 'checks': lambda: (x > 0) != (y > 0),
                   'dots': lambda: x * y * z.abs() > 0.35, 'bands': lambda: z > 0.2}[name]().float()
-    return one + (two - one) * amount[:, None] + grain
+    # The grain of a bright colour is more than a dark one has.
+    return (one + (two - one) * amount[:, None] + grain).clamp_min(0)
 
 
 @dataclass

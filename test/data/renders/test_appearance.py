@@ -65,6 +65,13 @@ def test_patterns_use_both_colours_and_plain_one():
         paint(77, 7.0, torch.zeros(3), torch.ones(3), points)
 
 
+def test_no_pattern_is_darker_than_black():
+    points = torch.rand(20000, 3, generator=torch.Generator().manual_seed(0)) * 0.3
+    bright, dark = torch.tensor([0.6, 0.7, 0.3]), torch.tensor([0.05, 0.02, 0.001])
+    for number in range(len(PATTERNS)):
+        assert paint(number, 67.0, bright, dark, points).min() >= 0
+
+
 def test_skins_run_from_pale_to_dark_with_paler_palms():
     skins = [sample_skin(np.random.default_rng(i), 0) for i in range(200)]
     tones = np.array([skin.tone.mean() for skin in skins])
