@@ -3,11 +3,59 @@
 import numpy as np
 import pytest
 
+from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.evaluation.bench_runs import Bench
 from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU
+from hiu_ros.perception.estimator import Reading
+from hiu_ros.perception.finder import Detection
 from hiu_ros.training import verdict_fit
-from hiu_ros.training.verdict_fit import Readings, Recording, fit, of_videos
+from hiu_ros.training.verdict_fit import Readings, Recording, fit, of_photos, of_videos
+
+
+class Photos:
+    """A folder of photographs with one hand each, in the square of 100 px from (100, 100)."""
+
+    def __init__(self, *sets):
+        line = np.linspace(100, 200, 21)
+        hand = LabelledHand('right', 1.0, np.stack([line, line], axis=1), np.zeros((21, 3)))
+        self.photos = [Photo(name, f'{k}.png', 640, 480, 'train', '', (hand, hand))
+                       for k, name in enumerate(sets)]
+        self.read = []
+
+    def select(self, split):
+        assert split == 'train'
+        return self.photos
+
+    def read_image(self, photo):
+        self.read.append(photo.set)
+        return np.zeros((480, 640, 3), np.uint8)
+
+
+class Squares:
+    """A finder of the same squares [x, y, side] and scores in every image, and an estimator that
+    reads a hand in each."""
+
+    resolution = 64
+
+    def __init__(self, *squares):
+        self.squares, self.last = squares, ()
+
+    def find(self, image):
+        self.last = [Detection(np.array([x, y, side, side], float), 'right', 1.0, score)
+                     for x, y, side, score in self.squares]
+        return self.last
+
+    def look(self, regions):
+        line = np.linspace(0, 1, 21)[:, None]
+        readings = []
+        for (x, y, side, _), region in zip(self.squares, regions, strict=True):
+            readings.append(Reading(
+                region.crop, 'right', [x, y] + side * np.hstack([line, line]), np.full(21, 0.9),
+                np.ones((64, 64), np.float32), np.tile(np.eye(3), (16, 1, 1)), np.zeros(10),
+                0.9, 0.95, 3.0))
+        self.last = readings
+        return readings
 
 
 def test_numbers_that_made_the_truth_are_found_again():
@@ -39,3 +87,22 @@ def test_every_reading_of_a_video_is_kept_with_its_truth(tmp_path, monkeypatch):
     for values, hand, weight in rows:
         assert values.shape == (3,) and np.isfinite(values).all() and weight == 1.0
         assert not hand or values[1] >= 0
+
+
+def test_readings_of_photographs_are_hands_where_the_labels_are_and_none_far_away():
+    # On the hand, half off it (counts neither way), and far away.
+    squares = (105, 95, 100, 0.8), (140, 140, 100, 0.6), (400, 300, 90, 0.4)
+    finder, estimator = Squares(*squares), Squares(*squares)
+    rows = list(of_photos(Photos('six_gestures'), 4, finder, estimator))
+    assert [(hand, found) for _, hand, _, _, found in rows] == [(True, 0.8), (False, 0.4)]
+    values, _, weight, alone, _ = rows[0]
+    assert values.shape == (3,) and weight > 1
+    assert alone == estimator.last[0].score_alone
+
+
+def test_photographs_of_unseen_sets_do_not_fit_the_verdict():
+    folder = Photos('six_gestures', 'dorm_counting', 'sign_digits', 'six_gestures', 'phone_above')
+    square = (100, 100, 100, 0.8)
+    list(of_photos(folder, 2, Squares(square), Squares(square)))
+    # As many of each set.
+    assert sorted(folder.read) == ['sign_digits', 'six_gestures']
