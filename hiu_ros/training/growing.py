@@ -37,53 +37,53 @@ _BLOCK = re.compile(r'(?:stages\.\d+\.(encoder)\.groups|regressor\.body)\.(\d+)\
 _EVIDENCE = re.compile(r'regressor\.perceptron\.0\.0\.')
 
 
-def grow(narrow: HIU, config: HIUConfig, seed: int = 0) -> HIU:
-    """A network of `config` with the answers of `narrow`, in evaluation mode.
+def grow(small: HIU, config: HIUConfig, seed: int = 0) -> HIU:
+    """A network of `config` with the answers of `small`, in evaluation mode.
 
     Raises ValueError where `config` differs in more than widths and numbers of blocks, is smaller
     somewhere, has blocks other than 'rep', or other shortcuts.
     """
-    before, after = narrow.config.to_dict(), config.to_dict()
+    before, after = small.config.to_dict(), config.to_dict()
     kept = [key for key in before if key not in (*_WIDTHS, *_DEPTHS, 'name')
             and before[key] != after[key]]
     if kept or before['block'] != 'rep':
         raise ValueError("only widths and numbers of blocks of 'rep' networks can grow; "
-                         f'{narrow.config.name} and {config.name} differ in '
+                         f'{small.config.name} and {config.name} differ in '
                          f'{kept or "their blocks"}')
     for key in (*_WIDTHS, *_DEPTHS):
         if (np.shape(after[key]) != np.shape(before[key])
                 or np.less(after[key], before[key]).any()):
             raise ValueError(f'{key} is {after[key]}, expected at least {before[key]}')
-    wide = _drawn(HIU, config, seed)
-    target = wide.state_dict()
-    new = {name for name in target if _is_new_block(name, narrow.config)}
+    large = _drawn(HIU, config, seed)
+    target = large.state_dict()
+    new = {name for name in target if _is_new_block(name, small.config)}
     for name in new:
         if name.endswith('.body.1.norm.weight'):
             target[name].zero_()
-    unlike = sorted((target.keys() - new) ^ narrow.state_dict().keys())
+    unlike = sorted((target.keys() - new) ^ small.state_dict().keys())
     if unlike:
         raise ValueError(f'{config.name} has or lacks {unlike[0]}: where two widths of '
-                         f'{narrow.config.name} are equal, those of {config.name} must be, too')
-    for name, old in narrow.state_dict().items():
+                         f'{small.config.name} are equal, those of {config.name} must be, too')
+    for name, old in small.state_dict().items():
         places = [_places(few, many) for few, many in zip(
-            _groups(name, narrow.config, old), _groups(name, config, target[name]))]
+            _groups(name, small.config, old), _groups(name, config, target[name]))]
         _copy(old, target[name], places)
-    return wide.eval()
+    return large.eval()
 
 
-def grow_finder(narrow: Finder, config: FinderConfig, seed: int = 0) -> Finder:
-    """A finder of `config` with the answers of `narrow`, in evaluation mode.
+def grow_finder(small: Finder, config: FinderConfig, seed: int = 0) -> Finder:
+    """A finder of `config` with the answers of `small`, in evaluation mode.
 
     Raises ValueError where `config` is narrower somewhere.
     """
-    if np.less(config.channels, narrow.config.channels).any():
+    if np.less(config.channels, small.config.channels).any():
         raise ValueError(f'channels are {config.channels}, expected at least '
-                         f'{narrow.config.channels}')
-    wide = _drawn(Finder, config, seed)
-    target = wide.state_dict()
-    for name, old in narrow.state_dict().items():
+                         f'{small.config.channels}')
+    large = _drawn(Finder, config, seed)
+    target = large.state_dict()
+    for name, old in small.state_dict().items():
         _copy(old, target[name], [torch.arange(size) for size in old.shape[:2]])
-    return wide.eval()
+    return large.eval()
 
 
 def _drawn(kind: type[_Network], config: HIUConfig | FinderConfig, seed: int) -> _Network:
@@ -121,7 +121,7 @@ def _groups(name: str, config: HIUConfig, tensor: Tensor) -> list[list[int]]:
 
 
 def _places(few: list[int], many: list[int]) -> Tensor:
-    """Where the channels of the narrow network stand in the wide one: first in their group."""
+    """Where the channels of the small network stand in the large one: first in their group."""
     starts = [sum(many[:group]) for group in range(len(many))]
     return torch.cat([start + torch.arange(size) for start, size in zip(starts, few)])
 
@@ -136,17 +136,17 @@ def _copy(old: Tensor, new: Tensor, places: list[Tensor]) -> None:
     new[rows[:, None], columns] = old
 
 
-def grow_file(narrow: str, network: str, out: str, seed: int = 0) -> None:
-    """Write the weights of preset `network` that answer as those of the file `narrow` do.
+def grow_file(small: str, network: str, out: str, seed: int = 0) -> None:
+    """Write the weights of preset `network` that answer as those of the file `small` do.
 
     'finder' is the shipped finder's configuration. Raises CheckpointError, ConfigError, and
     ValueError as `grow`.
     """
-    notes = checkpoint.read_header(narrow).notes
+    notes = checkpoint.read_header(small).notes
     if network == 'finder':
-        save_finder(out, grow_finder(load_finder(narrow), FinderConfig(), seed), notes)
+        save_finder(out, grow_finder(load_finder(small), FinderConfig(), seed), notes)
     else:
-        checkpoint.save(out, grow(checkpoint.load(narrow), preset(network), seed), notes)
+        checkpoint.save(out, grow(checkpoint.load(small), preset(network), seed), notes)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -154,13 +154,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog='python -m hiu_ros.training.growing',
         description='Weights of a larger network that answer as those of a smaller one do.')
-    parser.add_argument('narrow', metavar='NARROW', help='weights file')
+    parser.add_argument('small', metavar='SMALL', help='weights file')
     parser.add_argument('network', metavar='NETWORK', help='preset, e.g. hiu_medium, or finder')
     parser.add_argument('out', metavar='OUT')
     parser.add_argument('--seed', type=int, default=0, help='of the new channels')
     a = parser.parse_args(arguments)
     try:
-        grow_file(a.narrow, a.network, a.out, a.seed)
+        grow_file(a.small, a.network, a.out, a.seed)
     except (CheckpointError, ConfigError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
 
