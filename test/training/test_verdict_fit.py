@@ -19,7 +19,7 @@ class Photos:
     def __init__(self, *sets):
         line = np.linspace(100, 200, 21)
         hand = LabelledHand('right', 1.0, np.stack([line, line], axis=1), np.zeros((21, 3)))
-        self.photos = [Photo(name, f'{k}.png', 640, 480, 'train', '', (hand, hand))
+        self.photos = [Photo(name, f'{k}.png', 640, 480, 'train', '', (hand,))
                        for k, name in enumerate(sets)]
         self.read = []
 
@@ -100,9 +100,10 @@ def test_readings_of_photographs_are_hands_where_the_labels_are_and_none_far_awa
     assert alone == estimator.last[0].score_alone
 
 
-def test_photographs_of_unseen_sets_do_not_fit_the_verdict():
-    folder = Photos('six_gestures', 'dorm_counting', 'sign_digits', 'six_gestures', 'phone_above')
+def test_the_verdict_is_not_fitted_to_unseen_sets_and_hands_without_a_label():
+    folder = Photos('six_gestures', 'dorm_counting', 'sign_digits', 'six_gestures', 'phone_above',
+                    'two_hand_signs')
     square = (100, 100, 100, 0.8)
     list(of_photos(folder, 2, Squares(square), Squares(square)))
-    # As many of each set.
+    # As many of each set; of two hands that sign, one may have no label.
     assert sorted(folder.read) == ['sign_digits', 'six_gestures']
