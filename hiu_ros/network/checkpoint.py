@@ -20,6 +20,8 @@ FORMAT_PACKED = 'hiu_ros/2'
 #: How weights are kept: in 32 bits, in 16, or kernels in 8 (see `packing`) and the rest in 16.
 STORAGE = ('full', 'half', 'bytes')
 _SCALE = '.scale'
+#: Tensors of the part that is fitted after a training, to weights that must not change any more.
+_FITTED = 'regressor.legibility.'
 #: Options of a network that no weight depends on.
 _OF_NO_WEIGHT = ('name', 'input_size', 'head_strides')
 
@@ -141,13 +143,21 @@ def save(path: Path | str, model: HIU, notes: dict | None = None,
     write(path, model, 'hiu', model.config.to_dict(), notes, storage)
 
 
-def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:
-    """Read a HIU network, in evaluation mode, on `device` whatever it was saved on."""
+def load(path: Path | str, device: str | torch.device = 'cpu', fitted: bool = True) -> HIU:
+    """Read a HIU network, in evaluation mode, on `device` whatever it was saved on.
+
+    fitted: with its `Legibility` if the file has one; not, where the weights are to be changed.
+    """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     try:
         model = HIU(HIUConfig.from_dict(config))
     except ConfigError as error:
         raise CheckpointError(f'weights file {path}: {error}') from error
+    trained = _as_trained(tensors)
+    if not fitted:
+        tensors = trained
+    elif len(trained) < len(tensors):
+        model.regressor.add_legibility()
     fill(model, tensors, path)
     return model.to(device).eval()
 
@@ -155,8 +165,8 @@ def load(path: Path | str, device: str | torch.device = 'cpu') -> HIU:
 def load_into(model: HIU, path: Path | str) -> None:
     """Fill a network that is there already, as for training it on.
 
-    Crops and maps may have another size, since convolutions do not mind. Raises CheckpointError
-    where the file is of another network, with the options that differ.
+    Crops and maps may have another size, since convolutions do not mind; a `Legibility` is left
+    out. Raises CheckpointError where the file is of another network, with the options that differ.
     """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     try:
@@ -169,4 +179,8 @@ def load_into(model: HIU, path: Path | str) -> None:
     if differing:
         raise CheckpointError(f'weights file {path} is of another network: '
                               f'{"; ".join(differing)}')
-    fill(model, tensors, path)
+    fill(model, _as_trained(tensors), path)
+
+
+def _as_trained(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_FITTED)}

@@ -29,6 +29,7 @@ class StageOutput(NamedTuple):
     camera: Tensor  #: (B, 3) s, tx, ty
     presence: Tensor  #: (B,) logit
     side: Tensor  #: (B,) logit, above 0: shown is a right hand
+    legible: Tensor  #: (B, 1) logit or (B, 0), see `HandParameters`
 
 
 class Stage(nn.Module):

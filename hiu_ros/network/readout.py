@@ -28,6 +28,7 @@ class CropReading(NamedTuple):
     camera: Tensor  #: (B, 3) s, tx, ty in crop units
     presence: Tensor  #: (B,) probability that there is a hand
     side: Tensor  #: (B,) probability that it is, as shown, a right hand
+    legible: Tensor  #: (B, 1) probability that these are one hand's joints; (B, 0) if not fitted
 
 
 def joint_positions(heatmaps: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,4 +93,5 @@ def read(output, resolution: int, heatmap_readout: str) -> CropReading:
         camera=output.camera,
         presence=output.presence.sigmoid(),
         side=output.side.sigmoid(),
+        legible=output.legible.sigmoid(),
     )

@@ -24,13 +24,26 @@ class HandParameters(NamedTuple):
     camera: Tensor  #: (B, 3) s, tx, ty: u = s X + tx in crop units -1..1
     presence: Tensor  #: (B,) logit: there is a hand
     side: Tensor  #: (B,) logit: as shown, it is a right hand
+    legible: Tensor  #: (B, 1) logit: what the maps say are one hand's joints; (B, 0) if not fitted
+
+
+class Legibility(nn.Sequential):
+    """Whether the joints that the maps say are those of one hand, from (B, inputs) features.
+
+    Presence tells whether there is a hand, and is learned with the rest. This is fitted when all
+    else is done, to what came of readings (`training.verdict_fit`).
+    """
+
+    def __init__(self, inputs: int, hidden: int = 64):
+        super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
 
 class Regressor(nn.Module):
     """concat(F0, TAM feature) to hand parameters; every stage predicts them absolutely.
 
     With `regressor_evidence` the perceptron also gets what the maps say: the joints' positions and
-    certainty, and each bone's field averaged where its two joints are.
+    certainty, and each bone's field averaged where its two joints are. `legibility` is None until
+    it is fitted; its inputs are what the perceptron gets, and gives.
     """
 
     def __init__(self, cin: int, config: HIUConfig):
@@ -52,12 +65,20 @@ class Regressor(nn.Module):
             hidden, JOINT_COUNT * self.rotation_numbers + SHAPE_COUNT + 3
         )
         self.verdict_head = nn.Linear(hidden, 2)
+        self._heard = cin
+        self.legibility: Legibility | None = None
         nn.init.normal_(self.parameters_head.weight, std=1e-3)
         nn.init.zeros_(self.parameters_head.bias)
         if config.rotation == '6d':
             with torch.no_grad():
                 identity = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(JOINT_COUNT)
                 self.parameters_head.bias[: identity.numel()] = identity
+
+    def add_legibility(self) -> Legibility:
+        """Give it a new `legibility`, and return that."""
+        self.legibility = Legibility(self._heard + self.config.regressor_hidden).to(
+            self.verdict_head.weight.device)
+        return self.legibility
 
     def evidence(self, heatmaps: Tensor, pof: Tensor) -> Tensor:
         """(B, 63 + 60): joints in -1..1, their certainty, bones' mean fields; no gradient."""
@@ -73,7 +94,11 @@ class Regressor(nn.Module):
         x = F.adaptive_avg_pool2d(self.body(x), 1)
         if self.config.regressor_evidence:
             x = torch.cat([x, self.evidence(heatmaps, pof)[..., None, None].to(x.dtype)], 1)
+        heard = x.flatten(1)
         x = self.perceptron(x).flatten(1)
+        legible = x.new_empty(len(x), 0)
+        if self.legibility is not None:
+            legible = self.legibility(torch.cat([heard, x], 1))
         verdict = self.verdict_head(x).float()
         numbers = self.parameters_head(x).float()
         turn, shape, camera = numbers.split(
@@ -84,5 +109,5 @@ class Regressor(nn.Module):
         scale = TYPICAL_SCALE * torch.exp(camera[:, :1].clamp(-2.5, 2.5))
         return HandParameters(
             to_matrix(turn), shape, torch.cat([scale, camera[:, 1:]], 1),
-            verdict[:, 0], verdict[:, 1],
+            verdict[:, 0], verdict[:, 1], legible.float(),
         )

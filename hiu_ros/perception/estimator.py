@@ -80,11 +80,15 @@ class Reading:
     clarity: float  #: 0.5..1, 0 for an empty mask
     right: float
     colour: np.ndarray = field(default_factory=UNKNOWN.copy)  #: (3,)
+    legible: float | None = None  #: 0..1, that the keypoints are one hand's, if the network tells
     other: 'Reading | None' = field(default=None, repr=False)
 
     @property
     def score(self) -> float:
-        """0..1, whether this is a hand that can be followed (`verdict.verdict`)."""
+        """0..1, whether this is a hand that can be followed: what the network says of that
+        itself, or `verdict.verdict`."""
+        if self.legible is not None:
+            return self.legible
         return verdict(self.presence, self.keypoint_scores, self.right)
 
     @property
@@ -230,7 +234,8 @@ def _reading(
         values = {
             'keypoints_px': np.full((21, 2), middle), 'keypoint_scores': np.zeros(21),
             'mask': np.zeros((n, n), np.float32), 'rotations': np.tile(np.eye(3), (16, 1, 1)),
-            'shape': np.zeros(10), 'presence': 0.0, 'side': 0.5}
+            'shape': np.zeros(10), 'presence': 0.0, 'side': 0.5,
+            'legible': np.zeros(0)}
     shown_right = float(np.clip(values['side'], 1e-6, 1 - 1e-6))
     right = float(np.log(shown_right / (1 - shown_right)))
     rotations = values['rotations'].astype(np.float64)
@@ -242,6 +247,7 @@ def _reading(
         rotations=rotations, shape=values['shape'].astype(np.float64),
         presence=float(values['presence']), clarity=clarity(values['mask']), right=right,
         colour=colour_of(pixels, values['mask']),
+        legible=float(values['legible'][0]) if len(values['legible']) else None,
     )
 
 

@@ -56,6 +56,7 @@ def averaged(readings: Sequence['Reading'], shares: Sequence[float] | None = Non
         presence=float(mean([r.presence for r in readings])),
         clarity=float(mean([r.clarity for r in readings])),
         right=float(mean([r.right for r in readings])),
+        legible=None if first.legible is None else float(mean([r.legible for r in readings])),
     )
 
 

@@ -6,6 +6,7 @@ neither was trained on than either end (Wortsman et al. 2022, arXiv 2109.01903).
 """
 
 import argparse
+from functools import partial
 
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
@@ -22,7 +23,7 @@ def blend_files(old: str, new: str, out: str, share: float, half: bool = False) 
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f'share is {share}, expected 0 (all of the old) to 1 (all of the new)')
-    load, save = checkpoint.load, checkpoint.save
+    load, save = partial(checkpoint.load, fitted=False), checkpoint.save
     if checkpoint.read_header(old).kind == 'finder':
         load, save = load_finder, save_finder
     mixed, target = load(old), load(new)

@@ -146,7 +146,8 @@ def grow_file(small: str, network: str, out: str, seed: int = 0) -> None:
     if network == 'finder':
         save_finder(out, grow_finder(load_finder(small), FinderConfig(), seed), notes)
     else:
-        checkpoint.save(out, grow(checkpoint.load(small), preset(network), seed), notes)
+        checkpoint.save(out, grow(checkpoint.load(small, fitted=False), preset(network),
+                                  seed), notes)
 
 
 def main(arguments: list[str] | None = None) -> None:

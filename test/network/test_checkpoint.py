@@ -9,8 +9,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hiu_ros.network import checkpoint, packing
-from hiu_ros.network.checkpoint import CheckpointError, load, read_header, save, write
+from hiu_ros.network.checkpoint import (
+    CheckpointError,
+    load,
+    load_into,
+    read_header,
+    save,
+    write,
+)
 from hiu_ros.network.finder import load_finder, save_finder
+from hiu_ros.network.hiu import HIU
 
 
 @pytest.fixture
@@ -221,3 +229,28 @@ def test_kernels_in_bytes_make_a_quarter_of_the_file(tmp_path):
         write(file, module, 'toy', {}, storage=storage)
         sizes[storage] = file.stat().st_size
     assert sizes['half'] < 0.51 * sizes['full'] and sizes['bytes'] < 0.27 * sizes['full']
+
+
+def test_what_was_fitted_in_the_end_is_kept_in_the_file(tmp_path, network):
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    before = network.predict(images)
+    assert before.legible.shape == (2, 0)
+    network.regressor.add_legibility()
+    save(tmp_path / 'fitted.safetensors', network)
+    after = load(tmp_path / 'fitted.safetensors').predict(images)
+    assert torch.equal(after.legible, network.predict(images).legible)
+    assert after.legible.shape == (2, 1) and ((after.legible > 0) & (after.legible < 1)).all()
+    # It changes nothing of the rest.
+    for name, value in before._asdict().items():
+        assert name == 'legible' or torch.equal(value, getattr(after, name)), name
+
+
+def test_weights_that_are_to_change_come_without_what_was_fitted_to_them(tmp_path, network):
+    path = tmp_path / 'fitted.safetensors'
+    network.regressor.add_legibility()
+    save(path, network)
+    assert load(path, fitted=False).regressor.legibility is None
+    other = HIU(network.config)
+    load_into(other, path)
+    assert other.regressor.legibility is None
+    assert torch.equal(other.regressor.verdict_head.weight, network.regressor.verdict_head.weight)

@@ -23,7 +23,13 @@ def test_every_stage_answers_in_the_documented_shapes(name, request):
     for output in outputs:
         assert [tuple(t.shape) for t in output] == [
             (2, 21, m, m), (2, 60, m, m), (2, 1, m, m), (2, 16, 3, 3), (2, 10), (2, 3), (2,),
-            (2,)]
+            (2,), (2, 0)]
+
+
+def test_every_stage_tells_whether_its_joints_are_legible_once_that_is_fitted(tiny):
+    network = HIU(tiny).eval()
+    network.regressor.add_legibility()
+    assert [tuple(output.legible.shape) for output in network(images(2))] == [(2, 1)] * 2
 
 
 def test_every_map_has_the_resolution_of_its_own_head(tiny):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.options import PipelineOptions
@@ -39,6 +40,28 @@ def test_blurred_joints_and_no_side_speak_against_a_hand(make_stage):
     reading = look(make_stage(resolution=128))
     vague = replace(reading, keypoint_scores=0.3 * reading.keypoint_scores, right=0.2)
     assert vague.score < 0.5
+
+
+def test_what_the_network_says_of_its_joints_goes_before_the_formula(make_stage):
+    stage = make_stage(resolution=128)
+    perfect = stage.predict
+    stage.predict = lambda images: perfect(images)._replace(
+        legible=torch.full((len(images), 1), 0.2))
+    reading = look(stage, 'right')
+    assert reading.score == pytest.approx(0.2)
+    assert replace(reading, legible=None).score > 0.8
+
+
+def test_looks_that_are_averaged_are_averaged_in_that_too(make_stage):
+    stage, said = make_stage(resolution=128), iter((0.2, 0.8))
+    perfect = stage.predict
+    stage.predict = lambda images: perfect(images)._replace(
+        legible=torch.full((len(images), 1), next(said)))
+    hand = stage.hand()
+    estimator = HandEstimator(stage)
+    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right', passes=1)
+    # The earlier look counts half.
+    assert estimator.look([region])[0].score == pytest.approx((0.8 + 0.5 * 0.2) / 1.5)
 
 
 def test_a_hand_that_fades_ends(make_stage):

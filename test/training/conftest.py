@@ -117,7 +117,8 @@ def perfect(hand):
         sure = torch.full((3,), 20.0)
         return batch, StageOutput(
             heatmap_targets(points, m, 0.05 * m), fields.flatten(1, 2),
-            torch.logit(mask, 1e-3), batch.rotations, batch.shapes, camera, sure, sure)
+            torch.logit(mask, 1e-3), batch.rotations, batch.shapes, camera, sure, sure,
+            torch.zeros(3, 0))
 
     return make
 
