@@ -31,7 +31,7 @@ class Legibility(nn.Sequential):
     """Whether the joints that the maps say are those of one hand, from (B, inputs) features.
 
     Presence tells whether there is a hand, and is learned with the rest. This is fitted when all
-    else is done, to what came of readings (`training.verdict_fit`).
+    else is done, to what came of readings (`training.legibility_fit`).
     """
 
     def __init__(self, inputs: int, hidden: int = 64):

@@ -235,7 +235,7 @@ def _reading(
             'keypoints_px': np.full((21, 2), middle), 'keypoint_scores': np.zeros(21),
             'mask': np.zeros((n, n), np.float32), 'rotations': np.tile(np.eye(3), (16, 1, 1)),
             'shape': np.zeros(10), 'presence': 0.0, 'side': 0.5,
-            'legible': np.zeros(0)}
+            'legible': np.zeros_like(values['legible'])}
     shown_right = float(np.clip(values['side'], 1e-6, 1 - 1e-6))
     right = float(np.log(shown_right / (1 - shown_right)))
     rotations = values['rotations'].astype(np.float64)

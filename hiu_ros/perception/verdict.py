@@ -23,9 +23,9 @@ def verdict(presence: float, keypoint_scores: np.ndarray, right: float) -> float
     """0..1, how likely a region shows a hand.
 
     presence: 0..1, the network's own verdict. keypoint_scores: (21,) 0..1. right: log odds that
-    it is a right hand: what is no hand has no side either. The numbers are fitted to readings of
-    rendered videos and photographs (`training.verdict_fit`), and moved so that 0.5 is where a
-    new hand is worth being believed.
+    it is a right hand: what is no hand has no side either. The numbers were fitted to readings of
+    rendered videos and photographs (docs/evaluation.md), and moved so that 0.5 is where a new hand
+    is worth being believed. For networks that do not tell it themselves (`Legibility`).
     """
     weights = np.array([PRESENCE, SHARPNESS, SIDE])
     odds = float(weights @ evidence(presence, keypoint_scores, right)) + REST

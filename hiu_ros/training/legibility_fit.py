@@ -2,10 +2,11 @@
 
 `python -m hiu_ros.training.legibility_fit WEIGHTS OUT --photos DIR --keep FOLDER` collects
 readings of which the truth is known (`training.readings`), holds every fifth video back to tell
-what the fit is worth, fits to all of them, and writes the weights with it. Called again with what it
-wrote, the same folder and more videos, it follows hands in these as they will be followed. To be
-run for weights that will not change any more, rounded as they will ship: training and blending
-leave it out.
+what the fit is worth, fits to all of them, and writes the weights with it. Called again with what
+it wrote, the same folder and more videos, it follows hands in these as they will be followed.
+
+To be run for weights that will not change any more, rounded as they will ship: training and
+blending leave it out.
 """
 
 import argparse

@@ -52,6 +52,17 @@ def test_what_the_network_says_of_its_joints_goes_before_the_formula(make_stage)
     assert replace(reading, legible=None).score > 0.8
 
 
+def test_what_is_not_finite_is_no_hand_to_a_network_that_tells_it_either(make_stage):
+    stage, said = make_stage(resolution=128), iter((0.8, np.nan))
+    perfect = stage.predict
+    stage.predict = lambda images: perfect(images)._replace(
+        legible=torch.full((len(images), 1), next(said)))
+    hand = stage.hand()
+    estimator = HandEstimator(stage)
+    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right', passes=1)
+    assert estimator.look([region])[0].score == pytest.approx(0.5 * 0.8 / 1.5)
+
+
 def test_looks_that_are_averaged_are_averaged_in_that_too(make_stage):
     stage, said = make_stage(resolution=128), iter((0.2, 0.8))
     perfect = stage.predict
