@@ -52,6 +52,16 @@ def test_files_are_blended_and_say_so(pair, tmp_path):
     assert torch.allclose(mixed[name], expected, atol=2e-3)
 
 
+def test_what_was_fitted_to_the_old_weights_alone_is_left_out(pair, tmp_path):
+    paths = [str(tmp_path / f'{name}.safetensors') for name in ('old', 'new', 'out')]
+    fitted = copy.deepcopy(pair[0])
+    fitted.regressor.add_legibility()
+    for path, network in zip(paths, (fitted, pair[1])):
+        checkpoint.save(path, network, {})
+    main([*paths, '--share', '0.5'])
+    assert checkpoint.load(paths[2]).regressor.legibility is None
+
+
 def test_what_cannot_be_blended_is_named(pair, tmp_path, capsys):
     old, new = (str(tmp_path / f'{name}.safetensors') for name in ('old', 'new'))
     checkpoint.save(old, pair[0], {})

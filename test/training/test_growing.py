@@ -114,9 +114,12 @@ def test_bottleneck_networks_do_not_grow():
 
 def test_a_file_grows_from_the_command_line(tmp_path, capsys):
     source, out = tmp_path / 'lite.safetensors', tmp_path / 'medium.safetensors'
-    checkpoint.save(source, HIU(HIU_LITE), {'step': 7})
+    small = HIU(HIU_LITE)
+    small.regressor.add_legibility()
+    checkpoint.save(source, small, {'step': 7})
     growing.main([str(source), 'hiu_medium', str(out)])
     assert checkpoint.load(out).config == HIU_MEDIUM
+    assert checkpoint.load(out).regressor.legibility is None
     assert checkpoint.read_header(out).notes == {'step': 7}
     save_finder(tmp_path / 'finder.safetensors', Finder(FinderConfig(channels=(8,) * 5)))
     growing.main([str(tmp_path / 'finder.safetensors'), 'finder', str(tmp_path / 'f')])
