@@ -112,6 +112,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--storage', choices=STORAGE, default='bytes', help='of OUT')
     parser.add_argument('--device', default='auto')
     a = parser.parse_args(arguments)
+    if a.videos < _HELD_BACK:
+        parser.error(f'--videos is {a.videos}, expected {_HELD_BACK} or more: some are held back')
     source = hand_weights(a.weights)
     try:
         network = checkpoint.load(source, choose_device(a.device), fitted=False)

@@ -66,4 +66,7 @@ def test_the_command_goes_on_with_what_is_kept_and_writes_the_weights(tmp_path, 
     with pytest.raises(SystemExit):
         main(['/nowhere.safetensors', 'o', '--keep', str(tmp_path / 'keep')])
     assert 'does not exist' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(['hiu_lite', 'o', '--keep', str(tmp_path / 'keep'), '--videos', '1'])
+    assert 'expected 5 or more' in capsys.readouterr().err
     assert legibility_fit.VIDEOS >= 100
