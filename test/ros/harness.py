@@ -221,6 +221,9 @@ class Peer:
         try:
             if not client.wait_for_service(timeout):
                 return None
+            # The server may see the client later than the client the server; an answer that comes
+            # before that is lost.
+            time.sleep(0.2)
             future = client.call_async(request)
             wait_for(future.done, timeout)
             return future.result() if future.done() else None
