@@ -103,7 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
                                      description=__doc__.splitlines()[0])
     parser.add_argument('weights', metavar='WEIGHTS', help="a file or 'hiu_lite'")
     parser.add_argument('out', type=Path, metavar='OUT', help='file to write')
-    parser.add_argument('--keep', type=Path, required=True, help='folder of what was read')
+    parser.add_argument('--keep', type=Path, required=True,
+                        help='folder of what these weights read; others need another one')
     parser.add_argument('--photos', type=Path, help='folder with labels.jsonl')
     parser.add_argument('--count', type=int, default=1650, help='photographs')
     parser.add_argument('--first', type=int, default=FIRST_SEED, help='seed of the first video')

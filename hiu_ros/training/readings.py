@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.renders.sequences import HandSequence
@@ -70,6 +71,7 @@ class Readings:
     @classmethod
     def joined(cls, several: Sequence['Readings']) -> 'Readings':
         """All of several; ValueError for none."""
+        several = [one for one in several if len(one)]
         return cls(*(np.concatenate([getattr(one, part.name) for one in several])
                      for part in fields(cls)))
 
@@ -140,7 +142,7 @@ def of_photos(reader: Reader, folder: PhotoFolder, count: int, finder: HandFinde
     """
     pipeline = Pipeline(PipelineOptions(tracking=None), finder=finder, estimator=reader)
     rows: list[tuple] = []
-    for photo in chosen(folder, count, seed, sets):
+    for photo in tqdm(chosen(folder, count, seed, sets), 'photographs', mininterval=5):
         pipeline.process(folder.read_image(photo))
         told = []
         for reading in reader.last:

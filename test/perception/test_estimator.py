@@ -24,11 +24,19 @@ def with_doubt(stage, share):
     return stage
 
 
-def look(stage, side=None):
+def telling(stage, *shares):
+    """The stage, its network telling in each look in turn how likely its joints are a hand's."""
+    perfect, said = stage.predict, iter(shares)
+    stage.predict = lambda images: perfect(images)._replace(
+        legible=torch.full((len(images), 1), next(said)))
+    return stage
+
+
+def look(stage, side=None, passes=0):
     hand = stage.hand()
     estimator = HandEstimator(stage)
     crop = estimator.crop_around(hand.pixels)
-    return estimator.look([Region(stage.image([hand]), crop, side)])[0]
+    return estimator.look([Region(stage.image([hand]), crop, side, passes)])[0]
 
 
 def test_a_clear_hand_scores_as_one(make_stage):
@@ -43,36 +51,20 @@ def test_blurred_joints_and_no_side_speak_against_a_hand(make_stage):
 
 
 def test_what_the_network_says_of_its_joints_goes_before_the_formula(make_stage):
-    stage = make_stage(resolution=128)
-    perfect = stage.predict
-    stage.predict = lambda images: perfect(images)._replace(
-        legible=torch.full((len(images), 1), 0.2))
-    reading = look(stage, 'right')
+    reading = look(telling(make_stage(resolution=128), 0.2), 'right')
     assert reading.score == pytest.approx(0.2)
     assert replace(reading, legible=None).score > 0.8
 
 
 def test_what_is_not_finite_is_no_hand_to_a_network_that_tells_it_either(make_stage):
-    stage, said = make_stage(resolution=128), iter((0.8, np.nan))
-    perfect = stage.predict
-    stage.predict = lambda images: perfect(images)._replace(
-        legible=torch.full((len(images), 1), next(said)))
-    hand = stage.hand()
-    estimator = HandEstimator(stage)
-    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right', passes=1)
-    assert estimator.look([region])[0].score == pytest.approx(0.5 * 0.8 / 1.5)
+    stage = telling(make_stage(resolution=128), 0.8, np.nan)
+    assert look(stage, 'right', passes=1).score == pytest.approx(0.5 * 0.8 / 1.5)
 
 
 def test_looks_that_are_averaged_are_averaged_in_that_too(make_stage):
-    stage, said = make_stage(resolution=128), iter((0.2, 0.8))
-    perfect = stage.predict
-    stage.predict = lambda images: perfect(images)._replace(
-        legible=torch.full((len(images), 1), next(said)))
-    hand = stage.hand()
-    estimator = HandEstimator(stage)
-    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), 'right', passes=1)
+    stage = telling(make_stage(resolution=128), 0.2, 0.8)
     # The earlier look counts half.
-    assert estimator.look([region])[0].score == pytest.approx((0.8 + 0.5 * 0.2) / 1.5)
+    assert look(stage, 'right', passes=1).score == pytest.approx((0.8 + 0.5 * 0.2) / 1.5)
 
 
 def test_a_hand_that_fades_ends(make_stage):
