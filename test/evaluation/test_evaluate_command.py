@@ -49,6 +49,19 @@ def test_photos_are_scored_and_written(photos, weights, tmp_path, capsys, throug
     assert 'seen (mean of sets)' in capsys.readouterr().out
 
 
+def test_more_views_are_of_the_pipeline(photos, weights, tmp_path, capsys):
+    words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+             str(weights), '--views', '3']
+    assert main(words) == 1
+    assert '--views needs --through pipeline' in capsys.readouterr().err
+    palms = []
+    for number, views in enumerate(('1', '3')):
+        out = tmp_path / f'{number}.json'
+        assert main([*words[:-1], views, '--through', 'pipeline', '--json', str(out)]) == 0
+        palms.append(json.loads(out.read_text())[0]['palm_mean'])
+    assert palms[0] != palms[1]
+
+
 def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
     out = tmp_path / 'figures.json'
     assert main(['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
