@@ -28,10 +28,9 @@ from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.wrist_frame import wrist_rotation
 
 #: Expected error of a seen joint: pixels at least, and as a share of the hand in the image.
-_NOISE_PX, _NOISE_SHARE = 1.0, 0.02
-#: Deviation of a distance because the pose is not exact: as a share of it where the size in the
-#: image tells the distance, and in metres where a depth image does.
-_POSE_DOUBT, _POSE_DOUBT_M = 0.033, 0.009
+_NOISE_PX, _NOISE_SHARE = 1.0, 0.04
+#: Deviation, m, of a distance that a depth image tells, because the pose is not exact.
+_POSE_DOUBT_M = 0.009
 #: Predicted poses are flatter than true ones, which makes their meshes larger in the image by this
 #: factor at the same distance: see docs/evaluation.md for how it was measured.
 MESH_EXCESS = 1.016
@@ -177,7 +176,7 @@ class Lifter:
             variance[good] = fit.depth_variance
         for k, (sighting, draft) in enumerate(zip(sightings, drafts)):
             draft.rotations, draft.translation = rotations[k], translation[k]
-            doubt = np.hypot(draft.length_doubt, _POSE_DOUBT) * translation[k, 2]
+            doubt = draft.length_doubt * translation[k, 2]
             draft.sigma = float(np.hypot(np.sqrt(max(variance[k], 0.0)), doubt))
             if sighting.camera is not None and placed.valid[k]:
                 draft.source = ScaleSource.CAMERA_INFO
