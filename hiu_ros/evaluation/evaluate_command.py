@@ -27,6 +27,8 @@ def add_evaluate(subparsers) -> None:
     parser.add_argument('--views', type=int, default=1, metavar='N',
                         help='through the pipeline: crops of each hand whose readings are '
                         'averaged (`hiu predict` takes 4)')
+    parser.add_argument('--half', action='store_true',
+                        help='through the pipeline: in half precision')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
     parser.add_argument('--count', type=int, help='only so many hands or images')
@@ -98,9 +100,11 @@ def _predictor(arguments: argparse.Namespace):
     template = load_mano(arguments.mano) if arguments.mano else None
     if arguments.through == 'pipeline':
         return PipelinePredictor(arguments.weights, device=arguments.device, template=template,
-                                 crop_scale=arguments.crop_scale, views=arguments.views)
-    if arguments.views != 1:
-        raise ValueError('--views needs --through pipeline: the bare network takes one look')
+                                 crop_scale=arguments.crop_scale, views=arguments.views,
+                                 half=arguments.half)
+    if arguments.views != 1 or arguments.half:
+        raise ValueError('--views and --half need --through pipeline: the bare network takes one '
+                         'look, in full precision')
     # FreiHAND and HO3D hold right hands only, and every published method is told so.
     side = 'right' if arguments.dataset in ('freihand', 'ho3d') else None
     return CropPredictor.from_file(
@@ -150,7 +154,7 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
     folder, chosen, unseen = _chosen(arguments)
     predictor = PipelinePredictor(
         arguments.weights, arguments.finder, arguments.device, boxes=False,
-        crop_scale=arguments.crop_scale, views=arguments.views)
+        crop_scale=arguments.crop_scale, views=arguments.views, half=arguments.half)
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
     images, regions = finding.evaluate(folder, chosen, predictor.find, show=show)
     rows = finding.summary_rows(images, regions, unseen)

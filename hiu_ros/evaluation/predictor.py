@@ -98,12 +98,12 @@ class PipelinePredictor:
     def __init__(
         self, weights: str | Path, finder_weights: str | Path | None = None,
         device: str = 'cpu', boxes: bool = True, template: HandTemplate | None = None,
-        crop_scale: float = NETWORK_SCALE, views: int = 1,
+        crop_scale: float = NETWORK_SCALE, views: int = 1, half: bool = False,
     ) -> None:
         self.pipeline = Pipeline(PipelineOptions(
             weights=weights, finder_weights=finder_weights, device=device,
             regions='boxes' if boxes else 'finder', tracking=None, crop_scale=crop_scale,
-            views=views,
+            views=views, half=half,
         ), template=template)
 
     def __call__(

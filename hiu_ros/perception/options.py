@@ -59,7 +59,7 @@ class PipelineOptions:
     weights: Path | str | None = None  #: of the hand network, see `hand_weights`
     finder_weights: Path | str | None = None  #: of the finder; None: the shipped ones
     device: str = 'auto'  #: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1', ...
-    half: bool = False  #: half precision on a GPU
+    half: bool = False  #: the hand network in float16 on a GPU, in bfloat16 on a CPU
     #: Where hands are looked for: 'finder', 'boxes' (those given with the frame only) or 'whole'
     #: (the whole image is one region). Boxes given with a frame always replace the search.
     regions: str = 'finder'

@@ -89,7 +89,9 @@ PARAMETERS: Final = (
         'cuda:1, ...'),
     Row('cpu_fallback', True, 'Go on on the CPU where the GPU cannot be used or is lost; false: '
         'an error.'),
-    Row('half', False, 'Half precision on a GPU.'),
+    Row('half', False, 'The hand network in half precision: float16 on a GPU, bfloat16 on a CPU. '
+        'That is faster where the CPU has instructions for it (AVX-512 BF16, AMX, Arm BF16), and '
+        'slower elsewhere.'),
     Row('threads', 0, 'CPU threads of the networks; 0: as many as PyTorch takes.',
         minimum=0, maximum=256),
     # Inputs

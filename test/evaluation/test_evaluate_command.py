@@ -53,7 +53,7 @@ def test_more_views_are_of_the_pipeline(photos, weights, tmp_path, capsys):
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--views', '3']
     assert main(words) == 1
-    assert '--views needs --through pipeline' in capsys.readouterr().err
+    assert '--views and --half need --through pipeline' in capsys.readouterr().err
     palms = []
     for number, views in enumerate(('1', '3')):
         out = tmp_path / f'{number}.json'

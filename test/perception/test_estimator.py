@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from hiu_ros.data.renders.sequences import HandSequence
+from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator, Region
-from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.options import PipelineOptions, hand_weights
 from hiu_ros.perception.pipeline import Pipeline
 
 
@@ -102,3 +104,17 @@ def test_a_doubtful_find_that_is_hopeless_at_first_sight_is_not_looked_at_again(
     assert crops(0.01, 0.27) == 2
     assert crops(0.01, 0.9) == 3
     assert crops(0.01, 0.27, boxes=[[200, 100, 200, 200]]) > 2
+
+
+def test_half_precision_on_a_cpu_reads_the_same_hand_and_leaves_the_network_as_it_was():
+    network = checkpoint.load(hand_weights('hiu_lite')).fuse()
+    frame = HandSequence(seed=3, hands=1, frames=60).frame(30)
+    hand, = frame.hands
+    whole, half = (HandEstimator(network, half=half) for half in (False, True))
+    region = Region(frame.image, whole.crop_around(hand.keypoints_px), hand.side, passes=1)
+    (full,), (rough,) = whole.look([region]), half.look([region])
+    apart = np.linalg.norm(full.keypoints_px - rough.keypoints_px, axis=1)
+    assert 0 < apart.max() < 0.02 * full.size
+    assert rough.score == pytest.approx(full.score, abs=0.02)
+    np.testing.assert_allclose(rough.rotations, full.rotations, atol=0.05)
+    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
