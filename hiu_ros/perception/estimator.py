@@ -175,8 +175,9 @@ class HandEstimator:
                     if side is None and abs(evidence[index]) >= _SURE_SIDE:
                         side = readings[index].side
                 sides = ('right', 'left') if side is None else (side,)
-                crops = views_of(crop, region.views) if turn == region.passes else [crop]
-                asked += [(index, view, name) for name in sides for view in crops]
+                count = region.views if turn == region.passes else 1
+                asked += [(index, view, name) for name in sides
+                          for view in views_of(crop, count, name)]
             found: dict[tuple[int, str], list[Reading]] = {}
             looked = self._read([(regions[i], crop, side) for i, crop, side in asked])
             for (index, _, side), reading in zip(asked, looked):

@@ -78,14 +78,17 @@ class VectorFilter:
         self._stamp: float | None = None
         self._value = self._raw = self._speed = np.zeros(0)
 
-    def __call__(self, value: np.ndarray, stamp: float) -> np.ndarray:
-        """The smoothed value at a time in seconds; restarts where time jumps or runs back."""
+    def __call__(self, value: np.ndarray, stamp: float, unit: float = 1.0) -> np.ndarray:
+        """The smoothed value at a time in seconds; restarts where time jumps or runs back.
+
+        unit: what a speed of 1 is a second, of the value's own.
+        """
         value = np.asarray(value, dtype=np.float64)
         step = _step(self._stamp, stamp, self._gap)
         if step is None or value.shape != self._value.shape:
             self._value, self._speed = value.copy(), np.zeros_like(value)
         else:
-            speed = (value - self._raw) / step
+            speed = (value - self._raw) / (step * unit)
             self._speed = self._speed + _share(self._settings.speed_cutoff, step) * (
                 speed - self._speed)
             pace = np.linalg.norm(self._speed, axis=-1, keepdims=True)
@@ -138,7 +141,7 @@ class HandSmoother:
         """Keypoints (21, 2) px of a hand `size` px large."""
         if self._image is None:
             return points
-        return size * self._image(points / size, stamp) if size > 0 else points
+        return self._image(points, stamp, size) if size > 0 else points
 
     def place(self, translation: np.ndarray, stamp: float) -> np.ndarray:
         """Wrist (3,) in the camera frame, m, in front of the camera."""

@@ -19,6 +19,9 @@ _SIDE_SHARP = 0.8
 _TRUST_NEW = 0.25
 #: Weight of the newest motion, and what remains of the motion of a hand that is not seen.
 _MOTION_NEW, _MOTION_KEPT = 0.6, 0.7
+#: Seconds between two frames that tell a motion: images that arrive in a burst may be stamped so,
+#: and after a long time it is another one.
+_STEP_LEAST, _STEP_MOST = 0.01, 0.5
 #: Weight of the newest size in the usual size of a hand. Where hands touch, what is seen of one
 #: may be a part of it: its region stays so much of that size at least.
 _SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
@@ -113,11 +116,11 @@ class Track:
         """Take a reading of this hand."""
         step = stamp - self.stamp
         steady = steadiness(reading.keypoints_px, self.keypoints, step) if self.hits else 1.0
-        if self.hits and 0 < step < 0.5:
+        if not (self.hits and 0 <= step < _STEP_MOST):
+            self.motion = np.zeros(2)
+        elif step >= _STEP_LEAST:
             moved = (reading.keypoints_px - self.keypoints).mean(axis=0) / step
             self.motion = self.motion + _MOTION_NEW * (moved - self.motion)
-        else:
-            self.motion = np.zeros(2)
         sharp = min(1.0, float(reading.keypoint_scores.mean()) / _SIDE_SHARP)
         right = _SIDE_KEPT * self.right + reading.presence * sharp * float(
             np.clip(reading.right, -_SIDE_STEP, _SIDE_STEP))

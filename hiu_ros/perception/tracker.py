@@ -59,10 +59,11 @@ class Tracker:
         self._stamp: float | None = None
         self._size: tuple[int, int] | None = None
         self._since_search = 0
+        self._pauses = 0  #: that this frame and those just before it came after, each after one
 
     def reset(self) -> None:
         """Forget all hands; names go on counting."""
-        self.tracks, self._stamp, self._since_search = [], None, 0
+        self.tracks, self._stamp, self._since_search, self._pauses = [], None, 0, 0
 
     def begin(self, stamp: float | None, size: tuple[int, int] | None = None) -> float:
         """Start a frame, at a time in seconds or one frame after the last; returns the time.
@@ -73,8 +74,11 @@ class Tracker:
         self._size = size
         if stamp is None:
             stamp = 0.0 if self._stamp is None else self._stamp + FRAME
-        elif self._stamp is not None and not 0.0 <= stamp - self._stamp <= PAUSE:
-            self.reset()
+        elif self._stamp is not None:
+            pauses = self._pauses + 1 if stamp - self._stamp > PAUSE else 0
+            if pauses or stamp < self._stamp:
+                self.reset()
+            self._pauses = pauses
         self._stamp = float(stamp)
         self._since_search += 1
         return self._stamp
@@ -157,7 +161,8 @@ class Tracker:
                 seen.append((track, reading))
         _note_apart(seen)
         self._forget({id(track) for track, _ in seen})
-        announced = [pair for pair in seen if self._announce(pair[0])]
+        alive = {id(track) for track in self.tracks}
+        announced = [pair for pair in seen if id(pair[0]) in alive and self._announce(pair[0])]
         announced = [(track, reading.as_side(track.side)) for track, reading in announced
                      if any(track is other for other in self.tracks)]
         # A hand read as one of the other side alone has no pose to show; both are tried next.
@@ -227,7 +232,9 @@ class Tracker:
         side = 'right' if track.right > 0 else 'left'
         if track.name is None:
             track.side = side
-            sure = abs(track.right) >= _SIDE_NAMED or track.hits >= self.options.min_hits + 3
+            # Where every image comes after a pause, no later one will tell more of the side.
+            sure = (abs(track.right) >= _SIDE_NAMED or track.hits >= self.options.min_hits + 3
+                    or self._pauses > 1)
             if track.hits < self.options.min_hits or not sure:
                 return False
             if track.found < self.options.announce_score:

@@ -13,15 +13,19 @@ from hiu_ros.geometry.crop import Crop
 if TYPE_CHECKING:
     from hiu_ros.perception.estimator import Reading
 
-#: Turn in degrees and factor of the crop's side; the first is the crop itself.
+#: Turn in degrees of a right hand's crop and factor of its side; the first is the crop itself.
 VIEWS: Final = ((0.0, 1.0), (0.0, 0.92), (8.0, 0.95), (-8.0, 0.95), (0.0, 0.86), (0.0, 1.08))
 
 
-def views_of(crop: Crop, count: int) -> list[Crop]:
-    """The first `count` views of a crop; ValueError for fewer than one or more than there are."""
+def views_of(crop: Crop, count: int, side: str = 'right') -> list[Crop]:
+    """The first `count` views of a crop; ValueError for fewer than one or more than there are.
+
+    Those for a left hand turn the other way, as its crops are shown mirrored.
+    """
     if not 1 <= count <= len(VIEWS):
         raise ValueError(f'views is {count}, expected 1 to {len(VIEWS)}')
-    return [replace(crop, angle=crop.angle + np.radians(turn), size=crop.size * factor)
+    way = -1.0 if side == 'left' else 1.0
+    return [replace(crop, angle=crop.angle + way * np.radians(turn), size=crop.size * factor)
             for turn, factor in VIEWS[:count]]
 
 

@@ -79,6 +79,15 @@ def test_rotations_stay_rotations_and_take_the_short_way():
     assert 0 < turned < 20
 
 
+def test_a_hand_far_from_the_corner_of_the_image_is_quiet_though_its_size_is_uncertain():
+    smoother, rng = HandSmoother(Smoothing.usual()), np.random.default_rng(2)
+    hand = [1200, 650] + rng.uniform(-60, 60, (21, 2))
+    noise = rng.normal(0, 1, (90, 21, 2))
+    out = np.array([smoother.image_points(hand + shift, np.ptp(hand + shift, axis=0).max(), k * DT)
+                    for k, shift in enumerate(noise)])
+    assert (out[30:] - hand).std() < 0.7 * noise.std()
+
+
 def test_image_filter_does_not_depend_on_the_size_of_the_hand():
     rng = np.random.default_rng(1)
     path = np.cumsum(rng.normal(0, 0.02, (20, 21, 2)), axis=0)

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.association import steadiness
 from hiu_ros.perception.colour import UNKNOWN
-from hiu_ros.perception.estimator import HandEstimator, Region
+from hiu_ros.perception.estimator import HandEstimator, Reading, Region
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.track import Track
+from hiu_ros.perception.tracker import Tracker
 from test.perception.conftest import OPTIONS, follow, ids
 
 
@@ -273,3 +275,51 @@ def test_hands_behind_others_need_not_be_found(make_stage):
     stage.find = lambda image: find(image)[:1] if len(stage.scenes) > 3 else find(image)
     seen = follow(stage, scenes)
     assert len(ids(seen, 'right')) >= 36 and len(ids(seen, 'left')) >= 30
+
+
+def test_images_that_are_stamped_in_bursts_keep_their_hands(make_stage):
+    stage = make_stage()
+    scenes = [[stage.hand('right', (0.006 * k - 0.15, 0.05 * np.sin(k / 3), 0.6))]
+              for k in range(50)]
+    stamps = [k / 30 if k % 2 else (k + 1) / 30 - 0.001 for k in range(50)]
+    seen = follow(stage, scenes, stamps=stamps)
+    assert set(ids(seen, 'right')) == {'right_1'} and len(ids(seen, 'right')) > 47
+
+
+def test_a_hand_of_unsure_side_is_announced_where_every_image_comes_after_a_pause(make_stage):
+    stage = make_stage()
+
+    def doubtful():
+        hand = stage.hand('right')
+        hand.presence = 0.7
+        return [hand]
+
+    seen = follow(stage, [doubtful() for _ in range(6)], stamps=[3.0 * k for k in range(6)])
+    assert seen[:2] == [{}, {}] and all(seen[2:])
+    # One pause is no reason to hurry.
+    assert follow(make_stage(), [doubtful(), doubtful()], stamps=[0.0, 3.0]) == [{}, {}]
+
+
+def test_a_newcomer_that_is_one_too_many_takes_no_name_with_it():
+    tracker = Tracker(TrackingOptions(), max_hands=1, min_score=0.5)
+    joints = np.random.default_rng(0).uniform(-50, 50, (21, 2))
+
+    def reading(x, right, presence):
+        return Reading(
+            Crop((x, 300.0), 140.0, resolution=32), 'right', joints + [x, 300.0],
+            np.full(21, 0.9), np.zeros((32, 32), np.float32), np.tile(np.eye(3), (16, 1, 1)),
+            np.zeros(10), presence, 1.0, right, legible=presence)
+
+    def names(k, readings, askers):
+        tracker.begin(k / 30, (2000, 800))
+        found = [0.9 if asker is None else 0.0 for asker in askers]
+        return [track.name for track, _ in tracker.update(readings, askers, found)]
+
+    for k in range(30):
+        old = names(k, [reading(300.0, 5.0, 0.9)], [0 if k else None])
+    for k in range(30, 33):
+        names(k, [], [])
+    # Another hand, of no clear side and surer, and then the old one, a little further off.
+    names(33, [reading(900.0, 0.5, 0.99)], [None])
+    names(34, [reading(900.0, 0.5, 0.99), reading(420.0, 5.0, 0.9)], [1, None])
+    assert old == ['right_1'] and 'right_1' in {track.name for track in tracker.tracks}

@@ -54,6 +54,14 @@ def test_a_second_look_counts_together_with_the_first(error_of):
     assert error_of(passes=3) < 0.7 * error_of(passes=0)
 
 
+@pytest.mark.parametrize('count', range(1, len(VIEWS) + 1))
+def test_views_of_a_left_hand_are_mirror_images_of_those_of_a_right_one(count):
+    right = Crop((300.0, 200.0), 100.0, 0.4)
+    left = replace(right, centre=(339.0, 200.0), angle=-0.4)
+    for a, b in zip(views_of(right, count), views_of(left, count, 'left')):
+        assert b == replace(a, centre=left.centre, angle=-a.angle)
+
+
 def test_readings_count_by_their_shares(make_stage):
     stage = make_stage()
     hand = stage.hand('right')
