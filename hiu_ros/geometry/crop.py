@@ -1,7 +1,7 @@
 """The square cut around a hand that a network sees, and the way back to the image."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ BORDERS = {
 NETWORK_SCALE = 1.35
 #: A palm that is shorter in the image than this share of the joints' box is seen from its end.
 _END_ON = 0.15
+#: Longest side of an image, px, that OpenCV can warp.
+_WARPABLE = 32766
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,9 @@ class Crop:
             raise ValueError(f'image must be (H, W) or (H, W, C) and not empty, got {image.shape}')
         if border not in BORDERS:
             raise ValueError(f'border must be one of {sorted(BORDERS)}, got {border!r}')
+        if max(image.shape[:2]) > _WARPABLE:
+            part, crop = self._part(image)
+            return crop.extract(part, border, nearest)
         n = self.resolution
         factor = 1 if nearest else max(1, int(self.size / n))
         fine = Crop(self.centre, self.size, self.angle, self.mirrored, n * factor)
@@ -149,6 +154,20 @@ class Crop:
         if factor > 1:
             picture = cv2.resize(picture, (n, n), interpolation=cv2.INTER_AREA)
         return picture
+
+    def _part(self, image: np.ndarray) -> tuple[np.ndarray, 'Crop']:
+        """What of an image the crop and its surroundings cover, small enough to be warped, and the
+        crop in it."""
+        centre, last = np.array(self.centre), np.array(image.shape[1::-1]) - 1
+        low = np.clip(np.floor(centre - 1.5 * self.size), 0, last).astype(int)
+        high = np.clip(np.ceil(centre + 1.5 * self.size), 0, last).astype(int)
+        part = image[low[1]:high[1] + 1, low[0]:high[0] + 1]
+        shrink = -(-max(part.shape[:2]) // _WARPABLE)
+        if shrink > 1:
+            part = cv2.resize(part, tuple(-(-np.array(part.shape[1::-1]) // shrink)),
+                              interpolation=cv2.INTER_AREA)
+        centre = (centre - low + 0.5) / shrink - 0.5
+        return part, replace(self, centre=tuple(centre), size=self.size / shrink)
 
     def paste(self, picture: np.ndarray, height: int, width: int) -> np.ndarray:
         """Lay a picture of this crop (n, n[, C]) back into an image of zeros (height, width)."""

@@ -32,9 +32,11 @@ class ManoFileError(ValueError):
 def load_mano(path: Path | str) -> HandTemplate:
     """Read a MANO file into a `HandTemplate` of the side it holds.
 
-    The wrist joint is moved to the origin, for every shape. Poses given to the model are absolute
-    (the flat hand is zero); the file's mean pose is kept in `pose_mean` for those who have poses
-    relative to it. Raises `ManoFileError`, or `FileNotFoundError` where there is no file.
+    The wrist joint is moved to the origin, for every shape. MANO_LEFT.pkl as it is published has
+    the shape directions of the right hand, which are mirrored here. Poses given to the model are
+    absolute (the flat hand is zero); the file's mean pose is kept in `pose_mean` for those who
+    have poses relative to it. Raises `ManoFileError`, or `FileNotFoundError` where there is no
+    file.
     """
     return _read(path, lambda content: _template(content, Path(path).stem))
 
@@ -87,6 +89,9 @@ def _template(content: Mapping, name: str) -> HandTemplate:
         pose_mean = _single(_array(content, 'hands_mean', (3 * (JOINT_COUNT - 1),)))
 
     directions = shapedirs[..., :SHAPE_COUNT].transpose(2, 0, 1)
+    side = 'right' if (vertices - regressor[0] @ vertices)[:, 0].mean() < 0 else 'left'
+    if side == 'left' and not _grows_evenly(vertices, directions[0]):
+        directions = directions * [-1, 1, 1]
     joints = regressor @ vertices
     joint_dirs = np.einsum('jv,kvc->kjc', regressor, directions)
     vertices = vertices - joints[0]
@@ -105,8 +110,15 @@ def _template(content: Mapping, name: str) -> HandTemplate:
         tip_posedirs=None if posedirs is None else posedirs[:, tips],
         pose_mean=pose_mean,
         name=name,
-        side='right' if vertices[:, 0].mean() < 0 else 'left',
+        side=side,
     )
+
+
+def _grows_evenly(vertices: np.ndarray, direction: np.ndarray) -> bool:
+    """Whether a shape direction (V, 3), the first of which is a hand's size for the most part,
+    lengthens the hand (along x) where it makes it wider."""
+    along, *across = ((vertices - vertices.mean(axis=0)) * direction).sum(axis=0)
+    return along * sum(across) >= 0
 
 
 def _array(content: Mapping, key: str, shape: tuple[int | None, ...]) -> np.ndarray:

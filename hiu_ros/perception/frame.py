@@ -40,6 +40,9 @@ def check_frame(frame: Frame) -> None:
     if frame.depth is not None and frame.depth.shape != image.shape[:2]:
         raise ValueError(f'depth{where} must be registered to the image and of its size '
                          f'{image.shape[:2]}, got {frame.depth.shape}')
+    if frame.depth is not None and frame.depth.dtype != np.uint16 and not np.issubdtype(
+            frame.depth.dtype, np.floating):
+        raise ValueError(f'depth{where} must be uint16 (mm) or float (m), got {frame.depth.dtype}')
     for box in () if frame.boxes is None else frame.boxes:
         values = np.asarray(box, dtype=np.float64)
         if values.shape != (4,) or not np.isfinite(values).all() or (values[2:] <= 0).any():

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -44,6 +45,11 @@ class _Turn:
     askers: list[int | None] = field(default_factory=list)
     found: list[float] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+
+    @cached_property
+    def depth(self) -> np.ndarray | None:
+        """(H, W) m, of the frame."""
+        return None if self.frame.depth is None else metres(self.frame.depth)
 
     def ask(self, region: Region, asker: int | None, found: float = 0.0) -> None:
         """Have a region looked at, for a followed hand or because something was found there."""
@@ -255,7 +261,7 @@ class Pipeline:
         return Sighting(
             id=name, side=side, side_score=side_score, score=score, reading=reading, memory=memory,
             size=(width, height), stamp=turn.stamp, camera=frame.camera,
-            depth=None if frame.depth is None else metres(frame.depth))
+            depth=turn.depth)
 
 
 def choose_device(name: str) -> torch.device:

@@ -12,6 +12,8 @@ from typing import Any
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 #: Images that go through the networks together.
 _BATCH = 8
+#: Bytes of an image's name that go into the names of its masks and pictures.
+_LONGEST_STEM = 200
 
 
 def add_predict(subparsers: argparse._SubParsersAction) -> None:
@@ -62,6 +64,10 @@ def run(options: argparse.Namespace) -> int:
     from hiu_ros.perception.options import PipelineOptions
     from hiu_ros.perception.pipeline import Pipeline
 
+    names = _Names()
+    if options.draw:
+        _keep_images(files, [os.path.join(options.draw, f'{names.stem(file)}.jpg')
+                             for file in files])
     pipeline = Pipeline(PipelineOptions(
         weights=options.weights, finder_weights=options.finder_weights, device=options.device,
         regions='finder' if boxes is None else 'boxes', tracking=None,
@@ -71,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     for folder in (options.masks, options.meshes, options.draw):
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-    names, entries, unreadable = _Names(), [], []
+    entries, unreadable = [], []
     with tqdm(total=len(files), unit='image', disable=None if len(files) > 3 else True) as bar:
         for start in range(0, len(files), _BATCH):
             part = files[start:start + _BATCH]
@@ -198,12 +204,24 @@ class _Names:
         self._stems: dict[str, str] = {}
 
     def stem(self, file: str) -> str:
-        """The image's own stem, with a number behind it where it is taken by another image."""
-        stem, count = Path(file).stem, 1
+        """The image's own stem, with a number behind it where it is taken by another image.
+
+        No longer than leaves room for what is added to it in the name of a file.
+        """
+        stem, count = os.fsdecode(os.fsencode(Path(file).stem)[:_LONGEST_STEM]), 1
         while self._stems.setdefault(name := stem + (f'-{count}' if count > 1 else ''),
                                      file) != file:
             count += 1
         return name
+
+
+def _keep_images(files: Sequence[str], pictures: Sequence[str]) -> None:
+    """ValueError where a picture that will be written is one of the images that are read."""
+    read = {os.path.realpath(file): file for file in files}
+    for picture in pictures:
+        if os.path.realpath(picture) in read:
+            raise ValueError(f'--draw would write over the image '
+                             f'{read[os.path.realpath(picture)]}; name another folder')
 
 
 def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:

@@ -84,6 +84,23 @@ def test_nearest_invents_no_labels():
     assert set(np.unique(picture)) == {0, 7}
 
 
+@pytest.mark.parametrize('border', ['constant', 'replicate', 'reflect'])
+@pytest.mark.parametrize('y', [20000.3, 30.0, 39990.0])
+def test_a_part_of_an_image_too_long_to_be_warped_is_cut_like_any_other(y, border):
+    image = np.random.default_rng(0).integers(0, 256, (40000, 60, 3), dtype=np.uint8)
+    crop, first = Crop((31.0, y), 40.0, 0.4, resolution=32), int(np.clip(y - 300, 0, 39000))
+    near = Crop((31.0, y - first), 40.0, 0.4, resolution=32)
+    cut = crop.extract(image, border).astype(int)
+    assert np.abs(cut - near.extract(image[first:first + 1000], border)).max() <= 1
+
+
+def test_the_whole_of_a_very_long_image_can_be_cut():
+    image = np.zeros((70000, 8), np.uint8)
+    image[35000:] = 200
+    cut = Crop((3.5, 34999.5), 70000.0, resolution=64).extract(image, 'replicate')
+    assert (cut[:31] == 0).all() and (cut[33:] == 200).all()
+
+
 def test_around_keypoints_is_centred_and_scaled():
     points = np.array([[10.0, 20.0], [50.0, 30.0], [30.0, 28.0], [np.nan, 3.0]])
     crop = Crop.around_keypoints(points, scale=1.5, resolution=96)

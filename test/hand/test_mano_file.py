@@ -133,6 +133,21 @@ def test_skinning_agrees_with_the_equations_of_mano(tmp_path, numbers, chumpy, p
     np.testing.assert_allclose(result.joints[0].numpy(), places, atol=1e-6)
 
 
+@pytest.mark.parametrize('as_published', [True, False])
+def test_a_left_file_is_the_mirror_image_of_the_right_one_in_every_shape(
+        tmp_path, numbers, chumpy, as_published):
+    # The first direction of MANO is size; the published left file has the right one's directions.
+    numbers['shapedirs'][..., 0] = 0.05 * numbers['v_template']
+    right = load_mano(write(tmp_path / 'r.pkl', as_mano(numbers, chumpy)))
+    flip = np.array([-1.0, 1, 1])
+    numbers['v_template'] = numbers['v_template'] * flip
+    if not as_published:
+        numbers['shapedirs'] = numbers['shapedirs'] * flip[:, None]
+    left = load_mano(write(tmp_path / 'l.pkl', as_mano(numbers, chumpy)))
+    for part in ('vertices', 'shapedirs', 'joint_dirs', 'tip_dirs'):
+        np.testing.assert_allclose(getattr(left, part), getattr(right, part) * flip, atol=1e-6)
+
+
 def test_a_left_file_is_known_by_its_fingers(tmp_path, numbers, chumpy):
     numbers['v_template'] = numbers['v_template'] * [-1, 1, 1]
     assert load_mano(write(tmp_path / 'm.pkl', as_mano(numbers, chumpy))).side == 'left'

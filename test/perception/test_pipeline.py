@@ -334,6 +334,7 @@ def test_whole_image_as_one_region(make_stage):
     ({'image': np.zeros((4, 4, 3))}, 'uint8'),
     ({'image': np.zeros((0, 4, 3), np.uint8)}, 'not empty'),
     ({'depth': np.zeros((10, 10))}, 'registered'),
+    ({'depth': np.zeros((480, 640), np.int32)}, 'uint16'),
     ({'boxes': [[0, 0, 5]]}, 'box'),
     ({'boxes': [[0, 0, 5, float('nan')]]}, 'box'),
     ({'boxes': [[0, 0, 5, 0]]}, 'box'),

@@ -73,6 +73,15 @@ def test_without_intrinsics_there_is_no_translation_and_paths_are_null(place, tm
         assert hand['translation_m'] is hand['mask'] is hand['mesh'] is None
 
 
+def test_the_longest_name_of_a_file_leaves_room_for_those_of_its_masks(place, tmp_path):
+    image = tmp_path / f'{"x" * 251}.png'
+    image.write_bytes((place / 'a.png').read_bytes())
+    (tmp_path / 'boxes.json').write_text(json.dumps({str(image): [[20, 10, 60, 50]]}))
+    assert predict(place, image, '--masks', tmp_path / 'm', '--draw', tmp_path / 'd', '--boxes',
+                   tmp_path / 'boxes.json') == 0
+    assert len(list((tmp_path / 'm').iterdir())) == len(list((tmp_path / 'd').iterdir())) == 1
+
+
 def test_folders_are_expanded_and_the_finder_runs(place, tmp_path):
     out = tmp_path / 'hands.json'
     assert predict(place, place / 'more', place / 'b.jpg', '--json', out) == 0
@@ -97,6 +106,7 @@ def test_a_broken_image_is_named_and_the_others_are_done(place, tmp_path, capsys
     (['{place}/a.png', '--json', '{out}', '--intrinsics', 'nan', '1', '1', '1'], 'not finite'),
     (['{place}/a.png', '--json', '{out}', '--hand-length', '19'], 'hand_length_m'),
     (['{place}/a.png', '--json', '{out}', '--device', 'cuda:63'], 'cuda:63 is not there'),
+    (['{place}', '--draw', '{place}'], 'would write over the image {place}/b.jpg'),
 ])
 def test_one_clear_error_for_what_cannot_be_done(place, tmp_path, capsys, arguments, message):
     words = [a.format(place=place, out=tmp_path / 'out.json') for a in arguments]
@@ -104,7 +114,8 @@ def test_one_clear_error_for_what_cannot_be_done(place, tmp_path, capsys, argume
              '--finder-weights', str(place / 'finder.safetensors')]
     assert main(['predict', *words, *given]) == 1
     error = capsys.readouterr().err
-    assert message in error and error.count('\n') == 1 and 'Traceback' not in error
+    assert message.format(place=place) in error
+    assert error.count('\n') == 1 and 'Traceback' not in error
     assert not (tmp_path / 'out.json').exists()
 
 
