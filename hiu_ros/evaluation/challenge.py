@@ -10,7 +10,7 @@ from hiu_ros.data.sample import Sample
 from hiu_ros.data.sets.freihand import IMAGE_SIZE, FreiHAND
 from hiu_ros.data.sets.ho3d import HO3D
 from hiu_ros.evaluation import freihand_protocol, ho3d_protocol, published
-from hiu_ros.evaluation.predictor import Predict
+from hiu_ros.evaluation.predictor import Predict, cameras_of
 from hiu_ros.evaluation.tables import table
 from hiu_ros.hand.mano_file import TIP_VERTICES, load_joint_regressor
 from hiu_ros.hand.skeleton import KEYPOINTS_FROM_JOINTS
@@ -54,8 +54,9 @@ def predict_all(
     joints, vertices = [], []
     for start in tqdm(range(0, count, batch), 'samples', mininterval=2, disable=quiet):
         samples = [data[index] for index in range(start, min(start + batch, count))]
-        hands = predict([sample.read_image() for sample in samples],
-                        [box_of(sample) for sample in samples])
+        images = [sample.read_image() for sample in samples]
+        hands = predict(images, [box_of(sample) for sample in samples],
+                        cameras_of(samples, images))
         for hand in hands:
             points, mesh = read(hand)
             joints.append(points)

@@ -50,7 +50,8 @@ def freihand(tmp_path, points):
 def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points, capsys):
     given = []
 
-    def predict(images, boxes):
+    def predict(images, boxes, cameras):
+        assert (cameras[0].matrix == CAMERA).all()
         given.extend(boxes)
         rows = range(len(given) - len(boxes), len(given))
         return [hand(points[0][r] * 2, points[1][r] * 3 + 1) for r in rows]
@@ -99,7 +100,8 @@ def test_ho3d_predictions_are_put_at_the_given_wrist(tmp_path, points):
         (tmp_path / f'evaluation_{name}.json').write_text(json.dumps(values.tolist()))
     made = []
 
-    def predict(images, boxes):
+    def predict(images, boxes, cameras):
+        assert (cameras[0].matrix == CAMERA).all() and cameras[0].width == 640
         assert np.allclose(boxes, [[10, 20, 100, 150]] * len(boxes))
         rows = range(len(made), len(made) + len(boxes))
         made.extend(rows)
@@ -126,8 +128,9 @@ def test_any_labelled_data_set_is_scored_by_the_labels_it_has(points):
     half = mask.copy()
     half[25:] = 0
 
-    def predict(images, boxes):
+    def predict(images, boxes, cameras):
         assert np.allclose(boxes[1], [0, 0, 90, 90]) and len(boxes) == 2
+        assert cameras == [None, None]
         return [hand(2 * points[0][0], points[1][0], 'left', pixels + [3, 4], half)] * 2
 
     figures = labelled.evaluate(data, predict, quiet=True)
