@@ -31,7 +31,9 @@ def add_evaluate(subparsers) -> None:
                         help='through the pipeline: in half precision')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
-    parser.add_argument('--count', type=int, help='only so many hands or images')
+    parser.add_argument('--count', type=int, metavar='N',
+                        help='only so many: the first hands of renders, freihand and ho3d; of '
+                        'others every n-th photo or hand, N of them up to twice as many')
     parser.add_argument('--json', type=Path, metavar='OUT', help='write the figures there')
     parser.add_argument('--kinds', action='store_true',
                         help='of photos and renders: also by kind of hand (fist, edge-on, ...)')
@@ -71,6 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
+    for name in ('count', 'batch'):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f'--{name} must be 1 or more, got {value}')
     arguments.weights = hand_weights(arguments.weights)
     if arguments.crop_scale is None:
         arguments.crop_scale = NETWORK_SCALE
@@ -120,7 +126,11 @@ def _chosen(arguments: argparse.Namespace):
     folder = PhotoFolder(arguments.photos)
     split = arguments.split or 'val'
     photos = folder.select(None if split == 'all' else split, _names(arguments.sets))
-    return folder, _spread(photos, arguments.count), _names(arguments.unseen) or UNSEEN_SETS
+    chosen = _spread(photos, arguments.count)
+    if not any(photo.hands for photo in chosen):
+        raise ValueError(f'no labelled hand in the {len(chosen)} photos of --split {split} and '
+                         f'--sets {arguments.sets or ",".join(folder.sets)}; choose others')
+    return folder, chosen, _names(arguments.unseen) or UNSEEN_SETS
 
 
 def _photos(arguments: argparse.Namespace) -> list[dict]:
@@ -138,6 +148,9 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,
     )
+    if not scores:
+        raise ValueError(f'no hand of the photos has a trust of {arguments.min_trust}; choose a '
+                         'lower --min-trust, up to 1')
     rows = photos.summary_rows(scores, unseen)
     if arguments.kinds:
         rows += photos.kind_rows(scores)
@@ -215,5 +228,5 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _spread(items: Sequence, count: int | None) -> Sequence:
-    """About `count` of the items, evenly spread."""
+    """Every n-th item: `count` of them up to twice as many."""
     return items[::max(1, len(items) // count)] if count else items

@@ -71,6 +71,35 @@ def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
 
 
 @pytest.mark.parametrize('words,says', [
+    (['--count', '0'], '--count must be 1 or more, got 0'),
+    (['--count', '-1'], '--count must be 1 or more, got -1'),
+    (['--batch', '0'], '--batch must be 1 or more, got 0'),
+    (['--split', 'train', '--sets', 'home'],
+     'no labelled hand in the 0 photos of --split train and --sets home;'),
+    (['--split', 'train', '--find'],
+     'no labelled hand in the 0 photos of --split train and --sets dorm_counting,home;'),
+])
+def test_a_choice_of_nothing_is_one_line(words, says, photos, weights, capsys):
+    assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+                 str(photos), *words]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and says in lines[0]
+
+
+def test_a_trust_that_no_hand_has_is_one_line(photos, weights, tmp_path, capsys):
+    np.savez(tmp_path / 'labels.npz', files=np.array(['0.png', '1.png', '2.png']),
+             photo=np.arange(3), hand=np.zeros(3, int), mask_ok=np.zeros(3, bool),
+             trust=np.full(3, 0.5), crop_centre=np.zeros((3, 2)), crop_size=np.ones(3))
+    np.save(tmp_path / 'mask.npy', np.zeros((3, 192, 192), np.uint8))
+    words = ['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+             str(photos), '--cache', str(tmp_path), '--min-trust']
+    assert main([*words, '0.4']) == 0
+    assert main([*words, '0.6']) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(
+        'hiu evaluate: no hand of the photos has a trust of 0.6;')
+
+
+@pytest.mark.parametrize('words,says', [
     (['photos'], 'needs --photos DIR'),
     (['renders'], 'needs --bank DIR'),
     (['freihand'], 'needs --root DIR'),
