@@ -124,13 +124,15 @@ def _chosen(arguments: argparse.Namespace):
 
     _need(arguments, 'photos')
     folder = PhotoFolder(arguments.photos)
+    unseen = _names(arguments.unseen)
+    folder.check_sets(unseen or ())
     split = arguments.split or 'val'
     photos = folder.select(None if split == 'all' else split, _names(arguments.sets))
     chosen = _spread(photos, arguments.count)
     if not any(photo.hands for photo in chosen):
         raise ValueError(f'no labelled hand in the {len(chosen)} photos of --split {split} and '
                          f'--sets {arguments.sets or ",".join(folder.sets)}; choose others')
-    return folder, chosen, _names(arguments.unseen) or UNSEEN_SETS
+    return folder, chosen, unseen or UNSEEN_SETS
 
 
 def _photos(arguments: argparse.Namespace) -> list[dict]:

@@ -74,12 +74,15 @@ def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
     (['--count', '0'], '--count must be 1 or more, got 0'),
     (['--count', '-1'], '--count must be 1 or more, got -1'),
     (['--batch', '0'], '--batch must be 1 or more, got 0'),
+    (['--unseen', 'home,phone_abov'], "no set ['phone_abov'] in"),
+    (['--unseen', 'hom', '--find'], "no set ['hom'] in"),
+    (['--sets', 'hom'], "it has ('dorm_counting', 'home')"),
     (['--split', 'train', '--sets', 'home'],
      'no labelled hand in the 0 photos of --split train and --sets home;'),
     (['--split', 'train', '--find'],
      'no labelled hand in the 0 photos of --split train and --sets dorm_counting,home;'),
 ])
-def test_a_choice_of_nothing_is_one_line(words, says, photos, weights, capsys):
+def test_a_choice_that_cannot_be_is_one_line(words, says, photos, weights, capsys):
     assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
                  str(photos), *words]) == 1
     lines = capsys.readouterr().err.splitlines()
