@@ -9,6 +9,7 @@ import pytest
 from hiu_ros.data.sample import Sample, Visibility
 from hiu_ros.evaluation import challenge, labelled
 from hiu_ros.evaluation.evaluate_command import add_evaluate
+from hiu_ros.evaluation.freihand_protocol import ProtocolError
 from hiu_ros.perception.result import Hand
 
 COUNT = 3
@@ -69,6 +70,37 @@ def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points,
     again = challenge.evaluate_challenge(options(
         '--dataset', 'freihand', '--root', freihand, '--predictions', file, '--score'), None)
     assert np.isclose(again[-1]['mpjpe'], rows[-1]['mpjpe'], rtol=1e-4)
+
+
+def never(images, boxes, cameras):
+    raise AssertionError('predicted before all was looked at')
+
+
+def test_what_cannot_end_well_is_told_before_predicting(freihand):
+    words = ['--dataset', 'freihand', '--root', freihand]
+    with pytest.raises(IsADirectoryError, match='is a folder; give the name of a file'):
+        challenge.evaluate_challenge(options(*words, '--predictions', freihand), never)
+    file = freihand / 'evaluation_K.json' / 'pred.json'
+    with pytest.raises(OSError, match='evaluation_K.json cannot be made a folder'):
+        challenge.evaluate_challenge(options(*words, '--predictions', file), never)
+    (freihand / 'evaluation_verts.json').unlink()
+    with pytest.raises(ProtocolError, match='evaluation_verts.json is missing'):
+        challenge.evaluate_challenge(options(*words), never)
+
+
+def test_without_all_of_the_truth_predictions_are_written_all_the_same(freihand, points, capsys):
+    (freihand / 'evaluation_verts.json').unlink()
+
+    def predict(images, boxes, cameras):
+        assert 'evaluation_verts.json is missing' in capsys.readouterr().out
+        return [hand(*pair) for pair in zip(*points)]
+
+    file = freihand / 'new' / 'pred.json'
+    rows = challenge.evaluate_challenge(
+        options('--dataset', 'freihand', '--root', freihand, '--predictions', file), predict)
+    assert rows[-1]['hands'] == COUNT and 'pa_mpjpe' not in rows[-1]
+    assert len(json.loads(file.read_text())[1]) == COUNT
+    assert [path.name for path in file.parent.iterdir()] == ['pred.json']
 
 
 def test_without_truth_freihands_box_is_the_middle_of_the_image():
