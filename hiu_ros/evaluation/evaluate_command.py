@@ -70,6 +70,7 @@ def add_evaluate(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
+    from hiu_ros.evaluation.output import check_output
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
@@ -77,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f'--{name} must be 1 or more, got {value}')
+    if arguments.json:
+        check_output(arguments.json)
     arguments.weights = hand_weights(arguments.weights)
     if arguments.crop_scale is None:
         arguments.crop_scale = NETWORK_SCALE
@@ -92,7 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
         _need(arguments, 'root')
         rows = evaluate_challenge(arguments, None if arguments.score else _predictor(arguments))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         # JSON has no NaN: a figure that does not exist is null.
         plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
         arguments.json.write_text(json.dumps(plain, indent=1) + '\n')
@@ -192,16 +194,16 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
     if arguments.backgrounds:
         files = _spread(ImageFolder(arguments.backgrounds).files, 200)
         pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
-    sheet = Sheet() if arguments.sheet else None
+    sheet = Sheet(arguments.sheet) if arguments.sheet else None
     scores = renders.evaluate(
         bank, _predictor(arguments), arguments.count, arguments.batch, pictures, sheet=sheet)
-    if sheet is not None:
-        sheet.write(arguments.sheet)
     rows = [{'set': arguments.bank.name, **renders.summarise(scores)}]
     if arguments.kinds:
         rows += renders.kind_rows(scores)
     print(table(rows, renders.COLUMNS,
                 f'{arguments.weights} on renders, boxes given, {arguments.through}'))
+    if sheet is not None:
+        sheet.write()
     return rows
 
 

@@ -71,6 +71,7 @@ def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
 
 
 @pytest.mark.parametrize('words,says', [
+    (['--json', '.'], '. is a folder; give the name of a file to write'),
     (['--count', '0'], '--count must be 1 or more, got 0'),
     (['--count', '-1'], '--count must be 1 or more, got -1'),
     (['--batch', '0'], '--batch must be 1 or more, got 0'),
