@@ -8,6 +8,18 @@ from pathlib import Path
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
+_PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks')
+_LOOKS = ('count', 'crop_scale', 'views', 'half')
+#: The options of each kind of run, beside --dataset, --weights, --through, --device and --json.
+#: `make eval` gives --masks to every run on photos.
+_TAKES = {
+    'photos': (*_PHOTOS, *_LOOKS, 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
+    'photos --find': (*_PHOTOS, *_LOOKS, 'find', 'draw', 'finder'),
+    'renders': (*_LOOKS, 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
+    'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
+    'freihand|ho3d --score': ('root', 'predictions', 'score'),
+    '|'.join(LABELLED): (*_LOOKS, 'root', 'split', 'batch', 'mano'),
+}
 
 
 def add_evaluate(subparsers) -> None:
@@ -65,7 +77,7 @@ def add_evaluate(subparsers) -> None:
     challenge.add_argument('--score', action='store_true', help='no network: score --predictions')
     challenge.add_argument('--mano', type=Path, metavar='FILE',
                            help='your MANO_RIGHT.pkl, for weights that were trained with it')
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default=parser.get_default)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
+    _check_options(arguments)
     for name in ('count', 'batch'):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -99,6 +112,20 @@ def run(arguments: argparse.Namespace) -> int:
         plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
         arguments.json.write_text(json.dumps(plain, indent=1) + '\n')
     return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for an option that this kind of run would not look at."""
+    kind = next(kind for kind in _TAKES if arguments.dataset in kind.split('|'))
+    for flag in ('find', 'score'):
+        if getattr(arguments, flag) and f'{kind} --{flag}' in _TAKES:
+            kind = f'{kind} --{flag}'
+    for name in dict.fromkeys(name for names in _TAKES.values() for name in names):
+        if name not in _TAKES[kind] and getattr(arguments, name) != arguments.default(name):
+            uses = ', '.join(other for other, names in _TAKES.items() if name in names)
+            this = kind.replace(kind.split()[0], arguments.dataset)
+            raise ValueError(f'--{name.replace("_", "-")} does nothing with --dataset {this}; '
+                             f'leave it out, it is for {uses}')
 
 
 def _predictor(arguments: argparse.Namespace):

@@ -103,6 +103,25 @@ def test_a_trust_that_no_hand_has_is_one_line(photos, weights, tmp_path, capsys)
         'hiu evaluate: no hand of the photos has a trust of 0.6;')
 
 
+@pytest.mark.parametrize('words,option', [
+    (['freihand', '--root', '.', '--predictions', 'p.json', '--score', '--count', '3'], 'count'),
+    (['ho3d', '--root', '.', '--split', 'train'], 'split'),
+    (['photos', '--photos', '.', '--score'], 'score'),
+    (['photos', '--photos', '.', '--draw', 'out'], 'draw'),
+    *((['photos', '--photos', '.', '--find', *given], given[0][2:]) for given in (
+        ['--kinds'], ['--cache', '.'], ['--min-trust', '0.5'], ['--batch', '8'])),
+    (['renders', '--bank', '.', '--split', 'val'], 'split'),
+    (['renders', '--bank', '.', '--find'], 'find'),
+    (['renders', '--bank', '.', '--predictions', 'p.json'], 'predictions'),
+    (['rhd', '--root', '.', '--predictions', 'p.json'], 'predictions'),
+])
+def test_an_option_that_would_do_nothing_is_one_line(words, option, capsys):
+    assert main(['evaluate', '--dataset', *words]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(
+        f'hiu evaluate: --{option} does nothing with --dataset {words[0]}')
+
+
 @pytest.mark.parametrize('words,says', [
     (['photos'], 'needs --photos DIR'),
     (['renders'], 'needs --bank DIR'),
