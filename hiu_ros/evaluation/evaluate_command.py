@@ -131,6 +131,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
 def _predictor(arguments: argparse.Namespace):
     from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
     from hiu_ros.hand.mano_file import load_mano
+    from hiu_ros.perception.pipeline import choose_device
 
     template = load_mano(arguments.mano) if arguments.mano else None
     if arguments.through == 'pipeline':
@@ -143,7 +144,7 @@ def _predictor(arguments: argparse.Namespace):
     # FreiHAND and HO3D hold right hands only, and every published method is told so.
     side = 'right' if arguments.dataset in ('freihand', 'ho3d') else None
     return CropPredictor.from_file(
-        arguments.weights, arguments.device, template=template, side=side,
+        arguments.weights, choose_device(arguments.device), template=template, side=side,
         crop_scale=arguments.crop_scale)
 
 

@@ -103,6 +103,24 @@ def test_a_trust_that_no_hand_has_is_one_line(photos, weights, tmp_path, capsys)
         'hiu evaluate: no hand of the photos has a trust of 0.6;')
 
 
+def test_a_folder_that_is_no_photo_cache_is_one_line(photos, weights, tmp_path, capsys):
+    np.savez(tmp_path / 'labels.npz', pose=np.zeros((3, 16, 3)), hand=np.zeros(3))
+    assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+                 str(photos), '--cache', str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert 'is no photo cache, its labels.npz lacks files, photo, mask_ok, trust,' in lines[0]
+
+
+@pytest.mark.parametrize('through', ['network', 'pipeline'])
+def test_a_gpu_that_is_not_there_is_one_line(photos, weights, capsys, monkeypatch, through):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+                 str(photos), '--through', through, '--device', 'cuda']) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and 'device cuda is not there: PyTorch sees 0 GPUs' in lines[0]
+
+
 @pytest.mark.parametrize('words,option', [
     (['freihand', '--root', '.', '--predictions', 'p.json', '--score', '--count', '3'], 'count'),
     (['ho3d', '--root', '.', '--split', 'train'], 'split'),
