@@ -1,7 +1,7 @@
 """Folders of labelled hand photographs: `labels.jsonl` beside image files."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,12 +96,16 @@ class PhotoFolder:
         """
         if split is not None and split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
-        unknown = set(sets or ()) - set(self.sets)
-        if unknown:
-            raise ValueError(f'no set {sorted(unknown)} in {self.path}; it has {self.sets}')
+        self.check_sets(sets or ())
         return [photo for photo in self.photos
                 if (split is None or photo.split == split)
                 and (sets is None or photo.set in sets)]
+
+    def check_sets(self, sets: Iterable[str]) -> None:
+        """Raise ValueError for sets that the folder does not have."""
+        unknown = sorted(set(sets) - set(self.sets))
+        if unknown:
+            raise ValueError(f'no set {unknown} in {self.path}; it has {self.sets}')
 
     def hands(self) -> Iterator[tuple[int, int, Photo, LabelledHand]]:
         """Every labelled hand as (photo index, index within the photo, photo, hand)."""

@@ -70,6 +70,7 @@ def run_tracking(options: argparse.Namespace) -> int:
 
     from hiu_ros.evaluation import bars, bench_runs
     from hiu_ros.evaluation.oracle import Faults
+    from hiu_ros.evaluation.output import check_output
     from hiu_ros.evaluation.tables import table
     from hiu_ros.evaluation.tracking import FOLLOWING_COLUMNS, PLACING_COLUMNS
 
@@ -80,6 +81,10 @@ def run_tracking(options: argparse.Namespace) -> int:
                          f'0, got {options.first} and {options.frames}')
     if options.placing_frames < 1:
         raise ValueError(f'--placing-frames must be above 0, got {options.placing_frames}')
+    if options.clip is not None:
+        bench_runs.open_clip(options.clip).release()
+    if options.json:
+        check_output(options.json)
     figures: dict[str, Any] = {}
     values: dict[str, float] = {}
     with tqdm(unit='frame', file=sys.stderr, disable=None) as progress:
@@ -123,7 +128,6 @@ def run_tracking(options: argparse.Namespace) -> int:
     figures['bars'] = verdict = bars.verdicts(values)
     print('\n' + table(verdict, bars.COLUMNS, 'Against the bars'))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
     return 0
 

@@ -179,15 +179,22 @@ def _smoothed(places: Sequence[np.ndarray | None], rate: float) -> list[np.ndarr
             for index, place in enumerate(places)]
 
 
-def clip(bench: Bench, path: Path, frames: int | None = None) -> dict[str, float]:
-    """Names that the hands of a clip of one hand had, and the share of frames with a hand.
-
-    A frame with more than one hand counts as found all the same: its names tell. OSError for a
-    file that OpenCV cannot read.
-    """
+def open_clip(path: Path) -> cv2.VideoCapture:
+    """A video file; OSError where it is missing or OpenCV cannot read it."""
+    if not path.is_file():
+        raise FileNotFoundError(f'the video {path} does not exist')
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise OSError(f'OpenCV cannot read the video {path}')
+    return video
+
+
+def clip(bench: Bench, path: Path, frames: int | None = None) -> dict[str, float]:
+    """Names that the hands of a clip of one hand had, and the share of frames with a hand.
+
+    A frame with more than one hand counts as found all the same: its names tell.
+    """
+    video = open_clip(path)
     rate = video.get(cv2.CAP_PROP_FPS) or 30.0
     pipeline, names, found, count = bench.pipeline(), set(), 0, 0
     while frames is None or count < frames:

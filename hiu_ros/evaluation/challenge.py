@@ -1,6 +1,6 @@
 """Running the FreiHAND and HO3D challenges: predictions, their file, and the scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,15 @@ from hiu_ros.data.sample import Sample
 from hiu_ros.data.sets.freihand import IMAGE_SIZE, FreiHAND
 from hiu_ros.data.sets.ho3d import HO3D
 from hiu_ros.evaluation import freihand_protocol, ho3d_protocol, published
-from hiu_ros.evaluation.predictor import Predict
+from hiu_ros.evaluation.freihand_protocol import ProtocolError
+from hiu_ros.evaluation.output import check_output
+from hiu_ros.evaluation.predictor import Predict, cameras_of
 from hiu_ros.evaluation.tables import table
 from hiu_ros.hand.mano_file import TIP_VERTICES, load_joint_regressor
 from hiu_ros.hand.skeleton import KEYPOINTS_FROM_JOINTS
 from hiu_ros.perception.result import Hand
 
-#: Keypoints (21, 3) and vertices (V, 3) of a predicted hand, in its own axes.
+#: Keypoints (21, 3) and vertices (V, 3) of a predicted hand, m.
 ReadHand = Callable[[Hand], tuple[np.ndarray, np.ndarray]]
 
 
@@ -54,8 +56,9 @@ def predict_all(
     joints, vertices = [], []
     for start in tqdm(range(0, count, batch), 'samples', mininterval=2, disable=quiet):
         samples = [data[index] for index in range(start, min(start + batch, count))]
-        hands = predict([sample.read_image() for sample in samples],
-                        [box_of(sample) for sample in samples])
+        images = [sample.read_image() for sample in samples]
+        hands = predict(images, [box_of(sample) for sample in samples],
+                        cameras_of(samples, images))
         for hand in hands:
             points, mesh = read(hand)
             joints.append(points)
@@ -75,17 +78,21 @@ def freihand(
     root: Path, predict: Predict | None, file: Path | None, batch: int, count: int | None,
     read: ReadHand = keypoints_and_vertices,
 ) -> dict[str, float]:
-    """Predict the evaluation split, or read `file`, and score against the truth beside it."""
+    """Predict the evaluation split, or read `file`, and score against the truth beside it.
+
+    Without that truth predictions are only written, to `file`; ProtocolError if there is none.
+    """
     if predict is None:
         truth = freihand_protocol.read_truth(root)
         joints, vertices = freihand_protocol.read_predictions(file, len(truth['joints']))
     else:
-        data = FreiHAND(root, 'evaluation')
+        data, truth = FreiHAND(root, 'evaluation'), _truth_if_needed(root, file)
         joints, vertices = predict_all(data, predict, freihand_box, read, batch, count)
         if file:
             freihand_protocol.write_predictions(file, joints, vertices)
             print(f'{len(joints)} predictions written to {file}')
-        truth = freihand_protocol.read_truth(root)
+    if truth is None:
+        return {'hands': len(joints)}
     true_joints, true_vertices = (truth[name][:len(joints)] for name in ('joints', 'vertices'))
     return {'hands': len(joints),
             **freihand_protocol.evaluate(true_joints, joints, true_vertices, vertices)}
@@ -100,7 +107,7 @@ def ho3d(
         truth = freihand_protocol.read_truth(root)
         joints, vertices = freihand_protocol.read_predictions(file, len(truth['joints']))
     else:
-        data = HO3D(root, 'evaluation')
+        data, truth = HO3D(root, 'evaluation'), _truth_if_needed(root, file)
         points, meshes = predict_all(data, predict, lambda s: s.box, read, batch, count)
         wrists = np.stack([data.root_m(index) for index in range(len(points))])[:, None]
         meshes = meshes - points[:, :1] + wrists
@@ -110,16 +117,30 @@ def ho3d(
             print(f'{len(points)} predictions written to {file}')
         joints = ho3d_protocol.to_opengl(ho3d_protocol.to_joints(points))
         vertices = ho3d_protocol.to_opengl(meshes)
-        truth = freihand_protocol.read_truth(root)
+    if truth is None:
+        return {'hands': len(joints)}
     true_joints, true_vertices = (truth[name][:len(joints)] for name in ('joints', 'vertices'))
     return {'hands': len(joints),
             **ho3d_protocol.evaluate(true_joints, joints, true_vertices, vertices)}
+
+
+def _truth_if_needed(root: Path, file: Path | None) -> Mapping[str, np.ndarray] | None:
+    """The truth; None, and a line that says so, where it is missing but a `file` is written."""
+    try:
+        return freihand_protocol.read_truth(root)
+    except ProtocolError as error:
+        if file is None:
+            raise
+        print(f'predictions are written but not scored: {error}')
+        return None
 
 
 def evaluate_challenge(arguments, predict: Predict | None) -> list[dict]:
     """What `hiu evaluate --dataset freihand|ho3d` does; prints, and returns the figures."""
     if predict is None and arguments.predictions is None:
         raise ValueError('--score needs --predictions FILE')
+    if predict is not None and arguments.predictions:
+        check_output(arguments.predictions)
     name = arguments.dataset
     read = freihand_joints(arguments.mano) if arguments.mano else keypoints_and_vertices
     figures = {'freihand': freihand, 'ho3d': ho3d}[name](
@@ -136,5 +157,6 @@ def evaluate_challenge(arguments, predict: Predict | None) -> list[dict]:
     print(table(rows, published.COLUMNS, f'{version}, {figures["hands"]} samples'))
     others = ', '.join(f'{key} {value:.3f}' for key, value in figures.items()
                        if key not in published.COLUMNS and key != 'hands')
-    print(f'further figures of this run: {others}')
+    if others:
+        print(f'further figures of this run: {others}')
     return rows

@@ -8,6 +8,18 @@ from pathlib import Path
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
+_PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks')
+_LOOKS = ('count', 'crop_scale', 'views', 'half')
+#: The options of each kind of run, beside --dataset, --weights, --through, --device and --json.
+#: `make eval` gives --masks to every run on photos.
+_TAKES = {
+    'photos': (*_PHOTOS, *_LOOKS, 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
+    'photos --find': (*_PHOTOS, *_LOOKS, 'find', 'draw', 'finder'),
+    'renders': (*_LOOKS, 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
+    'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
+    'freihand|ho3d --score': ('root', 'predictions', 'score'),
+    '|'.join(LABELLED): (*_LOOKS, 'root', 'split', 'batch', 'mano'),
+}
 
 
 def add_evaluate(subparsers) -> None:
@@ -31,7 +43,9 @@ def add_evaluate(subparsers) -> None:
                         help='through the pipeline: in half precision')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
-    parser.add_argument('--count', type=int, help='only so many hands or images')
+    parser.add_argument('--count', type=int, metavar='N',
+                        help='only so many: the first hands of renders, freihand and ho3d; of '
+                        'others every n-th photo or hand, N of them up to twice as many')
     parser.add_argument('--json', type=Path, metavar='OUT', help='write the figures there')
     parser.add_argument('--kinds', action='store_true',
                         help='of photos and renders: also by kind of hand (fist, edge-on, ...)')
@@ -63,14 +77,22 @@ def add_evaluate(subparsers) -> None:
     challenge.add_argument('--score', action='store_true', help='no network: score --predictions')
     challenge.add_argument('--mano', type=Path, metavar='FILE',
                            help='your MANO_RIGHT.pkl, for weights that were trained with it')
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default=parser.get_default)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
+    from hiu_ros.evaluation.output import check_output
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
+    _check_options(arguments)
+    for name in ('count', 'batch'):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f'--{name} must be 1 or more, got {value}')
+    if arguments.json:
+        check_output(arguments.json)
     arguments.weights = hand_weights(arguments.weights)
     if arguments.crop_scale is None:
         arguments.crop_scale = NETWORK_SCALE
@@ -86,16 +108,30 @@ def run(arguments: argparse.Namespace) -> int:
         _need(arguments, 'root')
         rows = evaluate_challenge(arguments, None if arguments.score else _predictor(arguments))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         # JSON has no NaN: a figure that does not exist is null.
         plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
         arguments.json.write_text(json.dumps(plain, indent=1) + '\n')
     return 0
 
 
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for an option that this kind of run would not look at."""
+    kind = next(kind for kind in _TAKES if arguments.dataset in kind.split('|'))
+    for flag in ('find', 'score'):
+        if getattr(arguments, flag) and f'{kind} --{flag}' in _TAKES:
+            kind = f'{kind} --{flag}'
+    for name in dict.fromkeys(name for names in _TAKES.values() for name in names):
+        if name not in _TAKES[kind] and getattr(arguments, name) != arguments.default(name):
+            uses = ', '.join(other for other, names in _TAKES.items() if name in names)
+            this = kind.replace(kind.split()[0], arguments.dataset)
+            raise ValueError(f'--{name.replace("_", "-")} does nothing with --dataset {this}; '
+                             f'leave it out, it is for {uses}')
+
+
 def _predictor(arguments: argparse.Namespace):
     from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
     from hiu_ros.hand.mano_file import load_mano
+    from hiu_ros.perception.pipeline import choose_device
 
     template = load_mano(arguments.mano) if arguments.mano else None
     if arguments.through == 'pipeline':
@@ -108,7 +144,7 @@ def _predictor(arguments: argparse.Namespace):
     # FreiHAND and HO3D hold right hands only, and every published method is told so.
     side = 'right' if arguments.dataset in ('freihand', 'ho3d') else None
     return CropPredictor.from_file(
-        arguments.weights, arguments.device, template=template, side=side,
+        arguments.weights, choose_device(arguments.device), template=template, side=side,
         crop_scale=arguments.crop_scale)
 
 
@@ -118,9 +154,15 @@ def _chosen(arguments: argparse.Namespace):
 
     _need(arguments, 'photos')
     folder = PhotoFolder(arguments.photos)
+    unseen = _names(arguments.unseen)
+    folder.check_sets(unseen or ())
     split = arguments.split or 'val'
     photos = folder.select(None if split == 'all' else split, _names(arguments.sets))
-    return folder, _spread(photos, arguments.count), _names(arguments.unseen) or UNSEEN_SETS
+    chosen = _spread(photos, arguments.count)
+    if not any(photo.hands for photo in chosen):
+        raise ValueError(f'no labelled hand in the {len(chosen)} photos of --split {split} and '
+                         f'--sets {arguments.sets or ",".join(folder.sets)}; choose others')
+    return folder, chosen, unseen or UNSEEN_SETS
 
 
 def _photos(arguments: argparse.Namespace) -> list[dict]:
@@ -138,6 +180,9 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,
     )
+    if not scores:
+        raise ValueError(f'no hand of the photos has a trust of {arguments.min_trust}; choose a '
+                         'lower --min-trust, up to 1')
     rows = photos.summary_rows(scores, unseen)
     if arguments.kinds:
         rows += photos.kind_rows(scores)
@@ -177,16 +222,16 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
     if arguments.backgrounds:
         files = _spread(ImageFolder(arguments.backgrounds).files, 200)
         pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
-    sheet = Sheet() if arguments.sheet else None
+    sheet = Sheet(arguments.sheet) if arguments.sheet else None
     scores = renders.evaluate(
         bank, _predictor(arguments), arguments.count, arguments.batch, pictures, sheet=sheet)
-    if sheet is not None:
-        sheet.write(arguments.sheet)
     rows = [{'set': arguments.bank.name, **renders.summarise(scores)}]
     if arguments.kinds:
         rows += renders.kind_rows(scores)
     print(table(rows, renders.COLUMNS,
                 f'{arguments.weights} on renders, boxes given, {arguments.through}'))
+    if sheet is not None:
+        sheet.write()
     return rows
 
 
@@ -215,5 +260,5 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _spread(items: Sequence, count: int | None) -> Sequence:
-    """About `count` of the items, evenly spread."""
+    """Every n-th item: `count` of them up to twice as many."""
     return items[::max(1, len(items) // count)] if count else items

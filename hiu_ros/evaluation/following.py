@@ -3,7 +3,8 @@
 Definitions as in trackeval: a match needs a box overlap of at least one half, matches of the frame
 before are kept where they still hold, an id switch is a hand whose id differs from the last one
 that it was matched with, and IDF1 rests on the one assignment of ids to hands that is best over
-the whole video. Hands that are hardly seen count neither as missed nor, when found, as false.
+the whole video; unlike there, it counts matched pairs only, not all that overlap. Hands that are
+hardly seen count neither as missed nor, when found, as false.
 """
 
 from collections.abc import Hashable, Sequence

@@ -6,6 +6,7 @@ errors are averaged per point and then over points; F-scores are means over samp
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,9 +66,11 @@ def _errors(
 
 
 def write_predictions(path: str | Path, joints: np.ndarray, vertices: np.ndarray) -> None:
-    """Write the challenge's file: JSON [joints (N, 21, 3), vertices (N, V, 3)], metres."""
+    """Write the challenge's file in one step: JSON [joints (N, 21, 3), vertices (N, V, 3)], m."""
     lists = [np.round(np.asarray(points, np.float64), 7).tolist() for points in (joints, vertices)]
-    Path(path).write_text(json.dumps(lists))
+    part = Path(f'{path}.part')
+    part.write_text(json.dumps(lists))
+    os.replace(part, path)
 
 
 def read_predictions(path: str | Path, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from hiu_ros.data.sample import Sample, Visibility
 from hiu_ros.data.sets.registry import DataSet
 from hiu_ros.evaluation import metrics
 from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, PCK_PIXELS
-from hiu_ros.evaluation.predictor import Predict
+from hiu_ros.evaluation.predictor import Predict, cameras_of
 from hiu_ros.perception.masks import full_mask
 from hiu_ros.perception.result import Hand
 
@@ -46,8 +46,9 @@ def evaluate(
         if not boxed:
             continue
         images = [sample.read_image() for sample, _ in boxed]
-        for (sample, box), image, hand in zip(
-                boxed, images, predict(images, [box for _, box in boxed])):
+        hands_seen = predict(images, [box for _, box in boxed],
+                             cameras_of([sample for sample, _ in boxed], images))
+        for (sample, box), image, hand in zip(boxed, images, hands_seen):
             hands += 1
             for name, value in _compare(sample, box, image, hand).items():
                 columns[name].append(value)

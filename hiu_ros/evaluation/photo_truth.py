@@ -9,6 +9,8 @@ from hiu_ros.data.photo_masks import hand_mask
 from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.geometry.crop import Crop
 
+_LABELS = ('files', 'photo', 'hand', 'mask_ok', 'trust', 'crop_centre', 'crop_size')
+
 
 def grabcut(photo: Photo, number: int, image: np.ndarray) -> tuple[Crop, np.ndarray] | None:
     """Make the mask of a photo's hand now (a tenth of a second); None where it is no good."""
@@ -25,8 +27,13 @@ class PhotoCacheTruth:
     """Looks hands of photos up in a cache made by `python -m hiu_ros.data.photo_cache`."""
 
     def __init__(self, cache: str | Path) -> None:
-        """Raises FileNotFoundError where the cache is missing."""
+        """Raises FileNotFoundError where the cache is missing, ValueError for another folder."""
         self.labels = read_labels(cache)
+        missing = [name for name in _LABELS if name not in self.labels]
+        if missing:
+            raise ValueError(f'{cache} is no photo cache, its labels.npz lacks '
+                             f'{", ".join(missing)}; give a folder that '
+                             '`python -m hiu_ros.data.photo_cache` wrote')
         self.masks = np.load(Path(cache) / 'mask.npy', mmap_mode='r')
         files = self.labels['files'][self.labels['photo']]
         self._rows = {

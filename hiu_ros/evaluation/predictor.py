@@ -1,12 +1,16 @@
 """A weights file as a function from images and boxes to hands, or from whole images to hands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from hiu_ros.data.sample import Sample
+from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
+from hiu_ros.geometry.placement import crop_to_camera
 from hiu_ros.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, HandTemplate, load_template
 from hiu_ros.network import checkpoint
@@ -17,15 +21,36 @@ from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import Hand, Hands
 
-#: One hand for each (image, box [x, y, w, h]); every evaluation takes such a function.
-Predict = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[Hand]]
+
+class Predict(Protocol):
+    """What every evaluation takes: a function that gives one hand for each image and box."""
+
+    def __call__(
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray],
+        cameras: Sequence[Camera | None] | None = None,
+    ) -> list[Hand]:
+        """Hands of the boxes [x, y, w, h], box i in image i (uint8 BGR), as one batch.
+
+        cameras: of the images, whose axes 3D is then in; None where they are not known.
+        """
+
+
+def cameras_of(
+    samples: Sequence[Sample], images: Sequence[np.ndarray]
+) -> list[Camera | None]:
+    """The cameras of samples and their images, for a `Predict`; None where there is no label."""
+    return [
+        None if sample.camera is None
+        else Camera.from_info(image.shape[1], image.shape[0], sample.camera.reshape(-1))
+        for sample, image in zip(samples, images)
+    ]
 
 
 class CropPredictor:
-    """The bare network on the square around each given box: one look, no finder, no camera.
+    """The bare network on the square around each given box: one look, no finder.
 
-    3D is in the axes of the crop's own camera and straight from the regressor, without the
-    pipeline's fit to the joints seen.
+    3D is straight from the regressor, without the pipeline's fit to the joints seen; in the axes
+    of the camera where there is one, else in those of the crop's own, which looks at its centre.
 
     template: the right hand that the network was trained to pose; the project's own if None.
     side: of every hand, where a data set has only one; None: as the network sees it.
@@ -49,22 +74,30 @@ class CropPredictor:
         return cls(checkpoint.load(weights, device), device, **options)
 
     def __call__(
-        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray],
+        cameras: Sequence[Camera | None] | None = None,
     ) -> list[Hand]:
-        """Hands of the boxes [x, y, w, h], box i in image i (uint8 BGR), as one batch."""
+        """See `Predict`."""
         resolution = self.estimator.resolution
         readings = self.estimator.look([
             Region(image, Crop.around_box(box, self.crop_scale, resolution), self.side)
             for image, box in zip(images, boxes)
         ])
         return [
-            self._hand(str(index), reading, image)
-            for index, (reading, image) in enumerate(zip(readings, images))
+            self._hand(str(index), reading, image, camera)
+            for index, (reading, image, camera) in enumerate(
+                zip(readings, images, cameras or [None] * len(images)))
         ]
 
     @torch.inference_mode()
-    def _hand(self, name: str, reading: Reading, image: np.ndarray) -> Hand:
-        rotations = torch.from_numpy(reading.rotations).float()[None]
+    def _hand(
+        self, name: str, reading: Reading, image: np.ndarray, camera: Camera | None
+    ) -> Hand:
+        turned = reading.rotations.copy()
+        if camera is not None:
+            ray = camera.rays(reading.crop.centre)
+            turned[0] = crop_to_camera(ray, reading.crop.angle) @ turned[0]
+        rotations = torch.from_numpy(turned).float()[None]
         shape = torch.from_numpy(reading.shape).float()[None]
         geometry = self.hands[reading.side](rotations, shape)
         pose = matrix_to_axis_angle(rotations[0])
@@ -107,12 +140,14 @@ class PipelinePredictor:
         ), template=template)
 
     def __call__(
-        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray],
+        cameras: Sequence[Camera | None] | None = None,
     ) -> list[Hand]:
-        """Hands of the boxes [x, y, w, h], box i in image i, as one batch."""
+        """See `Predict`."""
         found = self.pipeline.process_many([
-            Frame(image, boxes=[box], key=index)
-            for index, (image, box) in enumerate(zip(images, boxes))
+            Frame(image, camera, boxes=[box], key=index)
+            for index, (image, box, camera) in enumerate(
+                zip(images, boxes, cameras or [None] * len(images)))
         ])
         return [hands.hands[0] for hands in found]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hiu_ros.evaluation.output import check_output
 from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, joint_box
 from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.result import Hand, Hands
@@ -15,13 +16,17 @@ _TILE, _TEXT = 160, 16
 class Sheet:
     """Collects drawn answers with their 2D error; `write` lays out three rows of them.
 
-    Rows: the best, those about the median, the worst. Above each answer stands its mean 2D error
-    in pixels of a 256 pixel crop, and the side where it is wrong. True joints are small white
-    dots.
+    path: of the picture, .jpg or .png; ValueError or OSError where it cannot be written. Rows: the
+    best, those about the median, the worst; of fewer columns where there are too few answers.
+    Above each answer stands its mean 2D error in pixels of a 256 pixel crop, and the side where it
+    is wrong. True joints are small white dots.
     """
 
-    def __init__(self, columns: int = 8) -> None:
-        self.columns = columns
+    def __init__(self, path: Path, columns: int = 8) -> None:
+        if path.suffix not in ('.jpg', '.png'):
+            raise ValueError(f'{path} is no name for a sheet; it must end in .jpg or .png')
+        check_output(path)
+        self.path, self.columns = path, columns
         self._tiles: list[tuple[float, np.ndarray]] = []
 
     def add(self, image: np.ndarray, hand: Hand, keypoints: np.ndarray, side: str) -> None:
@@ -39,17 +44,12 @@ class Sheet:
                     cv2.LINE_AA)
         self._tiles.append((error, tile))
 
-    def write(self, path: Path) -> None:
-        """Write the picture, .jpg or .png; ValueError where too few answers were added."""
-        count, columns = len(self._tiles), self.columns
-        if count < 3 * columns:
-            raise ValueError(f'a sheet shows {3 * columns} answers, but there are {count}; '
-                             f'evaluate more hands')
+    def write(self) -> None:
+        """Write the picture of the answers so far, at least one."""
+        count = len(self._tiles)
+        columns = max(1, min(self.columns, count // 3))
         tiles = [tile for _, tile in sorted(self._tiles, key=lambda pair: pair[0])]
         middle = (count - columns) // 2
         rows = [tiles[:columns], tiles[middle:middle + columns], tiles[-columns:]]
-        if path.suffix not in ('.jpg', '.png'):
-            raise ValueError(f'{path} is no name for a sheet; it must end in .jpg or .png')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), np.vstack([np.hstack(row) for row in rows])):
-            raise OSError(f'cannot write {path}')
+        if not cv2.imwrite(str(self.path), np.vstack([np.hstack(row) for row in rows])):
+            raise OSError(f'cannot write {self.path}')

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hiu_ros.cli import main
 from hiu_ros.evaluation import bench_runs
 from hiu_ros.evaluation.bars import BARS, missed, verdicts
 from hiu_ros.evaluation.bench_command import cache_folder
@@ -52,6 +53,18 @@ def test_clip_counts_names_and_frames_with_a_hand(tmp_path, monkeypatch):
     assert scores == {'frames': 10, 'names': 2, 'found': 0.8, 'who': ['left_1', 'left_2']}
     with pytest.raises(OSError, match='none.mp4'):
         bench_runs.clip(bench, tmp_path / 'none.mp4')
+
+
+@pytest.mark.parametrize('words,says', [
+    (['--clip', 'none.mp4'], 'the video none.mp4 does not exist'),
+    (['--json', '.'], '. is a folder; give the name of a file to write'),
+])
+def test_files_are_looked_at_before_anything_is_rendered(words, says, tmp_path, capsys,
+                                                         monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_runs, 'following', lambda *a: pytest.fail('rendered'))
+    assert main(['bench', 'tracking', '--parts', 'following', '--cache', 'cache', *words]) == 1
+    assert capsys.readouterr().err == f'hiu bench: {says}\n'
 
 
 def test_depth_is_judged_about_one_metre():

@@ -9,6 +9,7 @@ import pytest
 from hiu_ros.data.sample import Sample, Visibility
 from hiu_ros.evaluation import challenge, labelled
 from hiu_ros.evaluation.evaluate_command import add_evaluate
+from hiu_ros.evaluation.freihand_protocol import ProtocolError
 from hiu_ros.perception.result import Hand
 
 COUNT = 3
@@ -50,7 +51,8 @@ def freihand(tmp_path, points):
 def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points, capsys):
     given = []
 
-    def predict(images, boxes):
+    def predict(images, boxes, cameras):
+        assert (cameras[0].matrix == CAMERA).all()
         given.extend(boxes)
         rows = range(len(given) - len(boxes), len(given))
         return [hand(points[0][r] * 2, points[1][r] * 3 + 1) for r in rows]
@@ -68,6 +70,37 @@ def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points,
     again = challenge.evaluate_challenge(options(
         '--dataset', 'freihand', '--root', freihand, '--predictions', file, '--score'), None)
     assert np.isclose(again[-1]['mpjpe'], rows[-1]['mpjpe'], rtol=1e-4)
+
+
+def never(images, boxes, cameras):
+    raise AssertionError('predicted before all was looked at')
+
+
+def test_what_cannot_end_well_is_told_before_predicting(freihand):
+    words = ['--dataset', 'freihand', '--root', freihand]
+    with pytest.raises(IsADirectoryError, match='is a folder; give the name of a file'):
+        challenge.evaluate_challenge(options(*words, '--predictions', freihand), never)
+    file = freihand / 'evaluation_K.json' / 'pred.json'
+    with pytest.raises(OSError, match='evaluation_K.json cannot be made a folder'):
+        challenge.evaluate_challenge(options(*words, '--predictions', file), never)
+    (freihand / 'evaluation_verts.json').unlink()
+    with pytest.raises(ProtocolError, match='evaluation_verts.json is missing'):
+        challenge.evaluate_challenge(options(*words), never)
+
+
+def test_without_all_of_the_truth_predictions_are_written_all_the_same(freihand, points, capsys):
+    (freihand / 'evaluation_verts.json').unlink()
+
+    def predict(images, boxes, cameras):
+        assert 'evaluation_verts.json is missing' in capsys.readouterr().out
+        return [hand(*pair) for pair in zip(*points)]
+
+    file = freihand / 'new' / 'pred.json'
+    rows = challenge.evaluate_challenge(
+        options('--dataset', 'freihand', '--root', freihand, '--predictions', file), predict)
+    assert rows[-1]['hands'] == COUNT and 'pa_mpjpe' not in rows[-1]
+    assert len(json.loads(file.read_text())[1]) == COUNT
+    assert [path.name for path in file.parent.iterdir()] == ['pred.json']
 
 
 def test_without_truth_freihands_box_is_the_middle_of_the_image():
@@ -99,7 +132,8 @@ def test_ho3d_predictions_are_put_at_the_given_wrist(tmp_path, points):
         (tmp_path / f'evaluation_{name}.json').write_text(json.dumps(values.tolist()))
     made = []
 
-    def predict(images, boxes):
+    def predict(images, boxes, cameras):
+        assert (cameras[0].matrix == CAMERA).all() and cameras[0].width == 640
         assert np.allclose(boxes, [[10, 20, 100, 150]] * len(boxes))
         rows = range(len(made), len(made) + len(boxes))
         made.extend(rows)
@@ -126,8 +160,9 @@ def test_any_labelled_data_set_is_scored_by_the_labels_it_has(points):
     half = mask.copy()
     half[25:] = 0
 
-    def predict(images, boxes):
+    def predict(images, boxes, cameras):
         assert np.allclose(boxes[1], [0, 0, 90, 90]) and len(boxes) == 2
+        assert cameras == [None, None]
         return [hand(2 * points[0][0], points[1][0], 'left', pixels + [3, 4], half)] * 2
 
     figures = labelled.evaluate(data, predict, quiet=True)

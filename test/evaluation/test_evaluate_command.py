@@ -71,6 +71,76 @@ def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
 
 
 @pytest.mark.parametrize('words,says', [
+    (['--json', '.'], '. is a folder; give the name of a file to write'),
+    (['--count', '0'], '--count must be 1 or more, got 0'),
+    (['--count', '-1'], '--count must be 1 or more, got -1'),
+    (['--batch', '0'], '--batch must be 1 or more, got 0'),
+    (['--unseen', 'home,phone_abov'], "no set ['phone_abov'] in"),
+    (['--unseen', 'hom', '--find'], "no set ['hom'] in"),
+    (['--sets', 'hom'], "it has ('dorm_counting', 'home')"),
+    (['--split', 'train', '--sets', 'home'],
+     'no labelled hand in the 0 photos of --split train and --sets home;'),
+    (['--split', 'train', '--find'],
+     'no labelled hand in the 0 photos of --split train and --sets dorm_counting,home;'),
+])
+def test_a_choice_that_cannot_be_is_one_line(words, says, photos, weights, capsys):
+    assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+                 str(photos), *words]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and says in lines[0]
+
+
+def test_a_trust_that_no_hand_has_is_one_line(photos, weights, tmp_path, capsys):
+    np.savez(tmp_path / 'labels.npz', files=np.array(['0.png', '1.png', '2.png']),
+             photo=np.arange(3), hand=np.zeros(3, int), mask_ok=np.zeros(3, bool),
+             trust=np.full(3, 0.5), crop_centre=np.zeros((3, 2)), crop_size=np.ones(3))
+    np.save(tmp_path / 'mask.npy', np.zeros((3, 192, 192), np.uint8))
+    words = ['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+             str(photos), '--cache', str(tmp_path), '--min-trust']
+    assert main([*words, '0.4']) == 0
+    assert main([*words, '0.6']) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(
+        'hiu evaluate: no hand of the photos has a trust of 0.6;')
+
+
+def test_a_folder_that_is_no_photo_cache_is_one_line(photos, weights, tmp_path, capsys):
+    np.savez(tmp_path / 'labels.npz', pose=np.zeros((3, 16, 3)), hand=np.zeros(3))
+    assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+                 str(photos), '--cache', str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert 'is no photo cache, its labels.npz lacks files, photo, mask_ok, trust,' in lines[0]
+
+
+@pytest.mark.parametrize('through', ['network', 'pipeline'])
+def test_a_gpu_that_is_not_there_is_one_line(photos, weights, capsys, monkeypatch, through):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert main(['evaluate', '--weights', str(weights), '--dataset', 'photos', '--photos',
+                 str(photos), '--through', through, '--device', 'cuda']) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and 'device cuda is not there: PyTorch sees 0 GPUs' in lines[0]
+
+
+@pytest.mark.parametrize('words,option', [
+    (['freihand', '--root', '.', '--predictions', 'p.json', '--score', '--count', '3'], 'count'),
+    (['ho3d', '--root', '.', '--split', 'train'], 'split'),
+    (['photos', '--photos', '.', '--score'], 'score'),
+    (['photos', '--photos', '.', '--draw', 'out'], 'draw'),
+    *((['photos', '--photos', '.', '--find', *given], given[0][2:]) for given in (
+        ['--kinds'], ['--cache', '.'], ['--min-trust', '0.5'], ['--batch', '8'])),
+    (['renders', '--bank', '.', '--split', 'val'], 'split'),
+    (['renders', '--bank', '.', '--find'], 'find'),
+    (['renders', '--bank', '.', '--predictions', 'p.json'], 'predictions'),
+    (['rhd', '--root', '.', '--predictions', 'p.json'], 'predictions'),
+])
+def test_an_option_that_would_do_nothing_is_one_line(words, option, capsys):
+    assert main(['evaluate', '--dataset', *words]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(
+        f'hiu evaluate: --{option} does nothing with --dataset {words[0]}')
+
+
+@pytest.mark.parametrize('words,says', [
     (['photos'], 'needs --photos DIR'),
     (['renders'], 'needs --bank DIR'),
     (['freihand'], 'needs --root DIR'),

@@ -115,20 +115,31 @@ def test_kinds_are_counted_apart(bank, truth):
     assert rows['fist']['pa_mpjpe'] == 1 and rows['back']['pa_mpjpe'] == 3
 
 
-def test_sheet_shows_the_worst_last_and_wants_enough_answers(bank, truth, tmp_path):
-    sheet = Sheet(columns=2)
-    renders.evaluate(bank, answer(bank, truth), 4, quiet=True, sheet=sheet)
-    with pytest.raises(ValueError, match='shows 6 answers, but there are 4'):
-        sheet.write(tmp_path / 'sheet.png')
-    sheet = Sheet(columns=1)
+@pytest.mark.parametrize('count,columns', [(1, 1), (5, 1), (6, 2), (9, 2)])
+def test_sheet_has_as_many_columns_as_there_are_answers_for(bank, truth, tmp_path, count, columns):
+    sheet = Sheet(tmp_path / 'sheet.png', columns=2)
+    for _ in range(count):
+        renders.evaluate(bank, answer(bank, truth), 1, quiet=True, sheet=sheet)
+    sheet.write()
+    assert cv2.imread(str(tmp_path / 'sheet.png')).shape == (3 * 176, columns * 160, 3)
+
+
+def test_sheet_that_cannot_be_written_is_told_at_once(tmp_path):
+    with pytest.raises(ValueError, match='sheet.txt is no name for a sheet'):
+        Sheet(tmp_path / 'sheet.txt')
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match='cannot write .*file/sheet.png'):
+        Sheet(tmp_path / 'file' / 'sheet.png')
+
+
+def test_sheet_shows_the_worst_last(bank, truth, tmp_path):
+    sheet = Sheet(tmp_path / 'new' / 'sheet.png', columns=1)
     renders.evaluate(bank, answer(bank, truth), quiet=True, sheet=sheet)
-    with pytest.raises(ValueError, match='sheet.txt'):
-        sheet.write(tmp_path / 'sheet.txt')
     hand = answer(bank, truth)([np.zeros((SIZE, SIZE, 3), np.uint8)],
                                [joint_box(bank.keypoints_px[0])])[0]
     red = np.full((SIZE, SIZE, 3), [0, 0, 255], np.uint8)
     sheet.add(red, hand, bank.keypoints_px[0] + 300, 'left')
-    sheet.write(tmp_path / 'new' / 'sheet.png')
+    sheet.write()
     picture = cv2.imread(str(tmp_path / 'new' / 'sheet.png'))
     assert picture.shape == (3 * 176, 160, 3)
     assert (picture[-5, -5] == [0, 0, 255]).all()
