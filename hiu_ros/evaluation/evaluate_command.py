@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
-    _check_options(arguments)
+    _tell_ignored(arguments)
     for name in ('count', 'batch'):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -114,8 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
-    """Raise ValueError for an option that this kind of run would not look at."""
+def _tell_ignored(arguments: argparse.Namespace) -> None:
+    """Say on stderr which options this kind of run does not look at."""
     kind = next(kind for kind in _TAKES if arguments.dataset in kind.split('|'))
     for flag in ('find', 'score'):
         if getattr(arguments, flag) and f'{kind} --{flag}' in _TAKES:
@@ -124,8 +125,8 @@ def _check_options(arguments: argparse.Namespace) -> None:
         if name not in _TAKES[kind] and getattr(arguments, name) != arguments.default(name):
             uses = ', '.join(other for other, names in _TAKES.items() if name in names)
             this = kind.replace(kind.split()[0], arguments.dataset)
-            raise ValueError(f'--{name.replace("_", "-")} does nothing with --dataset {this}; '
-                             f'leave it out, it is for {uses}')
+            print(f'hiu evaluate: --{name.replace("_", "-")} does nothing with --dataset {this}, '
+                  f'it is for {uses}', file=sys.stderr)
 
 
 def _predictor(arguments: argparse.Namespace):

@@ -11,7 +11,7 @@ from hiu_ros.data.sample import Sample
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.geometry.placement import crop_to_camera
-from hiu_ros.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from hiu_ros.geometry.rotations import matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
@@ -20,6 +20,7 @@ from hiu_ros.perception.masks import mask_region
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import Hand, Hands
+from hiu_ros.perception.wrist_frame import wrist_rotation
 
 
 class Predict(Protocol):
@@ -116,7 +117,7 @@ class CropPredictor:
             vertices_m=geometry.vertices[0].numpy(),
             pose=pose.numpy().reshape(-1),
             shape=reading.shape,
-            wrist_rotation=axis_angle_to_matrix(pose[0]).numpy(),
+            wrist_rotation=wrist_rotation(geometry.keypoints[0].numpy(), reading.side),
             mask=mask,
             mask_origin=origin,
         )
