@@ -13,7 +13,7 @@ BORDERS = {
 }
 
 #: Side of the crop that the network sees over the larger side of the joints' box. Wider crops are
-#: read worse, narrower ones leave a moving hand no room (docs/evaluation.md).
+#: read worse, narrower ones leave a moving hand no room (docs/choices.md).
 NETWORK_SCALE = 1.35
 #: A palm that is shorter in the image than this share of the joints' box is seen from its end.
 _END_ON = 0.15

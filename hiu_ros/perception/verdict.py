@@ -24,7 +24,7 @@ def verdict(presence: float, keypoint_scores: np.ndarray, right: float) -> float
 
     presence: 0..1, the network's own verdict. keypoint_scores: (21,) 0..1. right: log odds that
     it is a right hand: what is no hand has no side either. The numbers were fitted to readings of
-    rendered videos and photographs (docs/evaluation.md), and moved so that 0.5 is where a new hand
+    rendered videos and photographs (docs/choices.md), and moved so that 0.5 is where a new hand
     is worth being believed. For networks that do not tell it themselves (`Legibility`).
     """
     weights = np.array([PRESENCE, SHARPNESS, SIDE])
@@ -43,7 +43,7 @@ def verdict_alone(followed: float, presence: float, clear: float) -> float:
     """0..1, how likely a region of an image on its own shows a hand.
 
     followed: its `verdict`. clear: the mask's `clarity`. Where no other frame helps, the mean of
-    the verdict and of what presence and mask say is better than either (docs/evaluation.md): a
+    the verdict and of what presence and mask say is better than either (docs/choices.md): a
     clear mask shows a hand even where its joints cannot be told. Where hands are followed it would
     not do, since a reading that took parts of two hands for one has a clear mask, too.
     """
@@ -56,7 +56,7 @@ def verdict_found(alone: float, found: float) -> float:
 
     alone: its `verdict_alone`. found: the finder's score, 0..1. The finder sees what is around a
     hand, the hand network its parts: of hands that the one hardly believes the other often is
-    sure. The numbers were chosen on photographs (docs/evaluation.md).
+    sure. The numbers were chosen on photographs (docs/choices.md).
     """
     odds = _log_odds(alone) + FOUND * _log_odds(found) + FOUND_REST
     return float(1 / (1 + np.exp(-odds)))
