@@ -25,6 +25,7 @@ def add_bench(subparsers: argparse._SubParsersAction) -> None:
     tracking.add_argument('--weights', metavar='FILE', help='hand network (default: the shipped)')
     tracking.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
     tracking.add_argument('--device', default='auto', help='auto, cpu, cuda, ...')
+    tracking.add_argument('--half', action='store_true', help='in half precision')
     tracking.add_argument('--parts', nargs='*', default=list(PARTS), choices=PARTS,
                           metavar='PART', help=f'which of {", ".join(PARTS)} (default: all)')
     tracking.add_argument('--hands', type=int, nargs='+', default=[1, 2, 3, 4], metavar='N',
@@ -89,8 +90,8 @@ def run_tracking(options: argparse.Namespace) -> int:
     values: dict[str, float] = {}
     with tqdm(unit='frame', file=sys.stderr, disable=None) as progress:
         bench = bench_runs.Bench(
-            options.cache, options.weights, options.finder_weights, options.device, options.seed,
-            progress.update)
+            options.cache, options.weights, options.finder_weights, options.device, options.half,
+            options.seed, progress.update)
         if 'following' in options.parts:
             rows = bench_runs.following(
                 bench, options.hands, options.frames, options.first,

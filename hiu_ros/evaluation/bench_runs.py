@@ -49,6 +49,7 @@ class Bench:
     weights: Path | str | None = None
     finder_weights: Path | str | None = None
     device: str = 'auto'
+    half: bool = False
     seed: int = 100
     tick: Callable[[], Any] = lambda: None
 
@@ -56,7 +57,7 @@ class Bench:
         """A pipeline with nothing followed yet."""
         return Pipeline(PipelineOptions(
             weights=self.weights, finder_weights=self.finder_weights, device=self.device,
-            **changes))
+            half=self.half, **changes))
 
     def video(self, **settings: Any) -> CachedSequence:
         """A rendered video."""
