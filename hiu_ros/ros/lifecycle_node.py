@@ -173,8 +173,9 @@ class HiuNode(LifecycleNode):
                 continue
             try:
                 one = stream.unpack(item, self.options)
-            except ImageError as error:
-                self._fault(name, f'image ignored: {error}')
+            except Exception as error:
+                kind = '' if isinstance(error, ImageError) else f'{type(error).__name__}: '
+                self._fault(name, f'image ignored: {kind}{error}')
                 continue
             if one.time_went_back:
                 self._quiet_log.info(
@@ -221,6 +222,9 @@ class HiuNode(LifecycleNode):
         stream.log.result(now - stamp if stamp > 0 else inference, inference, len(hands))
 
     def _on_worker_error(self, error: Exception) -> None:
+        if not isinstance(error, DeviceError):
+            self._quiet_log.warning(f'images lost: {type(error).__name__}: {error}')
+            return
         self._dead = f'{type(error).__name__}: {error}'
         self.get_logger().error(f'no more images are processed: {self._dead}')
 

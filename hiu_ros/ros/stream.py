@@ -6,6 +6,7 @@ Callbacks only store. Unpacking, decoding and matching happen in `unpack`, which
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -46,6 +47,15 @@ def camera_of(info: CameraInfo, rectified: bool) -> Camera:
         info.width, info.height, info.k, info.d, info.distortion_model, info.p, rectified,
         (info.binning_x, info.binning_y), (roi.x_offset, roi.y_offset, roi.width, roi.height),
     )
+
+
+def _message(data: bytes, kind: type) -> Any:
+    """A message unpacked; images.ImageError where it is cut short or garbled."""
+    try:
+        return deserialize_message(data, kind)
+    except Exception as error:
+        # rclpy's RMWError is none of the errors that it exports.
+        raise images.ImageError(f'it is no {kind.__name__} message: {error}') from None
 
 
 class Stream:
@@ -140,12 +150,10 @@ class Stream:
     def unpack(self, item: tuple[bytes, float], options: NodeOptions) -> Received:
         """What `_on_image` stored, unpacked; images.ImageError where it cannot be used."""
         data, arrived = item
-        if options.compressed:
-            message = deserialize_message(data, CompressedImage)
-            image = images.decode_compressed(message)
-        else:
-            message = deserialize_message(data, Image)
-            image = images.decode(message)
+        kind, decode = (CompressedImage, images.decode_compressed) if options.compressed else (
+            Image, images.decode)
+        message = _message(data, kind)
+        image = decode(message)
         stamp = seconds(message.header.stamp)
         now = stamp if stamp > 0 else arrived
         last, self._last_seconds = self._last_seconds, now
