@@ -6,7 +6,6 @@ output carries the header of its image unchanged.
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
@@ -14,12 +13,12 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.result import Hands
 from hiu_ros.ros import diagnostics, parameters, topics
 from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
 from hiu_ros.ros.images import ImageError
+from hiu_ros.ros.lasting_engine import LastingEngine
 from hiu_ros.ros.outputs import Outputs
 from hiu_ros.ros.quiet_log import QuietLog
 from hiu_ros.ros.slot import Slots, Worker
@@ -49,7 +48,7 @@ class HiuNode(LifecycleNode):
         self.options = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._factory = engine_factory
-        self._engine: Engine | None = None
+        self._engine: LastingEngine | None = None
         self._streams: dict[str, Stream] = {}
         self._outputs: dict[str, Outputs] = {}
         self._slots, self._worker = Slots(), None
@@ -81,17 +80,14 @@ class HiuNode(LifecycleNode):
         """Load the weights and warm up; FAILURE with one clear line where that cannot be done."""
         self._dead = ''
         try:
-            try:
-                self._engine = self._factory(self.options)
-            except DeviceError as error:
-                if not self.options.cpu_fallback:
-                    raise
-                self._engine = self._on_cpu(error)
+            self._engine = LastingEngine(
+                self._factory, self.options, self.get_logger().warning)
         except Exception as error:
             self.get_logger().fatal(f'cannot start: {error}')
             return FAILURE
         self._state = 'inactive'
-        self.get_logger().info(f'{self._engine.model} on {self._engine.device}')
+        engine = self._engine.current
+        self.get_logger().info(f'{engine.model} on {engine.device}')
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -99,7 +95,8 @@ class HiuNode(LifecycleNode):
         self._slots = Slots()
         try:
             for name in self.options.cameras or ('',):
-                self._outputs[name] = Outputs(self, name, self._engine, self._transforms)
+                self._outputs[name] = Outputs(
+                    self, name, self._engine.current, self._transforms)
                 self._streams[name] = Stream(
                     self, name, self.options, self._slots, self._quiet_log)
                 self._streams[name].open()
@@ -184,31 +181,16 @@ class HiuNode(LifecycleNode):
         if not received:
             return
         begin = time.monotonic()
-        try:
-            results = self._process([one.frame for one in received])
-            inference = time.monotonic() - begin
-            for one, hands in zip(received, results):
+        results = self._engine.process([one.frame for one in received])
+        inference = time.monotonic() - begin
+        for one, hands in zip(received, results):
+            try:
+                if isinstance(hands, Exception):
+                    raise hands
                 self._publish(one, hands, inference)
-        except DeviceError:
-            raise
-        except Exception as error:
-            if not self._slots.closed:
-                for one in received:
+            except Exception as error:
+                if not self._slots.closed:
                     self._fault(one.frame.key, f'image ignored: {type(error).__name__}: {error}')
-
-    def _process(self, frames: list[Frame]) -> list[Hands]:
-        try:
-            return self._engine.process(frames)
-        except DeviceError as error:
-            if not self.options.cpu_fallback or self._engine.device == 'cpu':
-                raise
-            self._engine.close()
-            self._engine = self._on_cpu(error)
-            return self._engine.process(frames)
-
-    def _on_cpu(self, error: DeviceError) -> Engine:
-        self.get_logger().warning(f'{error}; going on on the CPU')
-        return self._factory(replace(self.options, device='cpu'))
 
     def _publish(self, received: Received, hands: Hands, inference: float) -> None:
         name, header = received.frame.key, received.header
@@ -247,7 +229,7 @@ class HiuNode(LifecycleNode):
 
     def _on_diagnostics(self) -> None:
         now = time.monotonic()
-        engine = self._engine
+        engine = self._engine.current if self._engine is not None else None
         reports = {}
         for name in self.options.cameras or ('',):
             stream = self._streams.get(name)
@@ -298,7 +280,7 @@ class HiuNode(LifecycleNode):
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._engine is not None
         if self._engine is not None:
-            self._engine.reset()
+            self._engine.current.reset()
             self._calibration.forget()
         response.message = 'tracking starts again' if response.success else 'not configured'
         return response
