@@ -1,7 +1,6 @@
 """`HiuNode`, the lifecycle node that turns camera images into hands; see node.py for its topics.
 
-Callbacks only store; one worker thread does the rest, always with the newest image. Every
-output carries the header of its image unchanged.
+The node only wires: what it does while active is session.py.
 """
 
 import time
@@ -13,16 +12,13 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from hiu_ros.perception.result import Hands
 from hiu_ros.ros import diagnostics, parameters, topics
 from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
-from hiu_ros.ros.images import ImageError
 from hiu_ros.ros.lasting_engine import LastingEngine
-from hiu_ros.ros.outputs import Outputs
 from hiu_ros.ros.quiet_log import QuietLog
-from hiu_ros.ros.slot import Slots, Worker
-from hiu_ros.ros.stream import Received, Stream, seconds
+from hiu_ros.ros.session import Session
+from hiu_ros.ros.slot import Worker
 from hiu_ros.ros.transforms import TransformSender
 from hiu_ros.srv import CalibrateHandSize
 
@@ -49,9 +45,8 @@ class HiuNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._factory = engine_factory
         self._engine: LastingEngine | None = None
-        self._streams: dict[str, Stream] = {}
-        self._outputs: dict[str, Outputs] = {}
-        self._slots, self._worker = Slots(), None
+        self._session: Session | None = None
+        self._abandoned: Worker | None = None
         self._state = 'unconfigured'
         self._paused = False
         self._dead = ''
@@ -68,11 +63,6 @@ class HiuNode(LifecycleNode):
         self.create_service(
             CalibrateHandSize, '~/calibrate_hand_size', self._calibration.on_request
         )
-
-    @property
-    def built(self) -> dict[str, dict[str, int]]:
-        """Messages built so far: camera -> topic -> count."""
-        return {name: dict(outputs.built) for name, outputs in self._outputs.items()}
 
     # Lifecycle
 
@@ -92,21 +82,17 @@ class HiuNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the topics and start the worker; FAILURE where a topic cannot be opened."""
-        self._slots = Slots()
+        self._session = Session(
+            self, lambda: self.options, self._engine, self._transforms, self._calibration,
+            self._quiet_log, self._on_device_error, self._abandoned,
+        )
         try:
-            for name in self.options.cameras or ('',):
-                self._outputs[name] = Outputs(
-                    self, name, self._engine.current, self._transforms)
-                self._streams[name] = Stream(
-                    self, name, self.options, self._slots, self._quiet_log)
-                self._streams[name].open()
+            self._session.open()
         except Exception as error:
             # Wrong qos_overrides, for example.
             self.get_logger().fatal(f'cannot open the topics: {error}')
             self._close_topics()
             return FAILURE
-        self._worker = Worker(self._slots, self._work, self._on_worker_error)
-        self._worker.start()
         self._state = 'active'
         self._on_listen()
         return super().on_activate(state)
@@ -136,17 +122,14 @@ class HiuNode(LifecycleNode):
         return SUCCESS
 
     def _close_topics(self) -> None:
-        worker, self._worker = self._worker, None
-        for stream in self._streams.values():
-            stream.close()
-        if worker is not None and not worker.stop(STOP_PATIENCE):
+        session, self._session = self._session, None
+        if session is not None and not session.close(STOP_PATIENCE):
             self.get_logger().warning('the frame in work did not end in time and is abandoned')
-        for outputs in self._outputs.values():
-            outputs.close()
-        self._streams, self._outputs = {}, {}
+            self._abandoned = session.worker
 
     def _free(self) -> None:
         engine, self._engine = self._engine, None
+        self._abandoned = None
         self._state = 'unconfigured'
         if engine is not None:
             engine.close()
@@ -159,80 +142,25 @@ class HiuNode(LifecycleNode):
         self._free()
         self.destroy_node()
 
-    # Worker thread
-
-    def _work(self, items: dict) -> None:
-        """One tick: the newest image of every camera that has a new one, as one batch."""
-        received: list[Received] = []
-        for name, item in items.items():
-            stream = self._streams.get(name)
-            if stream is None:
-                continue
-            try:
-                one = stream.unpack(item, self.options)
-            except Exception as error:
-                kind = '' if isinstance(error, ImageError) else f'{type(error).__name__}: '
-                self._fault(name, f'image ignored: {kind}{error}')
-                continue
-            if one.time_went_back:
-                self._quiet_log.info(
-                    f'{name}: time went back, tracking starts again'.lstrip(': '))
-            received.append(one)
-        if not received:
-            return
-        begin = time.monotonic()
-        results = self._engine.process([one.frame for one in received])
-        inference = time.monotonic() - begin
-        for one, hands in zip(received, results):
-            try:
-                if isinstance(hands, Exception):
-                    raise hands
-                self._publish(one, hands, inference)
-            except Exception as error:
-                if not self._slots.closed:
-                    self._fault(one.frame.key, f'image ignored: {type(error).__name__}: {error}')
-
-    def _publish(self, received: Received, hands: Hands, inference: float) -> None:
-        name, header = received.frame.key, received.header
-        outputs, stream = self._outputs.get(name), self._streams.get(name)
-        if outputs is None or stream is None or self._slots.closed:
-            return
-        outputs.publish(hands, header, received.frame, self.options)
-        self._calibration.observe(hands)
-        stamp = seconds(header.stamp)
-        now = 1e-9 * self.get_clock().now().nanoseconds
-        stream.log.result(now - stamp if stamp > 0 else inference, inference, len(hands))
-
-    def _on_worker_error(self, error: Exception) -> None:
-        if not isinstance(error, DeviceError):
-            self._quiet_log.warning(f'images lost: {type(error).__name__}: {error}')
-            return
+    def _on_device_error(self, error: DeviceError) -> None:
         self._dead = f'{type(error).__name__}: {error}'
         self.get_logger().error(f'no more images are processed: {self._dead}')
-
-    def _fault(self, name: str, text: str) -> None:
-        stream = self._streams.get(name)
-        if stream is not None:
-            stream.log.fault(text)
-        self._quiet_log.warning(f'{name}: {text}' if name else text)
 
     # Timers, parameters, services
 
     def _on_listen(self) -> None:
-        """Lazy: have the image topic only while somebody reads what comes of it."""
         if self._dead and self._state == 'active':
             self.trigger_deactivate()
-            return
-        for name, stream in list(self._streams.items()):
-            observed = not self.options.lazy or self._outputs[name].observed(self.options)
-            stream.listen(observed and not self._paused)
+        elif self._session is not None:
+            self._session.listen(self._paused)
 
     def _on_diagnostics(self) -> None:
         now = time.monotonic()
         engine = self._engine.current if self._engine is not None else None
+        streams = self._session.streams if self._session is not None else {}
         reports = {}
         for name in self.options.cameras or ('',):
-            stream = self._streams.get(name)
+            stream = streams.get(name)
             summary = stream.log.summary(now) if stream else diagnostics.Summary(period=1.0)
             reports[name] = summary, diagnostics.State(
                 lifecycle=self._state, paused=self._paused,
@@ -271,7 +199,8 @@ class HiuNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         self._paused = not request.data
-        self._slots.clear()
+        if self._session is not None:
+            self._session.slots.clear()
         self._on_listen()
         response.success = True
         response.message = 'paused' if self._paused else 'running'
