@@ -72,7 +72,8 @@ class Stream:
         self._image_subscription = self._depth_subscription = None
         self._others = []
         self._camera: Camera | None = None
-        self._camera_fault = ''
+        # Of the info itself, and of its size against the newest image's.
+        self._info_fault = self._size_fault = ''
         self._depths: deque[Image] = deque(maxlen=DEPTH_HISTORY)
         self._region: RegionOfInterest | None = None
         self._last_seconds: float | None = None
@@ -124,7 +125,7 @@ class Stream:
     @property
     def camera_state(self) -> str:
         """For diagnostics: whether camera_info is used, and why not."""
-        return self._camera_fault or ('used' if self._camera else 'none')
+        return self._info_fault or self._size_fault or ('used' if self._camera else 'none')
 
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
@@ -138,9 +139,9 @@ class Stream:
 
     def _on_info(self, info: CameraInfo) -> None:
         try:
-            self._camera, self._camera_fault = camera_of(info, self._options.rectified), ''
+            self._camera, self._info_fault = camera_of(info, self._options.rectified), ''
         except CameraError as error:
-            self._camera, self._camera_fault = None, str(error)
+            self._camera, self._info_fault = None, str(error)
             self._ignored('camera_info', error)
 
     def _ignored(self, what: str, error: Exception) -> None:
@@ -170,10 +171,10 @@ class Stream:
         try:
             camera.check_image(*image.shape[:2])
         except CameraError as error:
-            self._camera_fault = str(error)
+            self._size_fault = str(error)
             self._ignored('camera_info', error)
             return None
-        self._camera_fault = ''
+        self._size_fault = ''
         return camera
 
     def _depth_for(
