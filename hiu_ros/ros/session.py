@@ -106,7 +106,7 @@ class Session:
     def _publish(self, received: Received, hands: Hands, inference: float) -> None:
         name, header = received.frame.key, received.header
         self._outputs[name].publish(hands, header, received.frame, self._options())
-        self._calibration.observe(hands)
+        self._calibration.observe(name, hands)
         stamp = seconds(header.stamp)
         now = 1e-9 * self._node.get_clock().now().nanoseconds
         self.streams[name].log.result(

@@ -70,7 +70,7 @@ def world(domain, fake, monkeypatch):
 
     def make(after=None):
         sessions.append(module.Session(
-            node, lambda: options, engine, None, SimpleNamespace(observe=lambda hands: None),
+            node, lambda: options, engine, None, SimpleNamespace(observe=lambda *seen: None),
             QuietLog(node.get_logger()), dead.append, after))
         sessions[-1].open()
         return sessions[-1]
