@@ -14,6 +14,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
+from hiu_ros.ros import launch_values
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(get_package_share_directory('hiu_ros'))
@@ -27,15 +28,18 @@ ARGUMENTS = (
      None),
     ('camera_info', '', 'Topic of camera_info; empty: beside the image.', None),
     ('depth', 'depth', 'Topic of a depth image aligned with the image.', None),
-    ('use_depth', 'false', 'Subscribe to the depth image.', ('true', 'false')),
-    ('compressed', 'false', 'Subscribe to <image>/compressed.', ('true', 'false')),
-    ('cameras', '', 'Names of cameras, with commas: their topics are <name>/image and so on.',
-     None),
+    ('use_depth', '', 'Subscribe to the depth image; empty: as the parameters file says.',
+     ('', 'true', 'false')),
+    ('compressed', '', 'Subscribe to <image>/compressed; empty: as the parameters file says.',
+     ('', 'true', 'false')),
+    ('cameras', '', 'Names of cameras, with commas: their topics are <name>/image and so on; '
+     'empty: as the parameters file says.', None),
     ('device', '', 'auto, cpu, cuda, cuda:1; empty: as the parameters file says.', None),
     ('weights', '', 'Weights file of the hand network; empty: as the parameters file says.', None),
     ('params_file', str(SHARE / 'config' / 'hiu.yaml'), 'Parameters file.', None),
     ('lifecycle_events', 'false', 'Configure and activate by lifecycle events of the launch in '
-     'place of the node itself.', ('true', 'false')),
+     'place of the node itself; false: by itself, unless the parameters file says not to.',
+     ('true', 'false')),
     ('rviz', 'false', 'Start RViz, too.', ('true', 'false')),
     ('frame', 'camera_optical_frame', "RViz' fixed frame: the frame_id of the images.", None),
     ('log_level', 'info', 'Log level of the node.', ('debug', 'info', 'warn', 'error', 'fatal')),
@@ -54,28 +58,17 @@ def generate_launch_description() -> LaunchDescription:
 
 def _actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
-    on = {name: value == 'true' for name, value in values.items()}
-    parameters = {
-        'use_depth': on['use_depth'], 'compressed': on['compressed'],
-        'autostart': not on['lifecycle_events'],
-    }
-    parameters.update({name: values[name] for name in ('device', 'weights') if values[name]})
-    cameras = [name.strip() for name in values['cameras'].split(',') if name.strip()]
-    if cameras:
-        parameters['cameras'] = cameras
-    folder, _, _ = values['image'].rpartition('/')
-    camera_info = values['camera_info'] or (f'{folder}/camera_info' if folder else 'camera_info')
+    given = launch_values.parameters(values)
     node = LifecycleNode(
         package='hiu_ros', executable='hiu_node', name=values['name'],
         namespace=values['namespace'], output='screen',
-        parameters=[values['params_file'], parameters],
-        remappings=[] if cameras else [
-            ('image', values['image']), ('camera_info', camera_info), ('depth', values['depth']),
-        ],
+        parameters=[values['params_file'], *([given] if given else [])],
+        remappings=launch_values.remappings(values),
         arguments=['--ros-args', '--log-level', values['log_level']],
     )
-    actions = [*(_events(node) if on['lifecycle_events'] else []), node]
-    if on['rviz']:
+    actions = [*(_events(node) if values['lifecycle_events'] == 'true' else []), node]
+    if values['rviz'] == 'true':
+        cameras = launch_values.cameras(values)
         space = '/'.join(part for part in (values['namespace'], *cameras[:1]) if part).strip('/')
         prefix = f'/{space}/' if space else '/'
         image = values['image'] if values['image'].startswith('/') else prefix + values['image']

@@ -76,8 +76,7 @@ class Pipeline:
         if network is None and estimator is None:
             network = checkpoint.load(hand_weights(self.options.weights), self.device).fuse()
         self._finder = finder
-        if finder is None and self.options.regions == 'finder':
-            self._finder = _load_finder(self.options, self.device)
+        self.load_finder(self.options)
         self._estimator = estimator or HandEstimator(
             network, self.device, self.options.crop_scale, self.options.half)
         self._lifter = Lifter(template or load_template(self.options.detail), self.options)
@@ -94,9 +93,8 @@ class Pipeline:
         for name in ('weights', 'finder_weights', 'device', 'half', 'detail', 'crop_scale'):
             if getattr(options, name) != getattr(self.options, name):
                 raise ValueError(f'PipelineOptions.{name} cannot change in a running pipeline')
-        if options.regions == 'finder' and self._finder is None:
-            self._finder = _load_finder(options, self.device)
-        elif isinstance(self._finder, HandFinder):
+        self.load_finder(options)
+        if isinstance(self._finder, HandFinder):
             vars(self._finder).update(_thoroughness(options))
         if options.smoothing != self.options.smoothing:
             for tracker in self._trackers.values():
@@ -109,6 +107,14 @@ class Pipeline:
             else:
                 tracker.options, tracker.max_hands = options.tracking, options.max_hands
                 tracker.min_score = options.min_score
+
+    def load_finder(self, options: PipelineOptions) -> None:
+        """Load the finder, where the options need one and there is none; changes nothing else.
+
+        `reconfigure` does it by itself; before it, and by any thread, it tells early what fails.
+        """
+        if options.regions == 'finder' and self._finder is None:
+            self._finder = _load_finder(options, self.device)
 
     def reset(self) -> None:
         """Forget the followed hands of all cameras; their names are not used again."""

@@ -22,6 +22,8 @@ _CHAIN = [KEYPOINT_NAMES.index(name) for name in (
     'wrist', 'middle_mcp', 'middle_pip', 'middle_dip', 'middle_tip')]
 #: Measurements that a result needs at least.
 ENOUGH = 5
+#: Largest standard deviation of the measurements, as a share of the length.
+WIDEST = 0.1
 #: Frames that are remembered, and the longest time asked for, s.
 FRAMES, LONGEST = 1000, 30.0
 
@@ -42,18 +44,18 @@ class Calibration:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._lock = threading.Lock()
-        #: Moment, and id -> length / distance of the hands of a frame; NaN without a distance.
-        self._frames: deque[tuple[float, dict[str, float]]] = deque(maxlen=FRAMES)
+        #: Moment, camera, and id -> length / distance of its hands; NaN without a distance.
+        self._frames: deque[tuple[float, str, dict[str, float]]] = deque(maxlen=FRAMES)
 
-    def observe(self, hands: Hands) -> None:
-        """Remember what a frame says of the sizes of its hands."""
+    def observe(self, camera: str, hands: Hands) -> None:
+        """Remember what a camera's frame says of the sizes of its hands."""
         ratios = {}
         for hand in hands:
             known = (hand.translation_m is not None and hand.translation_m[2] > 0
                      and hand.scale_source is ScaleSource.CAMERA_INFO)
             ratios[hand.id] = length(hand) / float(hand.translation_m[2]) if known else math.nan
         with self._lock:
-            self._frames.append((time.monotonic(), ratios))
+            self._frames.append((time.monotonic(), camera, ratios))
 
     def forget(self) -> None:
         """Start again: another size is assumed from now on, or other hands are seen."""
@@ -76,13 +78,15 @@ class Calibration:
             response.message = f'{len(ratios)} measurements are too few: {why_not}'
             return response
         lengths = request.distance_m * np.array(ratios)
-        measured = float(np.median(lengths))
+        measured, spread = float(np.median(lengths)), float(np.std(lengths))
+        found = (f'{measured:.4f} m, standard deviation {spread:.4f} m of {len(lengths)} '
+                 'measurements')
+        if spread > WIDEST * measured:
+            response.message = f'{found} that differ too much: hold the hand still and open'
+            return response
         result = self._node.set_parameters([Parameter('hand_length_m', value=measured)])[0]
         response.success = result.successful
-        response.message = result.reason or (
-            f'{measured:.4f} m, standard deviation {float(np.std(lengths)):.4f} m of '
-            f'{len(lengths)} measurements'
-        )
+        response.message = result.reason or found
         if response.success:
             response.hand_length_m = measured
             self.forget()
@@ -92,12 +96,17 @@ class Calibration:
         """Measurements of the wanted (or only) hand, and what stood in the way of more."""
         since = time.monotonic() - duration
         with self._lock:
-            frames = [ratios for moment, ratios in self._frames if moment >= since]
+            frames = [(camera, [r for id_, r in ratios.items() if not wanted or id_ == wanted])
+                      for moment, camera, ratios in self._frames if moment >= since]
+        seeing = sorted({camera for camera, mine in frames if mine})
+        if len(seeing) > 1:
+            # Each gives ids and distances of its own.
+            return [], (f'cameras {" and ".join(seeing)} see such a hand: hold it where one '
+                        'camera sees it')
         why_not = (f'{len(frames)} images in the last {duration:g} s (while nobody reads a topic '
                    'the node does not look)')
         found = []
-        for ratios in frames:
-            mine = [r for id_, r in ratios.items() if not wanted or id_ == wanted]
+        for _, mine in (frame for frame in frames if not seeing or frame[0] in seeing):
             if len(mine) != 1:
                 why_not = f'{len(mine)} hands {f"named {wanted} " if wanted else ""}in view, not 1'
             elif not math.isfinite(mine[0]):

@@ -168,7 +168,10 @@ def run(
     finally:
         bag.close()
     if not tally.frames:
-        raise SourceError(f'{source.name} has no pictures')
+        raise SourceError(f'{source.name} has no pictures'
+                          + (f': {source.skipped}' if source.skipped else ''))
+    if source.skipped:
+        print(f'\n{source.skipped}')
     report(tally, free, seconds, out, bag)
     return 0 if tally.lost < tally.frames else 1
 

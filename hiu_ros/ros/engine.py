@@ -6,6 +6,7 @@ one is made, not before, so that a node with a wrong parameter says so at once.
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,7 +91,7 @@ class PipelineEngine:
 
         if options.threads:
             torch.set_num_threads(options.threads)
-        self._torch = torch
+        self._torch, self._device = torch, options.device
         self._lock = threading.Lock()
         self._pending: Any = None
         self._reset = False
@@ -140,7 +141,12 @@ class PipelineEngine:
 
     def update(self, options: NodeOptions) -> None:
         """See `Engine.update`."""
-        checked = pipeline_options(options)
+        # On the CPU for want of a GPU, the engine was built for another device than the node's.
+        checked = pipeline_options(replace(options, device=self._device))
+        try:
+            self._pipeline.load_finder(checked)
+        except Exception as error:
+            raise ValueError(f'regions {options.regions!r}: {error}') from None
         with self._lock:
             self._pending = checked
 

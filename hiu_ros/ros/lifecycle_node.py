@@ -1,12 +1,10 @@
 """`HiuNode`, the lifecycle node that turns camera images into hands; see node.py for its topics.
 
-Callbacks only store; one worker thread does the rest, always with the newest image. Every
-output carries the header of its image unchanged.
+The node only wires: what it does while active is session.py.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
@@ -14,16 +12,13 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from hiu_ros.perception.frame import Frame
-from hiu_ros.perception.result import Hands
 from hiu_ros.ros import diagnostics, parameters, topics
 from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
-from hiu_ros.ros.images import ImageError
-from hiu_ros.ros.outputs import Outputs
+from hiu_ros.ros.lasting_engine import LastingEngine
 from hiu_ros.ros.quiet_log import QuietLog
-from hiu_ros.ros.slot import Slots, Worker
-from hiu_ros.ros.stream import Received, Stream, seconds
+from hiu_ros.ros.session import Session
+from hiu_ros.ros.slot import Worker
 from hiu_ros.ros.transforms import TransformSender
 from hiu_ros.srv import CalibrateHandSize
 
@@ -49,10 +44,9 @@ class HiuNode(LifecycleNode):
         self.options = parameters.declare(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._factory = engine_factory
-        self._engine: Engine | None = None
-        self._streams: dict[str, Stream] = {}
-        self._outputs: dict[str, Outputs] = {}
-        self._slots, self._worker = Slots(), None
+        self._engine: LastingEngine | None = None
+        self._session: Session | None = None
+        self._abandoned: Worker | None = None
         self._state = 'unconfigured'
         self._paused = False
         self._dead = ''
@@ -70,46 +64,35 @@ class HiuNode(LifecycleNode):
             CalibrateHandSize, '~/calibrate_hand_size', self._calibration.on_request
         )
 
-    @property
-    def built(self) -> dict[str, dict[str, int]]:
-        """Messages built so far: camera -> topic -> count."""
-        return {name: dict(outputs.built) for name, outputs in self._outputs.items()}
-
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the weights and warm up; FAILURE with one clear line where that cannot be done."""
         self._dead = ''
         try:
-            try:
-                self._engine = self._factory(self.options)
-            except DeviceError as error:
-                if not self.options.cpu_fallback:
-                    raise
-                self._engine = self._on_cpu(error)
+            self._engine = LastingEngine(
+                self._factory, self.options, self.get_logger().warning)
         except Exception as error:
             self.get_logger().fatal(f'cannot start: {error}')
             return FAILURE
         self._state = 'inactive'
-        self.get_logger().info(f'{self._engine.model} on {self._engine.device}')
+        engine = self._engine.current
+        self.get_logger().info(f'{engine.model} on {engine.device}')
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the topics and start the worker; FAILURE where a topic cannot be opened."""
-        self._slots = Slots()
+        self._session = Session(
+            self, lambda: self.options, self._engine, self._transforms, self._calibration,
+            self._quiet_log, self._on_device_error, self._abandoned,
+        )
         try:
-            for name in self.options.cameras or ('',):
-                self._outputs[name] = Outputs(self, name, self._engine, self._transforms)
-                self._streams[name] = Stream(
-                    self, name, self.options, self._slots, self._quiet_log)
-                self._streams[name].open()
+            self._session.open()
         except Exception as error:
             # Wrong qos_overrides, for example.
             self.get_logger().fatal(f'cannot open the topics: {error}')
             self._close_topics()
             return FAILURE
-        self._worker = Worker(self._slots, self._work, self._on_worker_error)
-        self._worker.start()
         self._state = 'active'
         self._on_listen()
         return super().on_activate(state)
@@ -139,17 +122,14 @@ class HiuNode(LifecycleNode):
         return SUCCESS
 
     def _close_topics(self) -> None:
-        worker, self._worker = self._worker, None
-        for stream in self._streams.values():
-            stream.close()
-        if worker is not None and not worker.stop(STOP_PATIENCE):
+        session, self._session = self._session, None
+        if session is not None and not session.close(STOP_PATIENCE):
             self.get_logger().warning('the frame in work did not end in time and is abandoned')
-        for outputs in self._outputs.values():
-            outputs.close()
-        self._streams, self._outputs = {}, {}
+            self._abandoned = session.worker
 
     def _free(self) -> None:
         engine, self._engine = self._engine, None
+        self._abandoned = None
         self._state = 'unconfigured'
         if engine is not None:
             engine.close()
@@ -162,91 +142,25 @@ class HiuNode(LifecycleNode):
         self._free()
         self.destroy_node()
 
-    # Worker thread
-
-    def _work(self, items: dict) -> None:
-        """One tick: the newest image of every camera that has a new one, as one batch."""
-        received: list[Received] = []
-        for name, item in items.items():
-            stream = self._streams.get(name)
-            if stream is None:
-                continue
-            try:
-                one = stream.unpack(item, self.options)
-            except ImageError as error:
-                self._fault(name, f'image ignored: {error}')
-                continue
-            if one.time_went_back:
-                self._quiet_log.info(
-                    f'{name}: time went back, tracking starts again'.lstrip(': '))
-            received.append(one)
-        if not received:
-            return
-        begin = time.monotonic()
-        try:
-            results = self._process([one.frame for one in received])
-            inference = time.monotonic() - begin
-            for one, hands in zip(received, results):
-                self._publish(one, hands, inference)
-        except DeviceError:
-            raise
-        except Exception as error:
-            if not self._slots.closed:
-                for one in received:
-                    self._fault(one.frame.key, f'image ignored: {type(error).__name__}: {error}')
-
-    def _process(self, frames: list[Frame]) -> list[Hands]:
-        try:
-            return self._engine.process(frames)
-        except DeviceError as error:
-            if not self.options.cpu_fallback or self._engine.device == 'cpu':
-                raise
-            self._engine.close()
-            self._engine = self._on_cpu(error)
-            return self._engine.process(frames)
-
-    def _on_cpu(self, error: DeviceError) -> Engine:
-        self.get_logger().warning(f'{error}; going on on the CPU')
-        return self._factory(replace(self.options, device='cpu'))
-
-    def _publish(self, received: Received, hands: Hands, inference: float) -> None:
-        name, header = received.frame.key, received.header
-        outputs, stream = self._outputs.get(name), self._streams.get(name)
-        if outputs is None or stream is None or self._slots.closed:
-            return
-        outputs.publish(hands, header, received.frame, self.options)
-        self._calibration.observe(hands)
-        stamp = seconds(header.stamp)
-        now = 1e-9 * self.get_clock().now().nanoseconds
-        stream.log.result(now - stamp if stamp > 0 else inference, inference, len(hands))
-
-    def _on_worker_error(self, error: Exception) -> None:
+    def _on_device_error(self, error: DeviceError) -> None:
         self._dead = f'{type(error).__name__}: {error}'
         self.get_logger().error(f'no more images are processed: {self._dead}')
-
-    def _fault(self, name: str, text: str) -> None:
-        stream = self._streams.get(name)
-        if stream is not None:
-            stream.log.fault(text)
-        self._quiet_log.warning(f'{name}: {text}' if name else text)
 
     # Timers, parameters, services
 
     def _on_listen(self) -> None:
-        """Lazy: have the image topic only while somebody reads what comes of it."""
         if self._dead and self._state == 'active':
             self.trigger_deactivate()
-            return
-        for name, stream in list(self._streams.items()):
-            observed = not self.options.lazy or self._outputs[name].observed(self.options)
-            stream.listen(observed and not self._paused)
+        elif self._session is not None:
+            self._session.listen(self._paused)
 
     def _on_diagnostics(self) -> None:
         now = time.monotonic()
-        engine = self._engine
+        engine = self._engine.current if self._engine is not None else None
+        streams = self._session.streams if self._session is not None else {}
         reports = {}
         for name in self.options.cameras or ('',):
-            stream = self._streams.get(name)
+            stream = streams.get(name)
             summary = stream.log.summary(now) if stream else diagnostics.Summary(period=1.0)
             reports[name] = summary, diagnostics.State(
                 lifecycle=self._state, paused=self._paused,
@@ -285,7 +199,8 @@ class HiuNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         self._paused = not request.data
-        self._slots.clear()
+        if self._session is not None:
+            self._session.slots.clear()
         self._on_listen()
         response.success = True
         response.message = 'paused' if self._paused else 'running'
@@ -294,7 +209,7 @@ class HiuNode(LifecycleNode):
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._engine is not None
         if self._engine is not None:
-            self._engine.reset()
+            self._engine.current.reset()
             self._calibration.forget()
         response.message = 'tracking starts again' if response.success else 'not configured'
         return response

@@ -21,26 +21,33 @@ from hiu_ros.ros.messages import colour, placed
 
 #: One namespace a kind, so that each can be switched off in the viewer.
 NAMESPACES = ('mesh', 'bones', 'joints', 'names')
+#: Hands whose numbers are remembered.
+REMEMBERED = 100
 
 
 class HandNumbers:
-    """Small integers for hand ids, stable while a hand is in view and never given twice."""
+    """Small integers for hand ids, never given twice.
+
+    A hand that returns has its number and so its colour again, unless REMEMBERED others were seen
+    since.
+    """
 
     def __init__(self) -> None:
         self._next = 0
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  # those seen last at the end
+        self._present: dict[str, int] = {}
 
     def update(self, hands: Hands) -> tuple[dict[str, int], dict[str, int]]:
         """Id -> number of the hands in view, and of those that left since the last call."""
+        before, self._present = self._present, {}
         for hand in hands:
-            if hand.id not in self._numbers:
-                self._numbers[hand.id] = self._next
-                self._next += 1
-        present = {hand.id for hand in hands}
-        left = {id_: number for id_, number in self._numbers.items() if id_ not in present}
-        for id_ in left:
+            number = self._numbers.pop(hand.id, self._next)
+            self._next = max(self._next, number + 1)
+            self._numbers[hand.id] = self._present[hand.id] = number
+        for id_ in list(self._numbers)[:-REMEMBERED]:
             del self._numbers[id_]
-        return dict(self._numbers), left
+        left = {id_: number for id_, number in before.items() if id_ not in self._present}
+        return dict(self._present), left
 
 
 def assumed_translation(hand: Hand, width: int, height: int) -> np.ndarray:
@@ -90,11 +97,12 @@ class HandMarkers:
         that the array is never empty and a viewer that missed a DELETE catches up.
         """
         result = []
-        for id_, number in left.items():
-            self._hands.pop(id_, None)
+        for number in left.values():
             result += [
                 Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns in NAMESPACES
             ]
+        for id_ in self._hands.keys() - {hand.id for hand in hands}:
+            del self._hands[id_]
         for hand in hands:
             parts = self._hands.get(hand.id)
             if parts is None or len(parts.vertices) != len(hand.vertices_m):

@@ -108,7 +108,9 @@ class Outputs:
         self._send('labels', lambda: messages.labels(hands, header))
         self._send('meshes', lambda: messages.meshes(hands, header, self._engine.model))
         numbers, left = self._numbers.update(hands)
-        self._left.update(left)
+        # Who is back by the next markers, or was never drawn, needs no DELETE.
+        self._left = {id_: number for id_, number in (self._left | left).items()
+                      if id_ not in numbers and self.wanted('markers')}
         self._send('points', lambda: messages.points(hands, header, numbers))
         if self.wanted('markers') and self._marker_limit(options.marker_rate):
             self._markers.lifetime = options.marker_lifetime

@@ -1,6 +1,7 @@
 """The newest frame of every camera wins: slots of size one, and the thread that empties them."""
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -52,15 +53,17 @@ class Worker:
     """A thread that gives what lies in the slots to `work` until it is stopped.
 
     `work` is expected to deal with its own errors; one that escapes it goes to `failed` and the
-    thread goes on with the next items.
+    thread goes on with the next items. It begins when `after`, an earlier one, has ended.
     """
 
     def __init__(
-        self, slots: Slots, work: Callable[[dict], None], failed: Callable[[Exception], None]
+        self, slots: Slots, work: Callable[[dict], None], failed: Callable[[Exception], None],
+        after: 'Worker | None' = None,
     ) -> None:
         self._slots = slots
         self._work = work
         self._failed = failed
+        self._after = after
         # A daemon: a kernel that hangs must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name='hiu_worker', daemon=True)
 
@@ -81,6 +84,9 @@ class Worker:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        while self._after is not None and self._after.alive and not self._slots.closed:
+            time.sleep(0.01)
+        self._after = None
         while not self._slots.closed:
             items = self._slots.take()
             if not items:

@@ -40,15 +40,22 @@ class SourceNode(Node):
         if not self.what:
             raise SourceError('the parameter `source` is empty; expected a video file, a camera '
                               'number, a folder of images or a bag')
+        told = False
         while rclpy.ok():
             source = open_source(self.what)
-            begin = time.monotonic()
+            begin, index = time.monotonic(), None
             for index, picture in enumerate(source.pictures):
                 if not source.live:
                     time.sleep(max(0.0, begin + index / source.rate - time.monotonic()))
                 if not rclpy.ok():
                     return
                 self._publish(picture)
+            if index is None:
+                raise SourceError(f'{source.name} has no pictures'
+                                  + (f': {source.skipped}' if source.skipped else ''))
+            if source.skipped and not told:
+                self.get_logger().warning(source.skipped)
+                told = True
             if not self.loop or source.live:
                 return
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hiu_ros.ros.images import ImageError, decode, decode_compressed
+from hiu_ros.ros.images import decode, decode_compressed
 
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 BAGS = ('.bag', '.db3', '.mcap')
@@ -34,13 +34,29 @@ class Picture:
 
 @dataclass
 class Source:
-    """Pictures in order; `count` is None where it is not known before the end."""
+    """Pictures in order; `count` is None where it is not known before the end.
+
+    `unusable` counts what was skipped among them so far, and `fault` says what the last lacked.
+    """
 
     name: str
     pictures: Iterator[Picture]
     rate: float = USUAL_RATE
     count: int | None = None
     live: bool = False
+    unusable: int = 0
+    fault: str = ''
+
+    @property
+    def skipped(self) -> str:
+        """What was skipped so far, in words; empty where nothing was."""
+        return f'{self.unusable} unusable images were skipped, the last: {self.fault}' if (
+            self.unusable) else ''
+
+    def skip(self, error: Exception) -> None:
+        """Count something that no picture can be made of."""
+        self.unusable += 1
+        self.fault = str(error)
 
 
 def open_source(what: str) -> Source:
@@ -138,27 +154,36 @@ def _bag(path: Path) -> Source:
     space = chosen.topic.removesuffix('/compressed').rpartition('/')[0]
     infos = [c for c in reader.connections if c.topic == f'{space}/camera_info']
 
+    seconds = max(1e-9 * (reader.end_time - reader.start_time), 1e-3)
+    count = chosen.msgcount
+    source = Source(f'{path.name} {chosen.topic}', iter(()),
+                    min(max(count / seconds, 1.0), 120.0), count)
+
     def pictures() -> Iterator[Picture]:
         k, first = None, None
-        try:
-            for connection, stamp, data in reader.messages(connections=[chosen, *infos]):
+        for connection, stamp, data in _messages(reader, [chosen, *infos], path):
+            try:
                 message = reader.deserialize(data, connection.msgtype)
                 if connection is not chosen:
                     k = tuple(float(v) for v in getattr(message, 'k', getattr(message, 'K', ())))
                     continue
-                first = stamp if first is None else first
-                yield Picture(_unpack(kinds[chosen.msgtype], message), 1e-9 * (stamp - first), k)
-        finally:
-            reader.close()
+                image = kinds[chosen.msgtype](message)
+            except Exception as error:
+                source.skip(error)
+                continue
+            first = stamp if first is None else first
+            yield Picture(image, 1e-9 * (stamp - first), k)
 
-    seconds = max(1e-9 * (reader.end_time - reader.start_time), 1e-3)
-    count = chosen.msgcount
-    return Source(f'{path.name} {chosen.topic}', pictures(),
-                  min(max(count / seconds, 1.0), 120.0), count)
+    source.pictures = pictures()
+    return source
 
 
-def _unpack(unpack: Any, message: object) -> np.ndarray:
+def _messages(reader: Any, connections: list[Any], path: Path) -> Iterator[tuple]:
+    """The messages of a bag that is open; it is closed behind them."""
     try:
-        return unpack(message)
-    except ImageError as error:
-        raise SourceError(f'an image of the bag cannot be used: {error}') from None
+        yield from reader.messages(connections=connections)
+    except Exception as error:
+        # Of the storage: sqlite's, zstd's, mcap's.
+        raise SourceError(f'{path} is damaged: {error}') from None
+    finally:
+        reader.close()

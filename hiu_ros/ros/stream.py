@@ -6,6 +6,7 @@ Callbacks only store. Unpacking, decoding and matching happen in `unpack`, which
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -48,6 +49,15 @@ def camera_of(info: CameraInfo, rectified: bool) -> Camera:
     )
 
 
+def _message(data: bytes, kind: type) -> Any:
+    """A message unpacked; images.ImageError where it is cut short or garbled."""
+    try:
+        return deserialize_message(data, kind)
+    except Exception as error:
+        # rclpy's RMWError is none of the errors that it exports.
+        raise images.ImageError(f'it is no {kind.__name__} message: {error}') from None
+
+
 class Stream:
     """The inputs of one camera."""
 
@@ -62,7 +72,8 @@ class Stream:
         self._image_subscription = self._depth_subscription = None
         self._others = []
         self._camera: Camera | None = None
-        self._camera_fault = ''
+        # Of the info itself, and of its size against the newest image's.
+        self._info_fault = self._size_fault = ''
         self._depths: deque[Image] = deque(maxlen=DEPTH_HISTORY)
         self._region: RegionOfInterest | None = None
         self._last_seconds: float | None = None
@@ -114,7 +125,7 @@ class Stream:
     @property
     def camera_state(self) -> str:
         """For diagnostics: whether camera_info is used, and why not."""
-        return self._camera_fault or ('used' if self._camera else 'none')
+        return self._info_fault or self._size_fault or ('used' if self._camera else 'none')
 
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
@@ -128,9 +139,9 @@ class Stream:
 
     def _on_info(self, info: CameraInfo) -> None:
         try:
-            self._camera, self._camera_fault = camera_of(info, self._options.rectified), ''
+            self._camera, self._info_fault = camera_of(info, self._options.rectified), ''
         except CameraError as error:
-            self._camera, self._camera_fault = None, str(error)
+            self._camera, self._info_fault = None, str(error)
             self._ignored('camera_info', error)
 
     def _ignored(self, what: str, error: Exception) -> None:
@@ -140,12 +151,10 @@ class Stream:
     def unpack(self, item: tuple[bytes, float], options: NodeOptions) -> Received:
         """What `_on_image` stored, unpacked; images.ImageError where it cannot be used."""
         data, arrived = item
-        if options.compressed:
-            message = deserialize_message(data, CompressedImage)
-            image = images.decode_compressed(message)
-        else:
-            message = deserialize_message(data, Image)
-            image = images.decode(message)
+        kind, decode = (CompressedImage, images.decode_compressed) if options.compressed else (
+            Image, images.decode)
+        message = _message(data, kind)
+        image = decode(message)
         stamp = seconds(message.header.stamp)
         now = stamp if stamp > 0 else arrived
         last, self._last_seconds = self._last_seconds, now
@@ -162,10 +171,10 @@ class Stream:
         try:
             camera.check_image(*image.shape[:2])
         except CameraError as error:
-            self._camera_fault = str(error)
+            self._size_fault = str(error)
             self._ignored('camera_info', error)
             return None
-        self._camera_fault = ''
+        self._size_fault = ''
         return camera
 
     def _depth_for(

@@ -88,6 +88,22 @@ def test_a_broken_image_is_one_line_and_the_next_one_is_answered(
     assert len(lines) == 1 and words in lines[0] and '[WARN]' in lines[0], lines
 
 
+@pytest.mark.parametrize('kept', [40, -500], ids=['header', 'data'])
+def test_a_message_that_is_cut_short_is_one_line_and_the_next_one_is_answered(
+    node, peer, wait_for, kept
+):
+    from rclpy.serialization import serialize_message
+
+    peer.ask(1)
+    count = len(node.lines)
+    for _ in range(3):
+        peer.publisher('image', Image).publish(serialize_message(peer.image(1))[:kept])
+        wait_for(lambda: since(node, count), 0.5)
+        assert len(peer.ask(2).hands) == 2
+    lines = [line for line in since(node, count) if '[' in line]
+    assert len(lines) == 1 and 'image ignored: it is no Image message' in lines[0], lines
+
+
 def test_broken_images_show_in_diagnostics(node, peer, wait_for):
     peer.ask(1)
     for _ in range(3):

@@ -36,6 +36,10 @@ class StandIn:
         self.calls.append('reconfigure')
         self.options = options
 
+    def load_finder(self, options):
+        if options.regions == 'finder' and options.finder_weights:
+            raise FileNotFoundError(options.finder_weights)
+
     def reset(self):
         self.calls.append('reset')
 
@@ -96,6 +100,21 @@ def test_a_change_that_does_not_fit_is_refused(engine):
         engine.update(replace(options, hand_length_m=0.01))
     engine.process([FRAME])
     assert 'reconfigure' not in engine._pipeline.calls
+
+
+def test_changes_keep_the_device_that_the_engine_was_built_for(engine):
+    engine.update(NodeOptions(device='cuda', max_hands=1))
+    engine.process([FRAME])
+    assert engine._pipeline.options.device == 'cpu' and engine._pipeline.options.max_hands == 1
+
+
+def test_a_finder_that_cannot_be_loaded_refuses_the_change_that_needs_it(engine):
+    options = NodeOptions(device='cpu', finder_weights='/nowhere.safetensors')
+    with pytest.raises(ValueError, match="regions 'finder': /nowhere.safetensors"):
+        engine.update(options)
+    engine.update(replace(options, regions='whole'))
+    engine.process([FRAME])
+    assert engine._pipeline.options.regions == 'whole'
 
 
 def test_close_frees_the_networks(engine):

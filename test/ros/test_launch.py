@@ -2,13 +2,17 @@
 
 import importlib.util
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
+
+from hiu_ros.ros import launch_values
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +47,49 @@ def test_every_argument_is_described(name):
     arguments = description.get_launch_arguments()
     assert len(arguments) >= 4
     assert all(len(argument.description) > 10 for argument in arguments)
+
+
+@pytest.fixture
+def values(monkeypatch):
+    """`values(image='x')`: every argument of hiu.launch.py, by default its own default.
+
+    Modules of a ROS distribution that are missing here are stood in for: the table needs none.
+    """
+    for name in ('launch.actions', 'launch.events', 'launch.substitutions', 'launch_ros.actions',
+                 'launch_ros.event_handlers', 'launch_ros.events.lifecycle',
+                 'launch', 'launch_ros'):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    packages = MagicMock(get_package_share_directory=lambda name: '/share')
+    monkeypatch.setitem(sys.modules, 'ament_index_python.packages', packages)
+    pytest.importorskip('lifecycle_msgs')
+    table = runpy.run_path(str(ROOT / 'launch' / 'hiu.launch.py'))['ARGUMENTS']
+    defaults = {name: default for name, default, *_ in table}
+    return lambda **given: {**defaults, **given}
+
+
+def test_what_is_not_given_is_left_to_the_parameters_file(values):
+    assert launch_values.parameters(values()) == {}
+    assert launch_values.parameters(values(lifecycle_events='false')) == {}
+
+
+def test_what_is_given_becomes_a_parameter(values):
+    assert launch_values.parameters(values(
+        use_depth='true', compressed='false', device='cpu', cameras='left, right',
+        lifecycle_events='true',
+    )) == {'use_depth': True, 'compressed': False, 'device': 'cpu', 'cameras': ['left', 'right'],
+           'autostart': False}
+
+
+@pytest.mark.parametrize('image, camera_info', [
+    ('image', 'camera_info'), ('/image_raw', '/camera_info'),
+    ('camera/image_raw', 'camera/camera_info'), ('/a/b/image', '/a/b/camera_info'),
+])
+def test_camera_info_is_beside_the_image(values, image, camera_info):
+    assert launch_values.remappings(values(image=image, namespace='arm')) == [
+        ('image', image), ('camera_info', camera_info), ('depth', 'depth')]
+    own = values(image=image, camera_info='/x')
+    assert dict(launch_values.remappings(own))['camera_info'] == '/x'
+    assert launch_values.remappings(values(image=image, cameras='left')) == []
 
 
 def actions_of(**arguments):

@@ -10,7 +10,12 @@ from std_msgs.msg import Header  # noqa: E402
 from visualization_msgs.msg import Marker  # noqa: E402
 
 from hiu_ros.perception.result import Hands  # noqa: E402
-from hiu_ros.ros.markers import HandMarkers, HandNumbers, assumed_translation  # noqa: E402
+from hiu_ros.ros.markers import (  # noqa: E402
+    REMEMBERED,
+    HandMarkers,
+    HandNumbers,
+    assumed_translation,
+)
 
 HEADER = Header(frame_id='camera')
 
@@ -64,6 +69,25 @@ def test_who_left_is_deleted_once_and_numbers_are_not_given_again(fake, build):
     assert all(m.action == Marker.ADD for m in build(stayed))
     new = Hands(640, 480, (fake.make_hand(5), *stayed.hands))
     assert {m.id for m in build(new)} == {1, 2}
+
+
+def test_a_hand_that_returns_has_its_number_again(fake):
+    numbers, both = HandNumbers(), fake.make_hands(2)
+    first, second = both.hands
+    one, nothing = Hands(640, 480, (second,)), Hands(640, 480)
+    assert numbers.update(both) == ({first.id: 0, second.id: 1}, {})
+    assert numbers.update(one) == ({second.id: 1}, {first.id: 0})
+    assert numbers.update(nothing) == ({}, {second.id: 1})
+    assert numbers.update(both) == ({first.id: 0, second.id: 1}, {})
+
+
+def test_numbers_of_hands_long_gone_are_forgotten_and_never_given_again(fake):
+    numbers, hands = HandNumbers(), [fake.make_hand(k) for k in range(2 * REMEMBERED)]
+    for hand in hands:
+        numbers.update(Hands(640, 480, (hands[0], hand) if hand is not hands[0] else (hand,)))
+    assert len(numbers._numbers) == REMEMBERED
+    back = Hands(640, 480, (hands[0], hands[1], hands[-1]))
+    assert list(numbers.update(back)[0].values()) == [0, 2 * REMEMBERED, 2 * REMEMBERED - 1]
 
 
 def test_an_empty_frame_is_one_deleteall(fake, build):

@@ -119,7 +119,7 @@ def test_markers_and_annotated_images_keep_to_their_rate(world, fake, wait_for):
     assert outputs.built == {'hands': 4, 'markers': 1, 'annotated': 1}
 
 
-def test_deletes_wait_for_the_next_markers(world, fake, wait_for):
+def test_deletes_wait_for_the_next_markers_and_spare_who_is_back_by_then(world, fake, wait_for):
     outputs, reader, _ = world
     received = []
     reader.create_subscription(OUTPUTS['markers'], 'markers', received.append, 10)
@@ -128,12 +128,14 @@ def test_deletes_wait_for_the_next_markers(world, fake, wait_for):
     seldom = NodeOptions(marker_rate=0.001)
     outputs.publish(fake.make_hands(1), Header(), FRAME, seldom)
     outputs.publish(fake.make_hands(1), Header(), FRAME, OPTIONS)
+    outputs.publish(fake.make_hands(0), Header(), FRAME, seldom)
+    outputs.publish(fake.make_hands(1), Header(), FRAME, OPTIONS)
 
     executor = rclpy.executors.SingleThreadedExecutor(context=reader.context)
     executor.add_node(reader)
-    assert wait_for(lambda: executor.spin_once(timeout_sec=0.1) or len(received) == 2)
-    deleted = {m.id for m in received[1].markers if m.action == m.DELETE}
-    assert deleted == {1}
+    assert wait_for(lambda: executor.spin_once(timeout_sec=0.1) or len(received) == 3)
+    deleted = [{m.id for m in message.markers if m.action == m.DELETE} for message in received]
+    assert deleted == [set(), {1}, set()]
 
 
 def test_limit_lets_the_first_one_pass():

@@ -60,3 +60,39 @@ def test_worker_that_hangs_is_reported():
     assert not worker.stop(0.05)
     release.set()
     assert worker.stop(5.0)
+
+
+def test_a_worker_begins_with_the_newest_item_once_an_earlier_one_has_ended():
+    release, started, done = threading.Event(), threading.Event(), []
+
+    def hang(items):
+        started.set()
+        release.wait(10.0)
+
+    busy = Slots()
+    first = Worker(busy, hang, lambda error: None)
+    first.start()
+    busy.put('a', 1)
+    assert started.wait(5.0) and not first.stop(0.05)
+    slots, worked = Slots(), threading.Event()
+    later = Worker(slots, lambda items: (done.append(items), worked.set()), done.append, first)
+    later.start()
+    slots.put('a', 2)
+    assert not worked.wait(0.1)
+    slots.put('a', 3)
+    release.set()
+    assert worked.wait(5.0) and done == [{'a': 3}]
+    assert later.stop(5.0)
+
+
+def test_a_worker_that_still_waits_for_an_earlier_one_can_be_stopped():
+    release, started = threading.Event(), threading.Event()
+    slots = Slots()
+    first = Worker(slots, lambda items: (started.set(), release.wait(10.0)), lambda error: None)
+    first.start()
+    slots.put('a', 1)
+    assert started.wait(5.0) and not first.stop(0.05)
+    later = Worker(Slots(), lambda items: None, lambda error: None, first)
+    later.start()
+    assert later.stop(5.0) and first.alive
+    release.set()

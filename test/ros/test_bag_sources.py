@@ -1,0 +1,88 @@
+"""Bags as sources: unusable images are skipped, empty and damaged bags are one line."""
+
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags')
+
+from rosbags.highlevel import AnyReader  # noqa: E402
+from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
+from rosbags.typesys import Stores, get_typestore  # noqa: E402
+
+from hiu_ros.ros.sources import SourceError, open_source  # noqa: E402
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+IMAGE = 'sensor_msgs/msg/Image'
+
+
+@pytest.fixture
+def write(tmp_path):
+    """`write(count, cut=(...))`: a bag of images, those with numbers in `cut` without data."""
+    def write(count, cut=(), storage=StoragePlugin.SQLITE3):
+        header, image, stamp = (TYPES.types[name] for name in (
+            'std_msgs/msg/Header', IMAGE, 'builtin_interfaces/msg/Time'))
+        path = tmp_path / 'bag'
+        with Writer(path, version=9, storage_plugin=storage) as writer:
+            connection = writer.add_connection('/camera/image_raw', IMAGE, typestore=TYPES)
+            for k in range(count):
+                data = np.full(0 if k in cut else 160 * 120, k, np.uint8)
+                message = image(
+                    header(stamp(k, 0), 'camera'), 120, 160, 'mono8', 0, 160, data)
+                writer.write(connection, 10**9 * (k + 1), TYPES.serialize_cdr(message, IMAGE))
+        return path
+    return write
+
+
+@pytest.mark.parametrize('storage', list(StoragePlugin))
+def test_an_unusable_image_is_skipped_and_counted(write, storage):
+    source = open_source(str(write(6, cut=(0, 3), storage=storage)))
+    assert source.skipped == ''
+    pictures = list(source.pictures)
+    assert [int(p.image[0, 0, 0]) for p in pictures] == [1, 2, 4, 5]
+    assert [p.time for p in pictures] == pytest.approx([0.0, 1.0, 3.0, 4.0])
+    assert source.skipped.startswith('2 unusable images') and 'data holds 0' in source.skipped
+
+
+def test_a_damaged_bag_is_named_where_the_damage_begins(write, monkeypatch):
+    messages = AnyReader.messages
+
+    def damaged(self, **arguments):
+        yield from islice(messages(self, **arguments), 2)
+        raise RuntimeError('database disk image is malformed')
+
+    # Where a storage finds damage depends on its version; its errors are of no common kind.
+    monkeypatch.setattr(AnyReader, 'messages', damaged)
+    path, seen = write(4), []
+    with pytest.raises(SourceError, match=f'{path} is damaged: database disk image'):
+        seen.extend(picture.time for picture in open_source(str(path)).pictures)
+    assert seen == [0.0, 1.0]
+
+
+@pytest.mark.parametrize('count, words', [
+    (0, 'has no pictures'), (2, 'has no pictures: 2 unusable images were skipped'),
+])
+def test_the_source_node_ends_where_a_bag_shows_nothing(write, domain, count, words):
+    pytest.importorskip('rclpy')
+    done = subprocess.run(
+        [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', 'loop:=true',
+         '-p', f'source:={write(count, cut=range(count))}'],
+        cwd=Path(__file__).parents[2], env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_the_source_node_tells_at_the_end_what_it_skipped(write, domain):
+    pytest.importorskip('rclpy')
+    done = subprocess.run(
+        [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', 'loop:=false',
+         '-p', f'source:={write(3, cut=(1,))}'],
+        cwd=Path(__file__).parents[2], env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr.count('1 unusable images were skipped') == 1

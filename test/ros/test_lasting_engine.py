@@ -1,0 +1,70 @@
+"""An engine outlasts its device, and a bad frame costs no other camera's."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from hiu_ros.perception.frame import Frame  # noqa: E402
+from hiu_ros.ros.engine import DeviceError  # noqa: E402
+from hiu_ros.ros.lasting_engine import LastingEngine  # noqa: E402
+from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
+
+
+def frame(hands, order=0):
+    """A frame that tells the fake engine what to answer."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[0, 0], image[0, 1] = hands, order
+    return Frame(image)
+
+
+@pytest.fixture
+def make(fake):
+    """A lasting engine of fake ones, and what it warned of."""
+    def make(factory=fake.FakeEngine, **options):
+        warnings = []
+        return LastingEngine(factory, NodeOptions(**options), warnings.append), warnings
+    return make
+
+
+def test_a_frame_that_fails_costs_no_other_of_its_batch(make):
+    engine, _ = make()
+    first, second, third = engine.process([frame(1), frame(1, order=255), frame(2)])
+    assert (len(first), len(third)) == (1, 2)
+    assert isinstance(second, IndexError)
+
+
+def test_a_lost_device_costs_no_frame(make):
+    engine, warnings = make()
+    assert [len(hands) for hands in engine.process([frame(2), frame(1, order=254)])] == [2, 1]
+    assert engine.current.device == 'cpu'
+    assert warnings == ['CUDA error: out of memory; going on on the CPU']
+    engine, warnings = make(device='cuda')
+    assert engine.current.device == 'cpu' and len(warnings) == 1
+
+
+def test_the_engine_on_the_cpu_has_the_parameters_of_by_then(make):
+    engine, _ = make()
+    engine.update(NodeOptions(max_hands=2))
+    engine.process([frame(1, order=254)])
+    assert engine.current.options == NodeOptions(max_hands=2, device='cpu')
+
+
+def test_without_anything_to_go_on_with_the_device_is_told(make, fake):
+    def on_a_gpu_alone(options):
+        if options.device == 'cpu':
+            raise FileNotFoundError('the weights are gone')
+        return fake.FakeEngine(options)
+
+    lost = [frame(1, order=254)]
+    engine, _ = make(cpu_fallback=False)
+    with pytest.raises(DeviceError, match='out of memory'):
+        engine.process(lost)
+    engine, _ = make(on_a_gpu_alone)
+    with pytest.raises(DeviceError, match='out of memory; and on the CPU: the weights are gone'):
+        engine.process(lost)
+    engine, warnings = make()
+    engine.close()
+    with pytest.raises(DeviceError):
+        engine.process(lost)
+    assert not warnings

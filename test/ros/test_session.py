@@ -1,0 +1,130 @@
+"""From activate to deactivate: a frame counts in its own session, at its own camera."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from rclpy.context import Context  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from hiu_ros.ros import session as module  # noqa: E402
+from hiu_ros.ros.engine import DeviceError  # noqa: E402
+from hiu_ros.ros.lasting_engine import LastingEngine  # noqa: E402
+from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
+from hiu_ros.ros.quiet_log import QuietLog  # noqa: E402
+
+
+class Publishers:
+    """As much of Outputs as a session uses; `broken` is the camera that cannot publish."""
+
+    broken, published = '', []
+
+    def __init__(self, node, camera, engine, transforms):
+        self.camera = camera
+
+    def publish(self, hands, header, frame, options):
+        if self.camera == self.broken:
+            raise OSError('no room in shared memory')
+        self.published.append((self.camera, header.frame_id))
+
+    def close(self):
+        self.published.append((self.camera, 'farewell'))
+
+
+def image(name, order=0):
+    """A serialised image with a name, and what it orders from the fake engine."""
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[0, 1] = order
+    message = Image(height=4, width=4, encoding='bgr8', step=12, data=pixels.tobytes())
+    message.header.frame_id = name
+    return serialize_message(message), time.monotonic()
+
+
+@pytest.fixture
+def world(domain, fake, monkeypatch):
+    """`make(after=...)` opens sessions on one engine, whose frames wait for `gate`."""
+    monkeypatch.setattr(module, 'Outputs', Publishers)
+    monkeypatch.setattr(Publishers, 'published', [])
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node('node', context=context)
+    options = NodeOptions(cameras=('left', 'right'), cpu_fallback=False)
+    gate, inside, dead = threading.Event(), threading.Semaphore(0), []
+    engine = LastingEngine(fake.FakeEngine, options, print)
+    process = engine.current.process
+
+    def gated(frames):
+        inside.release()
+        assert gate.wait(10.0)
+        return process(frames)
+
+    engine.current.process = gated
+    sessions = []
+
+    def make(after=None):
+        sessions.append(module.Session(
+            node, lambda: options, engine, None, SimpleNamespace(observe=lambda *seen: None),
+            QuietLog(node.get_logger()), dead.append, after))
+        sessions[-1].open()
+        return sessions[-1]
+
+    yield SimpleNamespace(make=make, gate=gate, inside=inside, dead=dead)
+    gate.set()
+    for one in sessions:
+        one.worker.stop(5.0)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def begun(world, session, first):
+    """Have a session begin with an image of its left camera."""
+    session.slots.put('left', first)
+    assert world.inside.acquire(timeout=5.0)
+
+
+def test_an_abandoned_frame_is_not_published_by_the_next_session(world, wait_for):
+    first = world.make()
+    begun(world, first, image('old'))
+    assert not first.close(0.05)
+    second = world.make(first.worker)
+    second.slots.put('left', image('new'))
+    assert not world.inside.acquire(timeout=0.1), 'two threads are in one engine'
+    world.gate.set()
+    assert wait_for(lambda: ('left', 'new') in Publishers.published, 5.0)
+    assert ('left', 'old') not in Publishers.published
+
+
+def test_a_device_that_an_abandoned_frame_loses_ends_no_later_session(world, wait_for):
+    first = world.make()
+    begun(world, first, image('old', order=254))
+    assert not first.close(0.05)
+    world.gate.set()
+    assert wait_for(lambda: not first.worker.alive, 5.0) and not world.dead
+    second = world.make(first.worker)
+    second.slots.put('left', image('new', order=254))
+    assert wait_for(lambda: world.dead, 5.0) and isinstance(world.dead[0], DeviceError)
+
+
+@pytest.mark.parametrize('broken', ['left', 'right'])
+def test_a_camera_that_cannot_publish_costs_the_other_one_nothing(
+    world, wait_for, monkeypatch, broken
+):
+    monkeypatch.setattr(Publishers, 'broken', broken)
+    other = {'left': 'right', 'right': 'left'}[broken]
+    session = world.make()
+    # What comes while a frame is in work is the next batch.
+    begun(world, session, image('first'))
+    for camera in ('left', 'right'):
+        session.slots.put(camera, image('one'))
+    world.gate.set()
+    logs = {name: stream.log for name, stream in session.streams.items()}
+    assert wait_for(lambda: (other, 'one') in Publishers.published, 5.0)
+    assert wait_for(lambda: 'no room' in logs[broken].summary(0.0).last_fault, 5.0)
+    assert not logs[other].summary(0.0).last_fault
