@@ -123,11 +123,14 @@ class Trainer:
                           worker_init_fn=leave_signals_to_the_parent)
 
     def made_renders(self) -> Path:
-        """The bank of renders that the run makes for itself, rendered if it is not there yet."""
+        """The bank of renders that the run makes for itself, as far as it is not there yet.
+
+        ValueError where the folder holds another number of them.
+        """
         from hiu_ros.data.renders.bank import BankOptions, write_bank
 
         bank = self.folder / 'renders'
-        if self.rank == 0 and not (bank / 'labels.npz').exists():
+        if self.rank == 0:
             write_bank(bank, self.settings.data.made_renders, BankOptions(_MADE_SEED),
                        quiet=True)
         if self.world > 1:

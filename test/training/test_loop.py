@@ -270,6 +270,23 @@ def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
     assert (picture.width, picture.height) == (9 * 128, 2 * 128)
 
 
+def test_renders_of_a_run_are_made_whole_whatever_was_killed(tmp_path):
+    def renders(count: int) -> np.ndarray:
+        settings = read_settings('smoke', [f'run={tmp_path}', f'data.made_renders={count}',
+                                           'tensorboard=false', 'threads=1'])
+        with np.load(Trainer(settings).made_renders() / 'labels.npz') as labels:
+            return labels['seed']
+
+    renders(9)
+    labels = tmp_path / 'renders' / 'labels.npz'
+    with np.load(labels) as whole:
+        part = {name: values[:8] for name, values in whole.items()}
+    np.savez(labels, **part)  # as rendering leaves it that is killed
+    assert renders(9).tolist() == list(range(9))
+    with pytest.raises(ValueError, match='holds another bank .*choose another directory'):
+        renders(16)
+
+
 def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
     """A shortened form: 2 renders instead of 32, smaller pictures, few steps."""
     monkeypatch.chdir(tmp_path)

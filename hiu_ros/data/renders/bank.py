@@ -161,6 +161,8 @@ def write_bank(out: str | Path, count: int, options: BankOptions, workers: int =
     ValueError where `out` holds a bank of other options.
     """
     bank = _Bank(Path(out), count, options)
+    if bank.done == count:
+        return
     numbers = range(bank.done // GROUP, -(-count // GROUP))
     with tqdm(total=count, initial=bank.done, unit='tile', disable=quiet, mininterval=2) as bar:
         for number, tiles in _groups(options, numbers, workers):
