@@ -33,7 +33,7 @@ from hiu_ros.data.photo_fits import HandFits, fit_hands, mirror_labels
 from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
-from hiu_ros.data.photos import SIDES, SPLITS, PhotoFolder
+from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -41,6 +41,8 @@ CROP_PIXELS = 192
 CROP_SCALE = 2.2
 STAGES = ('crops', 'fits', 'masks', 'trim')
 CHECKPOINT = 1000
+#: px of the image, by which a crop may differ from that of a label: labels are rounded.
+_SAME_PX = 0.1
 
 
 def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
@@ -110,6 +112,36 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
     np.save(cache / 'mask_quality.npy', np.full((count, 6), np.nan, np.float32))
     write_labels(cache, labels)
     os.replace(partial, cache / 'crops.npy')
+
+
+def check_cache(cache: str | Path, photos: PhotoFolder) -> None:
+    """Raise PhotoError for a cache made of other photographs or hands than the labels tell of."""
+    labels = read_labels(cache)
+    hands = list(photos.hands())
+    crops = [Crop.around_keypoints(hand.keypoints_px, CROP_SCALE) for *_, hand in hands]
+    files = [photo.file for photo in photos]
+    places = [(*crop.centre, crop.size) for crop in crops]
+    made = np.column_stack([labels['crop_centre'], labels['crop_size']])
+    if labels['files'].tolist() != files:
+        what = _difference('photographs', labels['files'].tolist(), files)
+    elif list(zip(labels['photo'], labels['hand'])) != [(k, n) for k, n, *_ in hands]:
+        what = _difference('hands', [files[k] for k in labels['photo']],
+                           [photo.file for *_, photo, _ in hands])
+    elif hands and np.abs(made - places).max() > _SAME_PX:
+        row = int(np.abs(made - places).max(1).argmax())
+        what = f'hand {hands[row][1]} of {hands[row][2].file} has other keypoints'
+    else:
+        return
+    raise PhotoError(f'{cache} is a cache of other labels than those of {photos.path}: {what}; '
+                     'remove it, or make all of it anew with '
+                     '`python -m hiu_ros.data.photo_cache ... --again`')
+
+
+def _difference(what: str, made: list[str], wanted: list[str]) -> str:
+    if len(made) != len(wanted):
+        return f'{len(made)} {what} in the cache, {len(wanted)} in the labels'
+    return next((f'{one} in the cache where the labels have {other}'
+                 for one, other in zip(made, wanted) if one != other), f'{what} in another order')
 
 
 def build_masks(photos: PhotoFolder, cache: Path) -> None:
@@ -228,6 +260,7 @@ def main() -> None:
     cache = arguments.cache
     if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
         build_crops(photos, cache)
+    check_cache(cache, photos)
     if 'fits' in arguments.stages and (
             arguments.again or 'depth_fault' not in read_labels(cache)):
         build_fits(cache)

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from hiu_ros.data.photo_cache import read_labels
+from hiu_ros.data.photo_cache import check_cache, read_labels
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
@@ -199,6 +199,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     folder, labels = PhotoFolder(arguments.photos), read_labels(arguments.cache)
+    check_cache(arguments.cache, folder)
     estimator = HandEstimator(checkpoint.load(hand_weights(arguments.weights)).fuse())
     work = Relabelling(folder, labels, estimator, HandFinder.from_file(arguments.finder))
     some = [index for index, photo in enumerate(folder)

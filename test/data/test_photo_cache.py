@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.data import photo_cache
-from hiu_ros.data.photos import PhotoFolder
+from hiu_ros.data.photos import PhotoError, PhotoFolder
 from hiu_ros.geometry.crop import Crop
 
 
@@ -68,6 +68,47 @@ def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeyp
     assert (photo_cache.read_labels(cache)['mask_fault'] != 'todo').all()
     build(monkeypatch, photo_folder, cache, '--stages', 'masks')
     assert len(made) == 2
+
+
+def reordered(lines: list[dict]) -> None:
+    lines.reverse()
+
+
+def shortened(lines: list[dict]) -> None:
+    del lines[0]
+
+
+def one_hand_less(lines: list[dict]) -> None:
+    del lines[3]['hands'][0]
+
+
+def moved(lines: list[dict]) -> None:
+    for point in lines[3]['hands'][1]['keypoints_px']:
+        point[0] -= 5
+
+
+@pytest.mark.parametrize('change, what', [
+    (reordered, 'first/a.png in the cache where the labels have second/d.png'),
+    (shortened, '4 photographs in the cache, 3 in the labels'),
+    (one_hand_less, '4 hands in the cache, 3 in the labels'),
+    (moved, 'hand 1 of second/d.png has other keypoints'),
+])
+def test_a_cache_of_other_labels_is_not_gone_on_with(
+    photo_folder, tmp_path, monkeypatch, change, what
+):
+    cache, path = tmp_path / 'cache', photo_folder / 'labels.jsonl'
+    build(monkeypatch, photo_folder, cache, '--stages', 'crops')
+    photo_cache.check_cache(cache, PhotoFolder(photo_folder))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    change(lines)
+    path.write_text('\n'.join(map(json.dumps, lines)))
+    before = (cache / 'labels.npz').read_bytes()
+    for stages in (('masks', 'trim'), photo_cache.STAGES):
+        with pytest.raises(PhotoError, match=f'cache of other labels .*{what}.*--again'):
+            build(monkeypatch, photo_folder, cache, '--stages', *stages)
+    assert (cache / 'labels.npz').read_bytes() == before
+    build(monkeypatch, photo_folder, cache, '--stages', 'crops', '--again')
+    photo_cache.check_cache(cache, PhotoFolder(photo_folder))
 
 
 def test_a_missing_cache_says_how_to_build_it(tmp_path):

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
+from hiu_ros.data.photo_cache import CROP_SCALE
+from hiu_ros.data.photos import LabelledHand, Photo, PhotoError, PhotoFolder
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import HandFinder
@@ -138,13 +140,20 @@ def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch
     (tmp_path / 'labels.jsonl').write_text('\n'.join(lines))
     cache = tmp_path / 'cache'
     cache.mkdir()
-    np.savez(cache / 'labels.npz', photo=[1, 2], hand=[0, 0], side=[1, 1], trust=[1.0, 1.0],
-             split=[0, 0])
+    crops = [Crop.around_keypoints(one.keypoints_px, CROP_SCALE) for one in (*given[1], *given[2])]
+    table = {'photo': [1, 2], 'hand': [0, 0], 'side': [1, 1], 'trust': [1.0, 1.0],
+             'split': [0, 0], 'crop_centre': [crop.centre for crop in crops],
+             'crop_size': [crop.size for crop in crops]}
     monkeypatch.setattr(stage, 'fuse', lambda: stage, raising=False)
     monkeypatch.setattr(checkpoint, 'load', lambda *_: stage)
     monkeypatch.setattr(HandFinder, 'from_file', lambda *_: stage)
     out = tmp_path / 'out'
     monkeypatch.setattr(sys, 'argv', ['relabel', *map(str, (tmp_path, cache, out))])
+    np.savez(cache / 'labels.npz', **table, files=[f'{k}.png' for k in (1, 0, 2, 3)])
+    with pytest.raises(PhotoError, match='1.png in the cache where the labels have 0.png'):
+        relabel.main()
+    assert not out.exists()
+    np.savez(cache / 'labels.npz', **table, files=[f'{k}.png' for k in range(4)])
     relabel.main()
     counts = json.loads((out / 'statistics.json').read_text())
     # The wrong label's hand is found as one without a label, too, and its place is empty.
