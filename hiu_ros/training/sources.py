@@ -64,7 +64,7 @@ class PhotoSource:
         self.weight_3d, self.parameter_weight = weight_3d, parameter_weight
         self.caches = [_open_cache(one) for one in (folder, *more)]
         known = sorted({name for *_, names in self.caches for name in names})
-        _check_names(leave_out, known, 'leave_out')
+        check_names(leave_out, known, 'leave_out')
         rows, sets = [], []
         for number, (_, _, labels, names) in enumerate(self.caches):
             keep = (labels['split'] == 0) & (labels['trust'] >= least_trust)
@@ -102,7 +102,7 @@ class UnlabelledSource:
 
     def __init__(self, folder: Path, sets: tuple[str, ...] = ()):
         self.crops, _, self.labels, names = _open_cache(folder)
-        _check_names(sets, names, 'unlabelled_sets')
+        check_names(sets, names, 'unlabelled_sets')
         keep = self.labels['split'] == 0
         if sets:
             keep &= np.isin(self.labels['set'], [names.index(name) for name in sets])
@@ -172,10 +172,11 @@ def _open_cache(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndar
             np.load(folder / 'mask.npy', mmap_mode='r'), labels, names)
 
 
-def _check_names(wanted: tuple[str, ...], names: list[str], option: str) -> None:
+def check_names(wanted: Sequence[str], names: Sequence[str], option: str) -> None:
+    """ValueError where an option names photo sets that are not among `names`."""
     unknown = sorted(set(wanted) - set(names))
     if unknown:
-        raise ValueError(f'{option} names {unknown}, but the photo sets are {names}')
+        raise ValueError(f'{option} names {unknown}, but the photo sets are {list(names)}')
 
 
 def _by_root_of_size(sets: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hiu_ros.data.photo_cache import read_labels
 from hiu_ros.evaluation.metrics import align
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.hand.model import HandModel
@@ -15,7 +16,7 @@ from hiu_ros.training.mix import GREY
 from hiu_ros.training.set_source import SetOptions, SetSource
 from hiu_ros.training.settings import Validation
 from hiu_ros.training.silhouettes import reproject
-from hiu_ros.training.sources import Tile
+from hiu_ros.training.sources import Tile, check_names
 
 #: Photo sets that no training sees.
 UNSEEN = ('dorm_counting', 'phone_above')
@@ -51,6 +52,8 @@ def check(options: Validation, hand: HandModel, mano: bool = False) -> None:
         if folder and not (Path(folder) / 'labels.npz').is_file():
             raise FileNotFoundError(f'nothing to validate with in {folder}; make it with '
                                     f'`python -m hiu_ros.data.{made_by} {folder}`')
+    known = read_labels(options.photos)['sets'].tolist() if options.photos else []
+    check_names(options.apart, known, 'validation.apart')
     for one in options.sets:
         next(_labelled_tiles(one, hand, options.hands, mano))
 

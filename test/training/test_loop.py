@@ -247,12 +247,14 @@ def test_validation_measures_photos_renders_and_sets(tiny_settings, cache, bank)
     ('validation.photos=nowhere', 'photo_cache PHOTOS nowhere'),
     ('validation.renders=nowhere', 'renders.bank nowhere'),
     ('validation.sets=[{name: folder, root: PICTURES}]', 'no hand with all joints labelled'),
+    ('validation.apart=[street, strete]', "validation.apart names .'strete'.*'street'"),
 ])
 def test_what_cannot_be_validated_is_told_before_the_first_step(
-    tiny_settings, tmp_path, change, message
+    tiny_settings, cache, tmp_path, change, message
 ):
     cv2.imwrite(str(tmp_path / 'hand.png'), np.zeros((64, 64, 3), np.uint8))
-    settings = tiny_settings(change.replace('PICTURES', str(tmp_path)))
+    settings = tiny_settings(f'validation.photos={cache}',
+                             change.replace('PICTURES', str(tmp_path)))
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         train(settings)
     assert not Path(settings.run).exists() or not list(Path(settings.run).iterdir())
