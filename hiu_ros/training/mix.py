@@ -80,8 +80,11 @@ class MixOptions:
     photo_parameter_weight: float = 0.3
 
     def __post_init__(self) -> None:
-        ready = (SetOptions.from_dict(s) if isinstance(s, dict) else s for s in self.sets)
-        object.__setattr__(self, 'sets', tuple(ready))
+        if self.made_renders < 0:
+            raise ValueError(f'made_renders is {self.made_renders}, expected at least 0')
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f'scale is {self.scale}, expected two numbers above 0, the smaller '
+                             'one first')
 
     @property
     def usual_scale(self) -> float:
