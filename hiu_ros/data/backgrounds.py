@@ -14,6 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 SIZE = 160
+#: What to do about a damaged file of patches.
+REMAKE = 'make it anew with `python -m hiu_ros.data.backgrounds`'
 #: A studio wall has nothing to show.
 PLAIN_SETS = ('sign_digits',)
 #: Where a second hand without a label is likely beside a labelled one.

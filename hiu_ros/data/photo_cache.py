@@ -34,6 +34,7 @@ from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
+from hiu_ros.data.sets.layout import read_archive
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -46,13 +47,15 @@ _SAME_PX = 0.1
 
 
 def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a cache's labels.npz. Raises FileNotFoundError where there is no cache."""
+    """All arrays of a cache's labels.npz.
+
+    Raises FileNotFoundError where there is no cache, DataSetError where it is damaged.
+    """
     path = Path(cache) / 'labels.npz'
     if not path.is_file():
         raise FileNotFoundError(f'{path} is missing; build the cache with '
                                 f'`python -m hiu_ros.data.photo_cache PHOTOS {cache}`')
-    with np.load(path) as archive:
-        return {name: archive[name] for name in archive.files}
+    return read_archive(path, f'remove {cache} and build it again')
 
 
 def write_labels(cache: str | Path, labels: dict[str, np.ndarray]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hiu_ros.data import photo_cache
 from hiu_ros.data.photos import PhotoError, PhotoFolder
+from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.geometry.crop import Crop
 
 
@@ -109,6 +110,15 @@ def test_a_cache_of_other_labels_is_not_gone_on_with(
     assert (cache / 'labels.npz').read_bytes() == before
     build(monkeypatch, photo_folder, cache, '--stages', 'crops', '--again')
     photo_cache.check_cache(cache, PhotoFolder(photo_folder))
+
+
+@pytest.mark.parametrize('kept', [0, 100])
+def test_damaged_labels_of_a_cache_are_named_with_what_to_do(tmp_path, kept):
+    photo_cache.write_labels(tmp_path, {'side': np.zeros(99)})
+    path = tmp_path / 'labels.npz'
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataSetError, match=f'{path} is damaged .*remove {tmp_path} and build'):
+        photo_cache.read_labels(tmp_path)
 
 
 def test_a_missing_cache_says_how_to_build_it(tmp_path):

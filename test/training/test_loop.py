@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from hiu_ros import cli
+from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.training.loop import Share, Trainer, train
@@ -245,7 +246,7 @@ def test_validation_measures_photos_renders_and_sets(tiny_settings, cache, bank)
 
 @pytest.mark.parametrize('change, message', [
     ('validation.photos=nowhere', 'photo_cache PHOTOS nowhere'),
-    ('validation.renders=nowhere', 'renders.bank nowhere'),
+    ('validation.renders=nowhere', 'nowhere does not exist.*renders.bank'),
     ('validation.sets=[{name: folder, root: PICTURES}]', 'no hand with all joints labelled'),
     ('validation.apart=[street, strete]', "validation.apart names .'strete'.*'street'"),
 ])
@@ -255,7 +256,7 @@ def test_what_cannot_be_validated_is_told_before_the_first_step(
     cv2.imwrite(str(tmp_path / 'hand.png'), np.zeros((64, 64, 3), np.uint8))
     settings = tiny_settings(f'validation.photos={cache}',
                              change.replace('PICTURES', str(tmp_path)))
-    with pytest.raises((FileNotFoundError, ValueError), match=message):
+    with pytest.raises((DataSetError, FileNotFoundError, ValueError), match=message):
         train(settings)
     assert not Path(settings.run).exists() or not list(Path(settings.run).iterdir())
 

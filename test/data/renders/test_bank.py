@@ -73,6 +73,16 @@ def test_a_bank_of_other_options_is_not_overwritten(written):
         write_bank(written, GROUP + 3, BankOptions(seed=9, size=48), quiet=True)
 
 
+def test_a_bank_with_damaged_labels_is_named(written, tmp_path, capsys):
+    for path in written.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / 'labels.npz').write_bytes(b'')
+    with pytest.raises(SystemExit):
+        bank.main([str(tmp_path), '--count', str(GROUP + 3), '--seed', '5', '--size', '48'])
+    assert f'labels.npz is damaged (No data left in file); remove {tmp_path} and' in (
+        capsys.readouterr().err)
+
+
 def test_gloves_change_the_pictures_and_nothing_else(written, tmp_path):
     write_bank(tmp_path, GROUP, replace(OPTIONS, gloves=1.0), quiet=True)
     (bare, _, known), (gloved, _, labels) = load(written), load(tmp_path)
