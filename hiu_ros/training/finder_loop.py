@@ -24,6 +24,7 @@ from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.loop import Share
+from hiu_ros.training.losses import check_finite
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
 from hiu_ros.training.state import read_state, restore, write_state
@@ -165,8 +166,7 @@ class FinderTrainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.model(images)
         total, terms = finder_loss(output, batch)
-        if not torch.isfinite(total):
-            raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')
+        check_finite(total, terms, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)

@@ -25,7 +25,7 @@ from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate
 from hiu_ros.training.board import Board
 from hiu_ros.training.journal import Journal, Means
-from hiu_ros.training.losses import HandLoss
+from hiu_ros.training.losses import HandLoss, check_finite
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.pictures import sheet
@@ -194,8 +194,7 @@ class Trainer:
                             enabled=s.precision in _HALVES):
             outputs = self.wrapped(images)
         total, terms = self.loss(outputs, batch, self.step)
-        if not torch.isfinite(total):
-            raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')
+        check_finite(total, terms, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
         self.scaler.unscale_(self.optimiser)
