@@ -27,7 +27,7 @@ from hiu_ros.training.loop import Share
 from hiu_ros.training.losses import check_finite
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
-from hiu_ros.training.state import read_state, restore, write_state
+from hiu_ros.training.state import check_optimiser, read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 
 
@@ -178,13 +178,15 @@ class FinderTrainer:
         """Write state and averaged weights, each by renaming a whole file."""
         write_state(self.state, {
             'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
-            'step': torch.tensor(self.step)}, {'config': json.dumps(self.config.to_dict())})
+            'step': torch.tensor(self.step)},
+            {'config': json.dumps(self.config.to_dict()), 'optimiser': self.settings.optimiser})
         save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
                     {'step': self.step})
 
     def resume(self) -> None:
         """Go on from the folder's state; StateError where it does not fit."""
-        parts, _ = read_state(self.state)
+        parts, header = read_state(self.state)
+        check_optimiser(self.state, header, self.settings.optimiser)
         restore(self.model, parts['model'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts.get('moment', {}))

@@ -31,7 +31,7 @@ from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.pictures import sheet
 from hiu_ros.training.schedule import learning_rate
 from hiu_ros.training.settings import Settings, as_yaml
-from hiu_ros.training.state import StateError, read_state, restore, write_state
+from hiu_ros.training.state import StateError, check_optimiser, read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 from hiu_ros.training.validation import check, validate
 
@@ -247,6 +247,7 @@ class Trainer:
              'optimiser': self.optimiser},
             {'step': str(self.step), 'updates': str(self.average.updates),
              'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'optimiser': self.settings.optimiser,
              'scaler': json.dumps(self.scaler.state_dict())})
         save(self.folder / 'weights.safetensors', self.average.module,
              {'step': self.step, 'hand': self.template.name})
@@ -259,6 +260,7 @@ class Trainer:
         parts, header = read_state(path)
         if HIUConfig.from_dict(json.loads(header['config'])) != self.config:
             raise StateError(f'{path} is the state of another network; give another run folder')
+        check_optimiser(path, header, self.settings.optimiser)
         restore(self.network, parts['network'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts['optimiser'])

@@ -153,6 +153,11 @@ def test_state_of_another_network_is_refused(uninterrupted, tiny_settings):
         Trainer(other)
 
 
+def test_state_of_another_optimiser_is_refused(uninterrupted, tiny_settings):
+    with pytest.raises(StateError, match="optimiser 'adam', not of 'muon'; go on with 'adam'"):
+        Trainer(tiny_settings('optimiser=muon', folder='straight'))
+
+
 def test_new_run_starts_from_given_weights(uninterrupted, tiny_settings):
     weights = Path(uninterrupted.run) / 'weights.safetensors'
     settings = tiny_settings('steps=2', f'start_from={weights}')
