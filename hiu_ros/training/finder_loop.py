@@ -114,6 +114,7 @@ class FinderTrainer:
         self.average = Average(self.model, s.ema)
         self.optimiser = make_optimiser(s.optimiser, self.model, s.rate, s.weight_decay)
         self.journal = Journal(s.folder)
+        self.means = Means()
         self.step = 0
         if self.state.exists():
             self.resume()
@@ -137,15 +138,15 @@ class FinderTrainer:
         if s.scenes.photos and s.validate_every:
             validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
         bar = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
-        began, first, means = time.monotonic(), self.step, Means()
+        began, first = time.monotonic(), self.step
         with StopRequest() as stop:
             for batch in loader:
-                means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
+                self.means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
                 self.step += 1
                 bar.update()
                 if self.step % s.log_every == 0:
                     pace = (self.step - first) * s.batch / (time.monotonic() - began)
-                    figures = {**means.take(), 'samples_per_s': pace}
+                    figures = {**self.means.take(), 'samples_per_s': pace}
                     self.journal.write(self.step, 'train', figures)
                     bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
                 if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
@@ -179,7 +180,8 @@ class FinderTrainer:
         write_state(self.state, {
             'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
             'step': torch.tensor(self.step)},
-            {'config': json.dumps(self.config.to_dict()), 'optimiser': self.settings.optimiser})
+            {'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'optimiser': self.settings.optimiser})
         save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
                     {'step': self.step})
 
@@ -190,4 +192,5 @@ class FinderTrainer:
         restore(self.model, parts['model'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts.get('moment', {}))
+        self.means = Means(header.get('means', '{}'))
         self.step = self.average.updates = int(parts['step'][''])

@@ -108,6 +108,10 @@ def test_stopped_training_goes_on_exactly(tmp_path, bank, optimiser):
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     kinds = {key.split('.')[0] for key in states[0]}
     assert kinds == {'model', 'average', 'moment', 'step'}
+    lines = [[{k: v for k, v in json.loads(line).items() if k != 'samples_per_s'}
+              for line in (tmp_path / name / 'log.jsonl').read_text().splitlines()]
+             for name in ('straight', 'cut')]
+    assert lines[0] == lines[1] and len(lines[0]) == 4
 
 
 def test_state_of_another_optimiser_is_refused(tmp_path, bank):
