@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -248,34 +249,45 @@ def statistics(cache: Path) -> dict[str, dict]:
     return answer
 
 
-def main() -> None:
+def build(photos: PhotoFolder, cache: Path, stages: Sequence[str] = STAGES, again: bool = False
+          ) -> None:
+    """Build a cache, or go on with one; `again`: do the stages anew.
+
+    PhotoError where a photograph cannot be read or the cache is one of other labels.
+    """
+    if 'crops' in stages and (again or not (cache / 'crops.npy').exists()):
+        build_crops(photos, cache)
+    check_cache(cache, photos)
+    if 'fits' in stages and (again or 'depth_fault' not in read_labels(cache)):
+        build_fits(cache)
+    if 'masks' in stages:
+        if again:
+            quality = open_memmap(cache / 'mask_quality.npy', 'r+')
+            quality[:] = np.nan
+        build_masks(photos, cache)
+    if 'trim' in stages:
+        trim_masks(photos, cache)
+    judge_labels(cache)
+    (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Build a cache from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.data.photo_cache',
+                                     description=__doc__.splitlines()[0])
     parser.add_argument('photos', type=Path, help='folder with labels.jsonl')
     parser.add_argument('cache', type=Path, help='folder to write')
     parser.add_argument('--labels', type=Path, help="in place of the folder's labels.jsonl")
     parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
     parser.add_argument('--again', action='store_true', help='redo the stages given')
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    photos = PhotoFolder(arguments.photos, arguments.labels)
-    cache = arguments.cache
-    if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
-        build_crops(photos, cache)
-    check_cache(cache, photos)
-    if 'fits' in arguments.stages and (
-            arguments.again or 'depth_fault' not in read_labels(cache)):
-        build_fits(cache)
-    if 'masks' in arguments.stages:
-        if arguments.again:
-            quality = open_memmap(cache / 'mask_quality.npy', 'r+')
-            quality[:] = np.nan
-        build_masks(photos, cache)
-    if 'trim' in arguments.stages:
-        trim_masks(photos, cache)
-    judge_labels(cache)
-    (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
+    try:
+        build(PhotoFolder(options.photos, options.labels), options.cache, options.stages,
+              options.again)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 if __name__ == '__main__':

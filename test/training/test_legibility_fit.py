@@ -70,3 +70,12 @@ def test_the_command_goes_on_with_what_is_kept_and_writes_the_weights(tmp_path, 
         main(['hiu_lite', 'o', '--keep', str(tmp_path / 'keep'), '--videos', '1'])
     assert 'expected 5 or more' in capsys.readouterr().err
     assert legibility_fit.VIDEOS >= 100
+
+
+def test_missing_photographs_are_told_before_the_videos(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(legibility_fit, 'of_video', lambda *_: pytest.fail('a video was read'))
+    with pytest.raises(SystemExit) as stop:
+        main(['hiu_lite', 'o', '--keep', str(tmp_path), '--photos', 'nowhere', '--device', 'cpu'])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.count('\n') == 1
+    assert 'photo folder nowhere does not exist' in error
