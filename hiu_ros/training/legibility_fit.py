@@ -38,6 +38,8 @@ _FOLLOWED, _FOUND, _PHOTO = 6.0, 2.0, 2.0
 #: Log odds that are added in the end: in following, a hand that is not believed costs more than
 #: what is no hand and is believed in one frame.
 _LENIENT = 0.5
+#: File in the folder of `--keep` that tells the weights.
+FINGERPRINT = 'weights.sha256'
 _EPOCHS, _BATCH, _RATE, _DECAY, _DROPPED = 30, 256, 2e-3, 1.0, (0.1, 0.3)
 #: Every so many-th video is held back at first.
 _HELD_BACK = 5
@@ -125,6 +127,7 @@ def run(a: argparse.Namespace) -> None:
     """Collect, fit, tell, write."""
     source = hand_weights(a.weights)
     network = checkpoint.load(source, choose_device(a.device), fitted=False)
+    keep_apart(a.keep, source)
     videos, photos = _collected(a, source)
     held = Readings.joined(videos[::_HELD_BACK])
     rest = [r for k, r in enumerate(videos) if k % _HELD_BACK]
@@ -141,6 +144,19 @@ def run(a: argparse.Namespace) -> None:
     notes = checkpoint.read_header(source).notes
     checkpoint.save(a.out, network, {**notes, 'readings': sum(map(len, parts))}, a.storage)
     print(f'{a.out}: fitted to {sum(map(len, parts))} readings')
+
+
+def keep_apart(folder: Path, source: Path) -> None:
+    """Note in a folder of readings whose they are; ValueError where they are of other weights.
+
+    A folder without a note is taken to be of these.
+    """
+    own, note = checkpoint.fingerprint(source), folder / FINGERPRINT
+    if note.exists() and note.read_text().strip() != own:
+        raise ValueError(f'{folder} holds what other weights than {source} read; give another '
+                         'folder with --keep')
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(f'{own}\n')
 
 
 def _weights(videos: list[Readings], photos: Readings | None) -> np.ndarray:
