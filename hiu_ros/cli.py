@@ -40,8 +40,9 @@ def make_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentP
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `hiu`; returns the exit status.
 
-    An OSError, ValueError or RuntimeError of a subcommand becomes one line on stderr and status 1;
-    with HIU_TRACEBACK set in the environment the traceback is shown instead.
+    An OSError, ValueError, RuntimeError or FloatingPointError (a loss that is not finite) of a
+    subcommand becomes one line on stderr and status 1; with HIU_TRACEBACK set in the environment
+    the traceback is shown instead.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else ''
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, FloatingPointError) as error:
         if os.environ.get('HIU_TRACEBACK'):
             raise
         print(f'hiu {options.command}: {error}', file=sys.stderr)

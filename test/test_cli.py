@@ -71,7 +71,8 @@ def test_status_of_a_command_without_return_value_is_zero(fail_with):
     assert cli.main(['fail-now']) == 0
 
 
-@pytest.mark.parametrize('error', [FileNotFoundError('no weights'), ValueError('no weights')])
+@pytest.mark.parametrize('error', [FileNotFoundError('no weights'), ValueError('no weights'),
+                                   FloatingPointError('no weights')])
 def test_expected_error_is_one_line(fail_with, capsys, error):
     fail_with(error)
     assert cli.main(['fail-now']) == 1

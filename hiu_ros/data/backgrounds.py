@@ -6,14 +6,17 @@ labelled hands (arms, faces, clothes) and the faces that OpenCV's cascade finds.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hiu_ros.data.photos import PhotoFolder
+
 SIZE = 160
+#: What to do about a damaged file of patches.
+REMAKE = 'make it anew with `python -m hiu_ros.data.backgrounds`'
 #: A studio wall has nothing to show.
 PLAIN_SETS = ('sign_digits',)
 #: Where a second hand without a label is likely beside a labelled one.
@@ -70,38 +73,43 @@ def near_patches(image: np.ndarray, boxes: np.ndarray, faces: np.ndarray,
     return found
 
 
-def main() -> None:
-    """Collect patches of all training images that have a labelled hand."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('photos', type=Path)
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--near', action='store_true', help='arms, faces and the like')
-    arguments = parser.parse_args()
-    with open(arguments.photos / 'labels.jsonl') as file:
-        rows = [json.loads(line) for line in file]
+def collect(folder: PhotoFolder, near: bool) -> np.ndarray:
+    """(N, SIZE, SIZE, 3) patches of all training photographs that have a labelled hand."""
     rng = np.random.default_rng(0)
     cascade = cv2.CascadeClassifier(
         str(Path(cv2.data.haarcascades) / 'haarcascade_frontalface_default.xml'))
     patches = []
-    for row in tqdm(rows, unit='image'):
-        if row['split'] != 'train' or not row['hands'] or row['set'] in PLAIN_SETS:
-            continue
-        if arguments.near and row['set'] in TWO_HANDED_SETS:
+    for photo in tqdm(folder.select('train'), unit='image'):
+        if not photo.hands or photo.set in PLAIN_SETS or near and photo.set in TWO_HANDED_SETS:
             continue
         boxes = []
-        for hand in row['hands']:
-            points = np.array(hand['keypoints_px'])
-            low, high = points.min(0), points.max(0)
-            margin = (0.08 if arguments.near else 0.45) * (high - low).max()
+        for hand in photo.hands:
+            low, high = hand.keypoints_px.min(0), hand.keypoints_px.max(0)
+            margin = (0.08 if near else 0.45) * (high - low).max()
             boxes.append([*(low - margin), *(high + margin)])
-        image = cv2.imread(str(arguments.photos / row['file']))
-        if arguments.near:
+        image = folder.read_image(photo)
+        if near:
             faces = cascade.detectMultiScale(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 1.2, 5)
             patches += near_patches(image, np.array(boxes), np.array(faces).reshape(-1, 4), rng)
         else:
             patches += patches_of(image, np.array(boxes), rng)
-    np.save(arguments.out, np.stack(patches))
-    print(f'{len(patches)} patches in {arguments.out}')
+    return np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Collect patches from the command line."""
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.data.backgrounds',
+                                     description=__doc__.splitlines()[0])
+    parser.add_argument('photos', type=Path)
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--near', action='store_true', help='arms, faces and the like')
+    options = parser.parse_args(arguments)
+    try:
+        patches = collect(PhotoFolder(options.photos), options.near)
+        np.save(options.out, patches)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    print(f'{len(patches)} patches in {options.out}')
 
 
 if __name__ == '__main__':

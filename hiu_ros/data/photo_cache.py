@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -33,7 +34,8 @@ from hiu_ros.data.photo_fits import HandFits, fit_hands, mirror_labels
 from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
-from hiu_ros.data.photos import SIDES, SPLITS, PhotoFolder
+from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
+from hiu_ros.data.sets.layout import read_archive
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -41,16 +43,20 @@ CROP_PIXELS = 192
 CROP_SCALE = 2.2
 STAGES = ('crops', 'fits', 'masks', 'trim')
 CHECKPOINT = 1000
+#: px of the image, by which a crop may differ from that of a label: labels are rounded.
+_SAME_PX = 0.1
 
 
 def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a cache's labels.npz. Raises FileNotFoundError where there is no cache."""
+    """All arrays of a cache's labels.npz.
+
+    Raises FileNotFoundError where there is no cache, DataSetError where it is damaged.
+    """
     path = Path(cache) / 'labels.npz'
     if not path.is_file():
         raise FileNotFoundError(f'{path} is missing; build the cache with '
                                 f'`python -m hiu_ros.data.photo_cache PHOTOS {cache}`')
-    with np.load(path) as archive:
-        return {name: archive[name] for name in archive.files}
+    return read_archive(path, f'remove {cache} and build it again')
 
 
 def write_labels(cache: str | Path, labels: dict[str, np.ndarray]) -> None:
@@ -110,6 +116,36 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
     np.save(cache / 'mask_quality.npy', np.full((count, 6), np.nan, np.float32))
     write_labels(cache, labels)
     os.replace(partial, cache / 'crops.npy')
+
+
+def check_cache(cache: str | Path, photos: PhotoFolder) -> None:
+    """Raise PhotoError for a cache made of other photographs or hands than the labels tell of."""
+    labels = read_labels(cache)
+    hands = list(photos.hands())
+    crops = [Crop.around_keypoints(hand.keypoints_px, CROP_SCALE) for *_, hand in hands]
+    files = [photo.file for photo in photos]
+    places = [(*crop.centre, crop.size) for crop in crops]
+    made = np.column_stack([labels['crop_centre'], labels['crop_size']])
+    if labels['files'].tolist() != files:
+        what = _difference('photographs', labels['files'].tolist(), files)
+    elif list(zip(labels['photo'], labels['hand'])) != [(k, n) for k, n, *_ in hands]:
+        what = _difference('hands', [files[k] for k in labels['photo']],
+                           [photo.file for *_, photo, _ in hands])
+    elif hands and np.abs(made - places).max() > _SAME_PX:
+        row = int(np.abs(made - places).max(1).argmax())
+        what = f'hand {hands[row][1]} of {hands[row][2].file} has other keypoints'
+    else:
+        return
+    raise PhotoError(f'{cache} is a cache of other labels than those of {photos.path}: {what}; '
+                     'remove it, or make all of it anew with '
+                     '`python -m hiu_ros.data.photo_cache ... --again`')
+
+
+def _difference(what: str, made: list[str], wanted: list[str]) -> str:
+    if len(made) != len(wanted):
+        return f'{len(made)} {what} in the cache, {len(wanted)} in the labels'
+    return next((f'{one} in the cache where the labels have {other}'
+                 for one, other in zip(made, wanted) if one != other), f'{what} in another order')
 
 
 def build_masks(photos: PhotoFolder, cache: Path) -> None:
@@ -213,33 +249,45 @@ def statistics(cache: Path) -> dict[str, dict]:
     return answer
 
 
-def main() -> None:
+def build(photos: PhotoFolder, cache: Path, stages: Sequence[str] = STAGES, again: bool = False
+          ) -> None:
+    """Build a cache, or go on with one; `again`: do the stages anew.
+
+    PhotoError where a photograph cannot be read or the cache is one of other labels.
+    """
+    if 'crops' in stages and (again or not (cache / 'crops.npy').exists()):
+        build_crops(photos, cache)
+    check_cache(cache, photos)
+    if 'fits' in stages and (again or 'depth_fault' not in read_labels(cache)):
+        build_fits(cache)
+    if 'masks' in stages:
+        if again:
+            quality = open_memmap(cache / 'mask_quality.npy', 'r+')
+            quality[:] = np.nan
+        build_masks(photos, cache)
+    if 'trim' in stages:
+        trim_masks(photos, cache)
+    judge_labels(cache)
+    (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Build a cache from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.data.photo_cache',
+                                     description=__doc__.splitlines()[0])
     parser.add_argument('photos', type=Path, help='folder with labels.jsonl')
     parser.add_argument('cache', type=Path, help='folder to write')
     parser.add_argument('--labels', type=Path, help="in place of the folder's labels.jsonl")
     parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
     parser.add_argument('--again', action='store_true', help='redo the stages given')
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    photos = PhotoFolder(arguments.photos, arguments.labels)
-    cache = arguments.cache
-    if 'crops' in arguments.stages and (arguments.again or not (cache / 'crops.npy').exists()):
-        build_crops(photos, cache)
-    if 'fits' in arguments.stages and (
-            arguments.again or 'depth_fault' not in read_labels(cache)):
-        build_fits(cache)
-    if 'masks' in arguments.stages:
-        if arguments.again:
-            quality = open_memmap(cache / 'mask_quality.npy', 'r+')
-            quality[:] = np.nan
-        build_masks(photos, cache)
-    if 'trim' in arguments.stages:
-        trim_masks(photos, cache)
-    judge_labels(cache)
-    (cache / 'statistics.json').write_text(json.dumps(statistics(cache), indent=1) + '\n')
+    try:
+        build(PhotoFolder(options.photos, options.labels), options.cache, options.stages,
+              options.again)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 if __name__ == '__main__':

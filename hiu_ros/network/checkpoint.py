@@ -1,5 +1,6 @@
 """Checkpoints: safetensors with the configuration beside the tensors; nothing is unpickled."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -160,6 +161,18 @@ def load(path: Path | str, device: str | torch.device = 'cpu', fitted: bool = Tr
         model.regressor.add_legibility()
     fill(model, tensors, path)
     return model.to(device).eval()
+
+
+def fingerprint(path: Path | str) -> str:
+    """sha256 of the configuration and trained tensors of a network's file.
+
+    A `Legibility` and how the numbers are stored make no difference.
+    """
+    tensors, config, _ = open_checkpoint(path, 'hiu')
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, tensor in sorted(_as_trained(tensors).items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_into(model: HIU, path: Path | str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hiu_ros.data.backgrounds import SIZE
+from hiu_ros.data.backgrounds import REMAKE, SIZE
 from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.data.sets.layout import map_array
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.finder import Detection, HandFinder
@@ -44,16 +45,8 @@ def labels_are_whole(photo: Photo) -> bool:
     return bool(photo.hands) and (len(photo.hands) > 1 or photo.set not in TWO_HANDED_SETS)
 
 
-def main() -> None:
-    """Search all training photographs whose hands all have labels."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('photos', type=Path)
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--finder', type=Path, help='weights; default: those that ship')
-    parser.add_argument('--also', type=Path, help='.npy of patches that are written, too')
-    arguments = parser.parse_args()
-    folder = PhotoFolder(arguments.photos)
-    finder = HandFinder.from_file(arguments.finder, threshold=_THRESHOLD)
+def search(folder: PhotoFolder, finder: HandFinder) -> np.ndarray:
+    """(N, SIZE, SIZE, 3) false finds of all training photographs whose hands all have labels."""
     patches = []
     photos = [photo for photo in folder.select('train') if labels_are_whole(photo)]
     for photo in tqdm(photos, unit='image', mininterval=5):
@@ -61,11 +54,27 @@ def main() -> None:
         for box in false_squares(photo, finder.find(image)):
             crop = Crop.around_box(box, _SCALE, SIZE)
             patches.append(crop.extract(image, 'replicate'))
-    found = np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
-    if arguments.also:
-        found = np.concatenate([found, np.load(arguments.also)])
-    np.save(arguments.out, found)
-    print(f'{len(patches)} false finds, {len(found)} patches in {arguments.out}')
+    return np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Search from the command line."""
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.training.false_finds',
+                                     description=__doc__.splitlines()[0])
+    parser.add_argument('photos', type=Path)
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--finder', type=Path, help='weights; default: those that ship')
+    parser.add_argument('--also', type=Path, help='.npy of patches that are written, too')
+    options = parser.parse_args(arguments)
+    try:
+        also = [map_array(options.also, REMAKE)] if options.also else []
+        finder = HandFinder.from_file(options.finder, threshold=_THRESHOLD)
+        found = search(PhotoFolder(options.photos), finder)
+        every = np.concatenate([found, *also])
+        np.save(options.out, every)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    print(f'{len(found)} false finds, {len(every)} patches in {options.out}')
 
 
 if __name__ == '__main__':

@@ -24,9 +24,10 @@ from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.loop import Share
+from hiu_ros.training.losses import check_finite
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
-from hiu_ros.training.state import read_state, restore, write_state
+from hiu_ros.training.state import check_optimiser, read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 
 
@@ -113,6 +114,7 @@ class FinderTrainer:
         self.average = Average(self.model, s.ema)
         self.optimiser = make_optimiser(s.optimiser, self.model, s.rate, s.weight_decay)
         self.journal = Journal(s.folder)
+        self.means = Means()
         self.step = 0
         if self.state.exists():
             self.resume()
@@ -136,15 +138,15 @@ class FinderTrainer:
         if s.scenes.photos and s.validate_every:
             validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
         bar = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
-        began, first, means = time.monotonic(), self.step, Means()
+        began, first = time.monotonic(), self.step
         with StopRequest() as stop:
             for batch in loader:
-                means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
+                self.means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
                 self.step += 1
                 bar.update()
                 if self.step % s.log_every == 0:
                     pace = (self.step - first) * s.batch / (time.monotonic() - began)
-                    figures = {**means.take(), 'samples_per_s': pace}
+                    figures = {**self.means.take(), 'samples_per_s': pace}
                     self.journal.write(self.step, 'train', figures)
                     bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
                 if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
@@ -165,8 +167,7 @@ class FinderTrainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.model(images)
         total, terms = finder_loss(output, batch)
-        if not torch.isfinite(total):
-            raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')
+        check_finite(total, terms, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip)
@@ -178,14 +179,18 @@ class FinderTrainer:
         """Write state and averaged weights, each by renaming a whole file."""
         write_state(self.state, {
             'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
-            'step': torch.tensor(self.step)}, {'config': json.dumps(self.config.to_dict())})
+            'step': torch.tensor(self.step)},
+            {'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'optimiser': self.settings.optimiser})
         save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
                     {'step': self.step})
 
     def resume(self) -> None:
         """Go on from the folder's state; StateError where it does not fit."""
-        parts, _ = read_state(self.state)
+        parts, header = read_state(self.state)
+        check_optimiser(self.state, header, self.settings.optimiser)
         restore(self.model, parts['model'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts.get('moment', {}))
+        self.means = Means(header.get('means', '{}'))
         self.step = self.average.updates = int(parts['step'][''])

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.training.collage import bare_arm, blend, in_skin
 from hiu_ros.training.finder_targets import Frame, joints_box
 
@@ -17,23 +18,19 @@ GONE, DOUBTED = 0.75, 0.6
 
 
 class Renders:
-    """Rendered hands of one or several banks (folders of bgra.npy and labels.npz)."""
+    """Rendered hands of one or several banks. DataSetError for a folder that is none."""
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
-        self._banks = []
-        for folder in map(Path, folders):
-            with np.load(folder / 'labels.npz') as labels:
-                points = labels['keypoints_px']
-            self._banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'), points))
+        self._banks = [RenderBank(folder) for folder in folders]
 
     def __len__(self) -> int:
-        return sum(len(points) for _, points in self._banks)
+        return sum(map(len, self._banks))
 
     def draw(self, rng: Rng) -> tuple[np.ndarray, np.ndarray, bool]:
         """A tile (S, S, 4), its joints (21, 2) px, and whether it is a right hand."""
-        tiles, points = self._banks[rng.integers(len(self._banks))]
-        i = rng.integers(len(points))
-        tile, joints = tiles[i], points[i]
+        bank = self._banks[rng.integers(len(self._banks))]
+        i = rng.integers(len(bank))
+        tile, joints = bank.bgra[i], bank.keypoints_px[i]
         if rng.random() < 0.5:
             return tile, joints, True
         return tile[:, ::-1], joints * [-1, 1] + [tile.shape[1] - 1, 0], False

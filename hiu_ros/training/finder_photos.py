@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.training.sources import check_names
 
 #: px, the longer side of what is kept.
 LONG_SIDE = 384
@@ -38,6 +39,7 @@ class Shots:
 
     def __init__(self, folder: str | Path, pack: Path, leave_out: Sequence[str] = ()):
         photos = PhotoFolder(folder)
+        check_names(leave_out, photos.sets, 'leave_out')
         self.photos = [photo for photo in photos.select('train')
                        if photo.hands and photo.set not in leave_out]
         if not self.photos:

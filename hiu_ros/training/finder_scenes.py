@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import torch
 
+from hiu_ros.data.backgrounds import REMAKE
+from hiu_ros.data.sets.layout import map_array
 from hiu_ros.training.augment import random_patch
 from hiu_ros.training.finder_light import Weather
 from hiu_ros.training.finder_paste import Renders, add_arm, add_patch
@@ -54,7 +56,7 @@ class Scenes(torch.utils.data.Dataset):
                       if options.photos else None)
         self.renders = Renders(options.renders) if options.renders else None
         self.patches, self.near = (
-            np.load(path, mmap_mode='r') if path else np.zeros((0, 8, 8, 3), np.uint8)
+            map_array(path, REMAKE) if path else np.zeros((0, 8, 8, 3), np.uint8)
             for path in (options.backgrounds, options.near_misses))
         self.weather = Weather()
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from hiu_ros.data.photos import PhotoFolder
 from hiu_ros.network import checkpoint
-from hiu_ros.network.checkpoint import STORAGE, CheckpointError
+from hiu_ros.network.checkpoint import STORAGE
 from hiu_ros.network.regressor import Legibility
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import hand_weights
@@ -38,6 +38,8 @@ _FOLLOWED, _FOUND, _PHOTO = 6.0, 2.0, 2.0
 #: Log odds that are added in the end: in following, a hand that is not believed costs more than
 #: what is no hand and is believed in one frame.
 _LENIENT = 0.5
+#: File in the folder of `--keep` that tells the weights.
+FINGERPRINT = 'weights.sha256'
 _EPOCHS, _BATCH, _RATE, _DECAY, _DROPPED = 30, 256, 2e-3, 1.0, (0.1, 0.3)
 #: Every so many-th video is held back at first.
 _HELD_BACK = 5
@@ -98,7 +100,7 @@ def believed(said: np.ndarray, readings: Readings) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Collect, fit, tell, write."""
+    """Fit from the command line."""
     parser = argparse.ArgumentParser(prog='python -m hiu_ros.training.legibility_fit',
                                      description=__doc__.splitlines()[0])
     parser.add_argument('weights', metavar='WEIGHTS', help="a file or 'hiu_lite'")
@@ -115,11 +117,17 @@ def main(arguments: list[str] | None = None) -> None:
     a = parser.parse_args(arguments)
     if a.videos < _HELD_BACK:
         parser.error(f'--videos is {a.videos}, expected {_HELD_BACK} or more: some are held back')
-    source = hand_weights(a.weights)
     try:
-        network = checkpoint.load(source, choose_device(a.device), fitted=False)
-    except CheckpointError as error:
+        run(a)
+    except (OSError, RuntimeError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
+
+
+def run(a: argparse.Namespace) -> None:
+    """Collect, fit, tell, write."""
+    source = hand_weights(a.weights)
+    network = checkpoint.load(source, choose_device(a.device), fitted=False)
+    keep_apart(a.keep, source)
     videos, photos = _collected(a, source)
     held = Readings.joined(videos[::_HELD_BACK])
     rest = [r for k, r in enumerate(videos) if k % _HELD_BACK]
@@ -138,6 +146,19 @@ def main(arguments: list[str] | None = None) -> None:
     print(f'{a.out}: fitted to {sum(map(len, parts))} readings')
 
 
+def keep_apart(folder: Path, source: Path) -> None:
+    """Note in a folder of readings whose they are; ValueError where they are of other weights.
+
+    A folder without a note is taken to be of these.
+    """
+    own, note = checkpoint.fingerprint(source), folder / FINGERPRINT
+    if note.exists() and note.read_text().strip() != own:
+        raise ValueError(f'{folder} holds what other weights than {source} read; give another '
+                         'folder with --keep')
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(f'{own}\n')
+
+
 def _weights(videos: list[Readings], photos: Readings | None) -> np.ndarray:
     every = [weigh(readings) for readings in videos]
     return np.concatenate([*every, weigh(photos, _PHOTO)] if photos else every)
@@ -148,6 +169,7 @@ def _collected(a: argparse.Namespace, source: Path) -> tuple[list[Readings], Rea
 
     Hands are followed with the `Legibility` that the weights may have.
     """
+    folder = PhotoFolder(a.photos) if a.photos else None  # hours before it is needed
     device = choose_device(a.device)
     reader = Reader(checkpoint.load(source, device).fuse(), device)
     finder = HandFinder.from_file(a.finder_weights, device)
@@ -157,12 +179,12 @@ def _collected(a: argparse.Namespace, source: Path) -> tuple[list[Readings], Rea
         if not path.exists():
             of_video(reader, seed, finder).save(path)
         videos.append(Readings.read(path))
-    if not a.photos:
+    if folder is None:
         return videos, None
     path = a.keep / 'photos.npz'
     if not path.exists():
         finder = HandFinder.from_file(a.finder_weights, device, threshold=_THRESHOLD)
-        of_photos(reader, PhotoFolder(a.photos), a.count, finder).save(path)
+        of_photos(reader, folder, a.count, finder).save(path)
     return videos, Readings.read(path)
 
 

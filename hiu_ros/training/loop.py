@@ -25,13 +25,13 @@ from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate
 from hiu_ros.training.board import Board
 from hiu_ros.training.journal import Journal, Means
-from hiu_ros.training.losses import HandLoss
+from hiu_ros.training.losses import HandLoss, check_finite
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.pictures import sheet
 from hiu_ros.training.schedule import learning_rate
 from hiu_ros.training.settings import Settings, as_yaml
-from hiu_ros.training.state import StateError, read_state, restore, write_state
+from hiu_ros.training.state import StateError, check_optimiser, read_state, restore, write_state
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 from hiu_ros.training.validation import check, validate
 
@@ -123,11 +123,14 @@ class Trainer:
                           worker_init_fn=leave_signals_to_the_parent)
 
     def made_renders(self) -> Path:
-        """The bank of renders that the run makes for itself, rendered if it is not there yet."""
+        """The bank of renders that the run makes for itself, as far as it is not there yet.
+
+        ValueError where the folder holds another number of them.
+        """
         from hiu_ros.data.renders.bank import BankOptions, write_bank
 
         bank = self.folder / 'renders'
-        if self.rank == 0 and not (bank / 'labels.npz').exists():
+        if self.rank == 0:
             write_bank(bank, self.settings.data.made_renders, BankOptions(_MADE_SEED),
                        quiet=True)
         if self.world > 1:
@@ -191,8 +194,7 @@ class Trainer:
                             enabled=s.precision in _HALVES):
             outputs = self.wrapped(images)
         total, terms = self.loss(outputs, batch, self.step)
-        if not torch.isfinite(total):
-            raise FloatingPointError(f'loss is {total} at step {self.step}: {terms}')
+        check_finite(total, terms, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
         self.scaler.unscale_(self.optimiser)
@@ -245,6 +247,7 @@ class Trainer:
              'optimiser': self.optimiser},
             {'step': str(self.step), 'updates': str(self.average.updates),
              'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'optimiser': self.settings.optimiser,
              'scaler': json.dumps(self.scaler.state_dict())})
         save(self.folder / 'weights.safetensors', self.average.module,
              {'step': self.step, 'hand': self.template.name})
@@ -257,6 +260,7 @@ class Trainer:
         parts, header = read_state(path)
         if HIUConfig.from_dict(json.loads(header['config'])) != self.config:
             raise StateError(f'{path} is the state of another network; give another run folder')
+        check_optimiser(path, header, self.settings.optimiser)
         restore(self.network, parts['network'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts['optimiser'])

@@ -5,6 +5,7 @@ say so. Every term is a mean over valid items, weighted per sample. Terms that n
 all are in `self_supervision`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +62,14 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """sum(w v) / (sum w + 1e-6); weights broadcast to values."""
     weights = weights.expand_as(values)
     return (values * weights).sum() / (weights.sum() + 1e-6)
+
+
+def check_finite(total: Tensor, terms: Mapping[str, Tensor], step: int) -> None:
+    """FloatingPointError, which tells the terms, for a loss that is not finite."""
+    if not torch.isfinite(total):
+        told = ', '.join(f'{name} {float(term):.4g}' for name, term in terms.items())
+        raise FloatingPointError(f'the loss is {total.item()} at step {step} ({told}); a lower '
+                                 'rate may help, or a longer warm-up')
 
 
 class HandLoss:

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import torch
 
+from hiu_ros.data.backgrounds import REMAKE
+from hiu_ros.data.sets.layout import map_array
 from hiu_ros.geometry.crop import Crop, upright_angle
 from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
@@ -80,8 +82,11 @@ class MixOptions:
     photo_parameter_weight: float = 0.3
 
     def __post_init__(self) -> None:
-        ready = (SetOptions.from_dict(s) if isinstance(s, dict) else s for s in self.sets)
-        object.__setattr__(self, 'sets', tuple(ready))
+        if self.made_renders < 0:
+            raise ValueError(f'made_renders is {self.made_renders}, expected at least 0')
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f'scale is {self.scale}, expected two numbers above 0, the smaller '
+                             'one first')
 
     @property
     def usual_scale(self) -> float:
@@ -120,9 +125,9 @@ class HandMix(torch.utils.data.Dataset):
             raise ValueError('nothing to train on: give a photo cache (data.photos), a render '
                              'bank (data.renders), a number of renders to make '
                              '(data.made_renders) or a data set (data.sets)')
-        self.patches = (np.load(o.backgrounds, mmap_mode='r') if o.backgrounds
+        self.patches = (map_array(o.backgrounds, REMAKE) if o.backgrounds
                         else np.zeros((0, 8, 8, 3), np.uint8))
-        self.near_misses = (np.load(o.near_misses, mmap_mode='r') if o.near_misses
+        self.near_misses = (map_array(o.near_misses, REMAKE) if o.near_misses
                             else self.patches)
         self.kinds = list(shares)
         self.cumulative = np.cumsum(np.array(list(shares.values())) / sum(shares.values()))

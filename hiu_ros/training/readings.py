@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.renders.sequences import HandSequence
+from hiu_ros.data.sets.layout import read_archive
 from hiu_ros.evaluation.photos import UNSEEN_SETS
 from hiu_ros.evaluation.tracking import as_seen, camera_of, visible_box
 from hiu_ros.network.hiu import HIU
@@ -64,9 +65,9 @@ class Readings:
 
     @classmethod
     def read(cls, path: Path) -> 'Readings':
-        """What `save` wrote."""
-        with np.load(path) as values:
-            return cls(**{part.name: values[part.name] for part in fields(cls)})
+        """What `save` wrote. DataSetError for a damaged file."""
+        values = read_archive(path, 'remove it to have it read anew')
+        return cls(**{part.name: values[part.name] for part in fields(cls)})
 
     @classmethod
     def joined(cls, several: Sequence['Readings']) -> 'Readings':

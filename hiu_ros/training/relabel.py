@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from hiu_ros.data.photo_cache import read_labels
+from hiu_ros.data.photo_cache import check_cache, read_labels
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
@@ -186,19 +186,30 @@ def look(work: Relabelling, photos: list[int], path: Path) -> list[Asked]:
     return [one for index in photos for one in seen[index]]
 
 
-def main() -> None:
-    """Look at all training photographs and write what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None) -> None:
+    """Relabel from the command line."""
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.training.relabel',
+                                     description=__doc__.splitlines()[0])
     parser.add_argument('photos', type=Path)
     parser.add_argument('cache', type=Path)
     parser.add_argument('out', type=Path)
     parser.add_argument('--weights', type=Path, default=HIU_WEIGHTS)
     parser.add_argument('--finder', type=Path, help='weights; default: those that ship')
     parser.add_argument('--threads', type=int, default=0)
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        counts = relabel(options)
+    except (OSError, RuntimeError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    print(json.dumps(counts, indent=1))
+
+
+def relabel(arguments: argparse.Namespace) -> dict[str, int]:
+    """Look at all training photographs and write what came of it; returns how many of each."""
     folder, labels = PhotoFolder(arguments.photos), read_labels(arguments.cache)
+    check_cache(arguments.cache, folder)
     estimator = HandEstimator(checkpoint.load(hand_weights(arguments.weights)).fuse())
     work = Relabelling(folder, labels, estimator, HandFinder.from_file(arguments.finder))
     some = [index for index, photo in enumerate(folder)
@@ -220,7 +231,7 @@ def main() -> None:
               **dict(sorted(Counter(what).items()))}
     (arguments.out / 'statistics.json').write_text(json.dumps(counts, indent=1) + '\n')
     write_sheets(arguments.out, folder, labels, asked, what)
-    print(json.dumps(counts, indent=1))
+    return counts
 
 
 if __name__ == '__main__':

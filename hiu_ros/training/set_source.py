@@ -1,7 +1,7 @@
 """Training crops from the published data sets, read and cut as they are drawn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -35,15 +35,6 @@ class SetOptions:
     def __post_init__(self) -> None:
         if not self.name or not self.root:
             raise ValueError(f'a data set needs name and root, got {self.name!r}, {self.root!r}')
-
-    @classmethod
-    def from_dict(cls, values: Mapping) -> 'SetOptions':
-        """From plain values; an unknown key is an error that names it."""
-        known = [f.name for f in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ValueError(f'unknown data set option {unknown}; known are {known}')
-        return cls(**values)
 
 
 class SetSource:

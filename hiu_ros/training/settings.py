@@ -1,8 +1,8 @@
 """Training settings: one typed tree read from YAML, with `key.sub=value` changes."""
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -33,8 +33,9 @@ class Validation:
     hands: int = 256  #: at most this many of each
 
     def __post_init__(self) -> None:
-        ready = (SetOptions.from_dict(s) if isinstance(s, dict) else s for s in self.sets)
-        object.__setattr__(self, 'sets', tuple(ready))
+        if self.hands < 1:
+            raise SettingsError(f'validation.hands is {self.hands}, expected at least 1; to '
+                                'validate with nothing, leave its photos, renders and sets out')
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Settings:
                                     f'{choices}')
         # Batch norm over the attention's single numbers needs two of them.
         for name, least in (('batch', 2), ('steps', 1), ('log_every', 1), ('validate_every', 1),
-                            ('save_every', 1), ('sigma_steps', 0), ('workers', 0)):
+                            ('save_every', 1), ('sigma_steps', 0), ('workers', 0),
+                            ('warmup', 0), ('threads', 0), ('pictures', 0), ('seed', 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f'{name} is {getattr(self, name)}, expected at least {least}')
         for name in ('sigmas', 'stage_weights'):
@@ -98,35 +100,50 @@ class Settings:
                                 'expected above 0, and 0 to below 1')
 
 
-def build(kind: type, values: dict[str, Any], where: str = '') -> Any:
+def build(kind: type, values: Any, where: str = '') -> Any:
     """A (nested) dataclass from plain values; lists become tuples, unknown keys are errors."""
+    if not isinstance(values, dict):
+        raise SettingsError(f'{where} is {values!r}, expected key: value pairs')
     known = {f.name: f for f in fields(kind)}
-    unknown = sorted(set(values) - set(known))
+    unknown = sorted(set(values) - set(known), key=str)
     if unknown:
         raise SettingsError(f'unknown {where or "setting"} {unknown}; known are {sorted(known)}')
-    default = kind()
-    ready = {}
-    for name, value in values.items():
-        present = getattr(default, name)
-        value = '' if value is None and isinstance(present, str) else value
-        if is_dataclass(present):
-            value = build(type(present), value or {}, name)
-        elif isinstance(present, tuple):
-            if not isinstance(value, (list, tuple)):
-                raise SettingsError(f'{where}.{name} is {value!r}, expected a list')
-            value = tuple(value)
-        elif isinstance(present, float) and isinstance(value, (int, float, str)):
-            value = _number(value, f'{where}.{name}')
-        elif not isinstance(value, type(present)) or (
-                isinstance(value, bool) and not isinstance(present, bool)):
-            raise SettingsError(f'{name} is {value!r}, expected {type(present).__name__}')
-        ready[name] = value
+    hints = get_type_hints(kind)
+    ready = {name: _value(hints[name], value, f'{where}.{name}' if where else name)
+             for name, value in values.items()}
     try:
-        return replace(default, **ready)
+        return kind(**ready)
     except SettingsError:
         raise
     except ValueError as error:
         raise SettingsError(f'{where}: {error}') from error
+
+
+def _value(kind: Any, value: Any, name: str) -> Any:
+    """One value as a field's type wants it; `key=` without a value is an empty text or nothing."""
+    if is_dataclass(kind):
+        return build(kind, {} if value is None else value, name)
+    if get_origin(kind) is tuple:
+        return _tuple(get_args(kind), value, name)
+    if kind is str and value is None:
+        return ''
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        return _number(value, name)
+    if not isinstance(value, get_origin(kind) or kind) or (
+            isinstance(value, bool) and kind is not bool):
+        raise SettingsError(f'{name} is {value!r}, expected {kind.__name__}')
+    return value
+
+
+def _tuple(kinds: tuple, values: Any, name: str) -> tuple:
+    if not isinstance(values, (list, tuple)):
+        raise SettingsError(f'{name} is {values!r}, expected a list')
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(values)
+    if len(kinds) != len(values):
+        raise SettingsError(f'{name} is {values!r}, expected a list of {len(kinds)}')
+    return tuple(_value(kind, value, f'{name}.{number}')
+                 for number, (kind, value) in enumerate(zip(kinds, values)))
 
 
 def _number(value: Any, name: str) -> float:
@@ -144,15 +161,23 @@ def read_settings(source: str, changes: list[str] | tuple[str, ...] = ()) -> Set
     if not path.is_file():
         shipped = sorted(p.stem for p in CONFIGURATIONS.glob('*.yaml'))
         raise SettingsError(f'no training configuration {source!r}; shipped are {shipped}')
-    values = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
+    values = _yaml(path.read_bytes(), str(path)) or {}
     if not isinstance(values, dict):
         raise SettingsError(f'{path} holds a {type(values).__name__}, expected key: value lines')
     for change in changes:
         key, equals, text = change.partition('=')
         if not equals:
             raise SettingsError(f'{change!r} is no change, expected key=value or key.sub=value')
-        _change(values, key.split('.'), yaml.safe_load(text), change)
+        _change(values, key.split('.'), _yaml(text, repr(change)), change)
     return build(Settings, values)
+
+
+def _yaml(text: str | bytes, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        words = ' '.join(str(error).split())
+        raise SettingsError(f'{where} is no YAML ({words}); correct it there') from error
 
 
 def _change(values: dict, path: list[str], value: Any, text: str) -> None:

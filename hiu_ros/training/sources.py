@@ -7,6 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from hiu_ros.data.photo_cache import read_labels
+from hiu_ros.data.sets.layout import map_array
+from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 
 Rng = np.random.Generator
@@ -62,9 +65,9 @@ class PhotoSource:
                  weight_3d: float = 0.3, parameter_weight: float = 0.3,
                  more: Sequence[Path] = (), dropped: str = ''):
         self.weight_3d, self.parameter_weight = weight_3d, parameter_weight
-        self.caches = [_open_cache(one) for one in (folder, *more)]
+        self.caches = [open_cache(one) for one in (folder, *more)]
         known = sorted({name for *_, names in self.caches for name in names})
-        _check_names(leave_out, known, 'leave_out')
+        check_names(leave_out, known, 'leave_out')
         rows, sets = [], []
         for number, (_, _, labels, names) in enumerate(self.caches):
             keep = (labels['split'] == 0) & (labels['trust'] >= least_trust)
@@ -101,8 +104,8 @@ class UnlabelledSource:
     """
 
     def __init__(self, folder: Path, sets: tuple[str, ...] = ()):
-        self.crops, _, self.labels, names = _open_cache(folder)
-        _check_names(sets, names, 'unlabelled_sets')
+        self.crops, _, self.labels, names = open_cache(folder)
+        check_names(sets, names, 'unlabelled_sets')
         keep = self.labels['split'] == 0
         if sets:
             keep &= np.isin(self.labels['set'], [names.index(name) for name in sets])
@@ -124,30 +127,21 @@ class RenderSource:
     """Tiles of render banks, still without a background."""
 
     def __init__(self, folders: tuple[str, ...]):
-        self.banks = []
-        for folder in map(Path, folders):
-            if not (folder / 'labels.npz').is_file():
-                raise FileNotFoundError(f'{folder} is no render bank; make one with '
-                                        f'`python -m hiu_ros.data.renders.bank {folder}`')
-            with np.load(folder / 'labels.npz') as labels:
-                table = {key: labels[key] for key in labels.files}
-            self.banks.append((np.load(folder / 'bgra.npy', mmap_mode='r'),
-                               np.load(folder / 'mask.npy', mmap_mode='r'), table))
+        self.banks = [RenderBank(folder) for folder in folders]
         # Of a bank that is still being rendered, what has labels.
-        self.counts = np.array([len(table['pose']) for _, _, table in self.banks])
-        self.cumulative = np.cumsum(self.counts / self.counts.sum())
+        counts = np.array([len(bank) for bank in self.banks])
+        self.cumulative = np.cumsum(counts / counts.sum())
         self.cumulative /= self.cumulative[-1]
 
     def draw(self, rng: Rng, number: int = 0) -> Tile:
         """One tile with its labels."""
-        bank = np.searchsorted(self.cumulative, rng.random(), 'right')
-        tiles, masks, table = self.banks[bank]
-        i = rng.integers(self.counts[bank])
-        tile = np.asarray(tiles[i])
-        points = table['keypoints_px'][i]
+        bank = self.banks[np.searchsorted(self.cumulative, rng.random(), 'right')]
+        i = rng.integers(len(bank))
+        points = bank.keypoints_px[i]
         return Tile(
-            tile, points, True, mask=np.asarray(masks[i]), keypoints=points,
-            keypoints_m=table['keypoints_m'][i], pose=table['pose'][i], shape=table['shape'][i],
+            np.asarray(bank.bgra[i]), points, True, mask=np.asarray(bank.mask[i]),
+            keypoints=points, keypoints_m=bank.keypoints_m[i], pose=bank.pose[i],
+            shape=bank.shape[i],
         )
 
 
@@ -161,21 +155,24 @@ def no_keypoints() -> np.ndarray:
     return np.full((KEYPOINT_COUNT, 2), np.nan, np.float32)
 
 
-def _open_cache(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
-    """Crops, masks, per-hand labels and names of the sets of a photo cache."""
-    from hiu_ros.data.photo_cache import read_labels
+def open_cache(folder: str | Path
+               ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
+    """Crops, masks, per-hand labels and names of the sets of a photo cache.
 
-    labels = read_labels(folder)
+    Raises FileNotFoundError where there is none, DataSetError where it is damaged.
+    """
+    labels, again = read_labels(folder), f'remove {folder} and build it again'
     names = [str(name) for name in labels.pop('sets')]
     labels.pop('files', None)
-    return (np.load(folder / 'crops.npy', mmap_mode='r'),
-            np.load(folder / 'mask.npy', mmap_mode='r'), labels, names)
+    return (map_array(Path(folder) / 'crops.npy', again),
+            map_array(Path(folder) / 'mask.npy', again), labels, names)
 
 
-def _check_names(wanted: tuple[str, ...], names: list[str], option: str) -> None:
+def check_names(wanted: Sequence[str], names: Sequence[str], option: str) -> None:
+    """ValueError where an option names photo sets that are not among `names`."""
     unknown = sorted(set(wanted) - set(names))
     if unknown:
-        raise ValueError(f'{option} names {unknown}, but the photo sets are {names}')
+        raise ValueError(f'{option} names {unknown}, but the photo sets are {list(names)}')
 
 
 def _by_root_of_size(sets: np.ndarray) -> np.ndarray:

@@ -58,6 +58,17 @@ def read_state(path: Path) -> tuple[Parts, dict[str, str]]:
     return parts, header
 
 
+def check_optimiser(path: Path, header: Mapping[str, str], name: str) -> None:
+    """StateError for the state of another optimiser, whose moments are of no use to this one.
+
+    Older states do not name theirs.
+    """
+    own = header.get('optimiser', name)
+    if own != name:
+        raise StateError(f'{path} is a state of the optimiser {own!r}, not of {name!r}; go on '
+                         f'with {own!r}, or begin another run folder with its weights')
+
+
 def restore(target: nn.Module | torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put one part of `read_state` back into what it was written from.
 

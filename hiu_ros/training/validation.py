@@ -1,11 +1,11 @@
 """The figures that steer a training: errors on crops of photographs and renders not trained on."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.evaluation.metrics import align
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.hand.model import HandModel
@@ -15,7 +15,7 @@ from hiu_ros.training.mix import GREY
 from hiu_ros.training.set_source import SetOptions, SetSource
 from hiu_ros.training.settings import Validation
 from hiu_ros.training.silhouettes import reproject
-from hiu_ros.training.sources import Tile
+from hiu_ros.training.sources import Tile, check_names, open_cache
 
 #: Photo sets that no training sees.
 UNSEEN = ('dorm_counting', 'phone_above')
@@ -45,12 +45,10 @@ def validate(
 
 def check(options: Validation, hand: HandModel, mano: bool = False) -> None:
     """Raise at once what `validate` would raise after the first thousand steps."""
-    renders = '' if options.training_renders else options.renders
-    for folder, made_by in ((options.photos, 'photo_cache PHOTOS'),
-                            (renders, 'renders.bank')):
-        if folder and not (Path(folder) / 'labels.npz').is_file():
-            raise FileNotFoundError(f'nothing to validate with in {folder}; make it with '
-                                    f'`python -m hiu_ros.data.{made_by} {folder}`')
+    known = open_cache(options.photos)[-1] if options.photos else []
+    check_names(options.apart, known, 'validation.apart')
+    if options.renders and not options.training_renders:
+        RenderBank(options.renders)
     for one in options.sets:
         next(_labelled_tiles(one, hand, options.hands, mano))
 
@@ -109,12 +107,7 @@ def validate_photos(
     `hand` adds the parametric hand's 2D error, its distance from the maps' joints (gap), and
     PA-MPJPE where 3D is trusted; `apart` a group of the sets it names.
     """
-    folder = Path(cache)
-    with np.load(folder / 'labels.npz') as labels:
-        table = {key: labels[key] for key in labels.files}
-    tiles = np.load(folder / 'crops.npy', mmap_mode='r')
-    masks = np.load(folder / 'mask.npy', mmap_mode='r')
-    names = list(table['sets'])
+    tiles, masks, table, names = open_cache(cache)
     unseen = np.isin(table['set'], [names.index(s) for s in UNSEEN if s in names])
     own = np.isin(table['set'], [names.index(s) for s in apart if s in names])
     figures = {}
@@ -162,11 +155,9 @@ def validate_renders(
     Renders stand before a plain colour, a random one each, or `grey` as the mix shows them: their
     edges go on outside of the tile.
     """
-    folder = Path(bank)
-    with np.load(folder / 'labels.npz') as labels:
-        keypoints, keypoints_m = labels['keypoints_px'][:hands], labels['keypoints_m'][:hands]
-    tiles = np.load(folder / 'bgra.npy', mmap_mode='r')[:hands].astype(np.float32)
-    masks = np.load(folder / 'mask.npy', mmap_mode='r')[:hands]
+    data = RenderBank(bank)
+    keypoints, keypoints_m = data.keypoints_px[:hands], data.keypoints_m[:hands]
+    tiles, masks = data.bgra[:len(keypoints)].astype(np.float32), data.mask[:len(keypoints)]
     rng = np.random.default_rng(0)
     behind = GREY if grey else rng.uniform(0, 255, (len(tiles), 1, 1, 3))
     alpha = tiles[..., 3:] / 255

@@ -1,22 +1,22 @@
 import json
-import sys
+import re
 
 import numpy as np
 import pytest
 
 from hiu_ros.data import photo_cache
 from hiu_ros.data.photos import PhotoFolder
+from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.geometry.crop import Crop
 
 
-def build(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, 'argv', ['photo_cache', *map(str, arguments)])
-    photo_cache.main()
+def build(*arguments):
+    photo_cache.main([*map(str, arguments)])
 
 
-def test_a_cache_from_end_to_end(photo_folder, tmp_path, monkeypatch):
+def test_a_cache_from_end_to_end(photo_folder, tmp_path):
     cache = tmp_path / 'cache'
-    build(monkeypatch, photo_folder, cache)
+    build(photo_folder, cache)
     labels = photo_cache.read_labels(cache)
     crops, masks = np.load(cache / 'crops.npy'), np.load(cache / 'mask.npy')
     size = photo_cache.CROP_PIXELS
@@ -47,7 +47,7 @@ def test_a_cache_from_end_to_end(photo_folder, tmp_path, monkeypatch):
 
 def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeypatch):
     cache = tmp_path / 'cache'
-    build(monkeypatch, photo_folder, cache, '--stages', 'crops')
+    build(photo_folder, cache, '--stages', 'crops')
     labels = photo_cache.read_labels(cache)
     assert not labels['mask_ok'].any() and not labels['fit_ok'].any()
     made = []
@@ -61,13 +61,72 @@ def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeyp
 
     monkeypatch.setattr(photo_cache, 'hand_mask', interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build(monkeypatch, photo_folder, cache, '--stages', 'masks')
+        build(photo_folder, cache, '--stages', 'masks')
     made.clear()
-    build(monkeypatch, photo_folder, cache, '--stages', 'masks')
+    build(photo_folder, cache, '--stages', 'masks')
     assert len(made) == 2
     assert (photo_cache.read_labels(cache)['mask_fault'] != 'todo').all()
-    build(monkeypatch, photo_folder, cache, '--stages', 'masks')
+    build(photo_folder, cache, '--stages', 'masks')
     assert len(made) == 2
+
+
+def reordered(lines: list[dict]) -> None:
+    lines.reverse()
+
+
+def shortened(lines: list[dict]) -> None:
+    del lines[0]
+
+
+def one_hand_less(lines: list[dict]) -> None:
+    del lines[3]['hands'][0]
+
+
+def moved(lines: list[dict]) -> None:
+    for point in lines[3]['hands'][1]['keypoints_px']:
+        point[0] -= 5
+
+
+@pytest.mark.parametrize('change, what', [
+    (reordered, 'first/a.png in the cache where the labels have second/d.png'),
+    (shortened, '4 photographs in the cache, 3 in the labels'),
+    (one_hand_less, '4 hands in the cache, 3 in the labels'),
+    (moved, 'hand 1 of second/d.png has other keypoints'),
+])
+def test_a_cache_of_other_labels_is_not_gone_on_with(
+    photo_folder, tmp_path, capsys, change, what
+):
+    cache, path = tmp_path / 'cache', photo_folder / 'labels.jsonl'
+    build(photo_folder, cache, '--stages', 'crops')
+    photo_cache.check_cache(cache, PhotoFolder(photo_folder))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    change(lines)
+    path.write_text('\n'.join(map(json.dumps, lines)))
+    before = (cache / 'labels.npz').read_bytes()
+    for stages in (('masks', 'trim'), photo_cache.STAGES):
+        with pytest.raises(SystemExit):
+            build(photo_folder, cache, '--stages', *stages)
+        assert re.search(f'cache of other labels .*{what}.*--again', capsys.readouterr().err)
+    assert (cache / 'labels.npz').read_bytes() == before
+    build(photo_folder, cache, '--stages', 'crops', '--again')
+    photo_cache.check_cache(cache, PhotoFolder(photo_folder))
+
+
+@pytest.mark.parametrize('kept', [0, 100])
+def test_damaged_labels_of_a_cache_are_named_with_what_to_do(tmp_path, kept):
+    photo_cache.write_labels(tmp_path, {'side': np.zeros(99)})
+    path = tmp_path / 'labels.npz'
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataSetError, match=f'{path} is damaged .*remove {tmp_path} and build'):
+        photo_cache.read_labels(tmp_path)
+
+
+def test_missing_photographs_are_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        build('nowhere', tmp_path)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(
+        'python -m hiu_ros.data.photo_cache: photo folder nowhere does not exist')
 
 
 def test_a_missing_cache_says_how_to_build_it(tmp_path):

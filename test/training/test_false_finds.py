@@ -1,7 +1,6 @@
 """What a finder takes for hands becomes an example of none, unless a hand may be there."""
 
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -88,8 +87,7 @@ def mine(monkeypatch, squares: list, *arguments) -> np.ndarray:
             return [found(*square) for square in squares]
 
     monkeypatch.setattr(HandFinder, 'from_file', lambda *_, **__: Finder())
-    monkeypatch.setattr(sys, 'argv', ['false_finds', *map(str, arguments)])
-    false_finds.main()
+    false_finds.main([*map(str, arguments)])
     return np.load(arguments[1])
 
 
@@ -113,3 +111,15 @@ def test_patches_of_another_file_are_kept(folder, tmp_path, monkeypatch):
 
 def test_finder_without_false_finds_gives_an_empty_file(folder, tmp_path, monkeypatch):
     assert mine(monkeypatch, [], folder, tmp_path / 'none.npy').shape == (0, 160, 160, 3)
+
+
+def test_what_is_missing_is_one_line(folder, tmp_path, capsys):
+    near = tmp_path / 'near.npy'
+    near.write_bytes(b'')
+    for arguments, words in ((['nowhere'], 'photo folder nowhere does not exist'),
+                             ([folder, '--also', near], 'near.npy is damaged'),
+                             ([folder, '--finder', 'lost'], 'lost does not exist')):
+        with pytest.raises(SystemExit) as stop:
+            false_finds.main([*map(str, arguments), str(tmp_path / 'out.npy')])
+        error = capsys.readouterr().err
+        assert stop.value.code == 2 and words in error and error.count('\n') == 1

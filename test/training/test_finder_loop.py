@@ -16,6 +16,7 @@ from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_l
 from hiu_ros.training.finder_scenes import SceneOptions
 from hiu_ros.training.finder_targets import centre_targets
 from hiu_ros.training.optimiser import OPTIMISERS
+from hiu_ros.training.state import StateError
 
 SMALL = FinderConfig(long_side=64, channels=(8, 8, 8, 8, 8))
 
@@ -107,6 +108,16 @@ def test_stopped_training_goes_on_exactly(tmp_path, bank, optimiser):
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     kinds = {key.split('.')[0] for key in states[0]}
     assert kinds == {'model', 'average', 'moment', 'step'}
+    lines = [[{k: v for k, v in json.loads(line).items() if k != 'samples_per_s'}
+              for line in (tmp_path / name / 'log.jsonl').read_text().splitlines()]
+             for name in ('straight', 'cut')]
+    assert lines[0] == lines[1] and len(lines[0]) == 4
+
+
+def test_state_of_another_optimiser_is_refused(tmp_path, bank):
+    FinderTrainer(settings(tmp_path, bank, steps=1), SMALL).run()
+    with pytest.raises(StateError, match="optimiser 'adamw', not of 'muon'; go on with 'adamw'"):
+        FinderTrainer(settings(tmp_path, bank, steps=2, optimiser='muon'))
 
 
 def test_weights_and_log_are_there_after_the_last_step(tmp_path, bank):

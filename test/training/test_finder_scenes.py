@@ -82,6 +82,11 @@ def test_photographs_of_validation_and_without_hands_are_not_packed(photos, tmp_
         Shots(photos, tmp_path / 'p', leave_out=('kitchen',))
 
 
+def test_sets_to_leave_out_must_be_there(photos, tmp_path):
+    with pytest.raises(ValueError, match=r"leave_out names \['glove'\].*\['kitchen'\]"):
+        Shots(photos, tmp_path / 'p', leave_out=('glove',))
+
+
 def test_render_is_laid_where_its_joints_are(bank):
     renders = Renders([bank])
     for k in range(12):

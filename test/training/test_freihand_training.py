@@ -16,6 +16,7 @@ from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.hand.skeleton import JOINT_PARENTS
 from hiu_ros.network.checkpoint import read_header
 from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.set_source import SetOptions
 
 COUNT = 2
 CAMERA = np.array([[480.0, 0, 112], [0, 480, 112], [0, 0, 1]])
@@ -78,7 +79,7 @@ def freihand(tmp_path_factory, mano) -> Path:
 
 def test_every_label_of_freihand_reaches_the_crop(freihand, mano):
     template = load_mano(mano)
-    options = MixOptions(sets=({'name': 'freihand', 'root': str(freihand)},), negative_share=0,
+    options = MixOptions(sets=(SetOptions('freihand', str(freihand)),), negative_share=0,
                          wrong_side_share=0)
     mix = HandMix(options, 64, template=template, mano=True)
     hand = HandModel(template)

@@ -70,3 +70,34 @@ def test_the_command_goes_on_with_what_is_kept_and_writes_the_weights(tmp_path, 
         main(['hiu_lite', 'o', '--keep', str(tmp_path / 'keep'), '--videos', '1'])
     assert 'expected 5 or more' in capsys.readouterr().err
     assert legibility_fit.VIDEOS >= 100
+
+
+def test_what_other_weights_read_is_not_fitted_to(tmp_path, capsys):
+    files = [tmp_path / f'{k}.safetensors' for k in range(2)]
+    for seed, file in enumerate(files):
+        torch.manual_seed(seed)
+        network = HIU(preset('hiu_lite', input_size=64)).eval()
+        width = network.regressor.add_legibility()[0].in_features
+        network.regressor.legibility = None
+        checkpoint.save(file, network, {}, 'bytes')
+    keep = tmp_path / 'keep'
+    for seed in range(5000, 5005):
+        made(60, seed, width).save(keep / f'video_{seed}.npz')
+    out, more = tmp_path / 'out.safetensors', ['--keep', str(keep), '--videos', '5',
+                                               '--device', 'cpu']
+    main([str(files[0]), str(out), *more])  # from before there was a note
+    main([str(out), str(out), *more])  # what it wrote, to go on with
+    with pytest.raises(SystemExit) as stop:
+        main([str(files[1]), str(out), *more])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 2
+    assert f'{keep} holds what other weights than {files[1]} read' in error
+
+
+def test_missing_photographs_are_told_before_the_videos(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(legibility_fit, 'of_video', lambda *_: pytest.fail('a video was read'))
+    with pytest.raises(SystemExit) as stop:
+        main(['hiu_lite', 'o', '--keep', str(tmp_path), '--photos', 'nowhere', '--device', 'cpu'])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.count('\n') == 1
+    assert 'photo folder nowhere does not exist' in error

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from hiu_ros import cli
+from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.training.loop import Share, Trainer, train
@@ -152,6 +153,11 @@ def test_state_of_another_network_is_refused(uninterrupted, tiny_settings):
         Trainer(other)
 
 
+def test_state_of_another_optimiser_is_refused(uninterrupted, tiny_settings):
+    with pytest.raises(StateError, match="optimiser 'adam', not of 'muon'; go on with 'adam'"):
+        Trainer(tiny_settings('optimiser=muon', folder='straight'))
+
+
 def test_new_run_starts_from_given_weights(uninterrupted, tiny_settings):
     weights = Path(uninterrupted.run) / 'weights.safetensors'
     settings = tiny_settings('steps=2', f'start_from={weights}')
@@ -207,7 +213,7 @@ def test_loss_that_is_not_finite_stops_the_run(tiny_settings):
     trainer = Trainer(tiny_settings())
     with torch.no_grad():
         next(trainer.network.parameters()).fill_(float('nan'))
-    with pytest.raises(FloatingPointError, match='at step 0'):
+    with pytest.raises(FloatingPointError, match='loss is nan at step 0 .heatmap nan, .*rate'):
         trainer.run()
     assert not (trainer.folder / 'state.safetensors').exists()
 
@@ -245,15 +251,17 @@ def test_validation_measures_photos_renders_and_sets(tiny_settings, cache, bank)
 
 @pytest.mark.parametrize('change, message', [
     ('validation.photos=nowhere', 'photo_cache PHOTOS nowhere'),
-    ('validation.renders=nowhere', 'renders.bank nowhere'),
+    ('validation.renders=nowhere', 'nowhere does not exist.*renders.bank'),
     ('validation.sets=[{name: folder, root: PICTURES}]', 'no hand with all joints labelled'),
+    ('validation.apart=[street, strete]', "validation.apart names .'strete'.*'street'"),
 ])
 def test_what_cannot_be_validated_is_told_before_the_first_step(
-    tiny_settings, tmp_path, change, message
+    tiny_settings, cache, tmp_path, change, message
 ):
     cv2.imwrite(str(tmp_path / 'hand.png'), np.zeros((64, 64, 3), np.uint8))
-    settings = tiny_settings(change.replace('PICTURES', str(tmp_path)))
-    with pytest.raises((FileNotFoundError, ValueError), match=message):
+    settings = tiny_settings(f'validation.photos={cache}',
+                             change.replace('PICTURES', str(tmp_path)))
+    with pytest.raises((DataSetError, FileNotFoundError, ValueError), match=message):
         train(settings)
     assert not Path(settings.run).exists() or not list(Path(settings.run).iterdir())
 
@@ -268,6 +276,23 @@ def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
     assert 'train/total' in events.Tags()['scalars']
     (picture,) = events.Images('crops')
     assert (picture.width, picture.height) == (9 * 128, 2 * 128)
+
+
+def test_renders_of_a_run_are_made_whole_whatever_was_killed(tmp_path):
+    def renders(count: int) -> np.ndarray:
+        settings = read_settings('smoke', [f'run={tmp_path}', f'data.made_renders={count}',
+                                           'tensorboard=false', 'threads=1'])
+        with np.load(Trainer(settings).made_renders() / 'labels.npz') as labels:
+            return labels['seed']
+
+    renders(9)
+    labels = tmp_path / 'renders' / 'labels.npz'
+    with np.load(labels) as whole:
+        part = {name: values[:8] for name, values in whole.items()}
+    np.savez(labels, **part)  # as rendering leaves it that is killed
+    assert renders(9).tolist() == list(range(9))
+    with pytest.raises(ValueError, match='holds another bank .*choose another directory'):
+        renders(16)
 
 
 def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.training.batch import collate
 from hiu_ros.training.losses import palm_length
 from hiu_ros.training.mix import HandMix, MixOptions
@@ -141,7 +142,7 @@ def test_nothing_to_train_on_is_an_error(tmp_path):
         mix_of()
     with pytest.raises(FileNotFoundError, match='photo_cache'):
         mix_of(photos=str(tmp_path))
-    with pytest.raises(FileNotFoundError, match='renders.bank'):
+    with pytest.raises(DataSetError, match='renders.bank'):
         mix_of(renders=(str(tmp_path),))
 
 

@@ -1,14 +1,15 @@
 """The network labels hands only where it agrees with itself, and says what became of each."""
 
 import json
-import sys
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
+from hiu_ros.data.photo_cache import CROP_SCALE
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import HandFinder
@@ -121,6 +122,17 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     assert look(Work(last=-1), list(range(6)), path)[2].keypoints_px[0, 0] == 5 / 3
 
 
+def test_the_command_tells_what_is_missing_in_one_line(tmp_path, capsys):
+    (tmp_path / 'labels.jsonl').write_text('')
+    for photos, cache, words in (('nowhere', tmp_path, 'photo folder nowhere does not exist'),
+                                 (tmp_path, tmp_path, 'labels.npz is missing')):
+        with pytest.raises(SystemExit) as stop:
+            relabel.main([str(photos), str(cache), str(tmp_path / 'out')])
+        error = capsys.readouterr().err
+        assert stop.value.code == 2 and error.startswith('python -m hiu_ros.training.relabel: ')
+        assert words in error and error.count('\n') == 1
+
+
 def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch, capsys):
     """A hand without a label is added, a wrong label changed, a right one left as it is."""
     stage = Stage(resolution=128)
@@ -138,14 +150,22 @@ def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch
     (tmp_path / 'labels.jsonl').write_text('\n'.join(lines))
     cache = tmp_path / 'cache'
     cache.mkdir()
-    np.savez(cache / 'labels.npz', photo=[1, 2], hand=[0, 0], side=[1, 1], trust=[1.0, 1.0],
-             split=[0, 0])
+    crops = [Crop.around_keypoints(one.keypoints_px, CROP_SCALE) for one in (*given[1], *given[2])]
+    table = {'photo': [1, 2], 'hand': [0, 0], 'side': [1, 1], 'trust': [1.0, 1.0],
+             'split': [0, 0], 'crop_centre': [crop.centre for crop in crops],
+             'crop_size': [crop.size for crop in crops]}
     monkeypatch.setattr(stage, 'fuse', lambda: stage, raising=False)
     monkeypatch.setattr(checkpoint, 'load', lambda *_: stage)
     monkeypatch.setattr(HandFinder, 'from_file', lambda *_: stage)
     out = tmp_path / 'out'
-    monkeypatch.setattr(sys, 'argv', ['relabel', *map(str, (tmp_path, cache, out))])
-    relabel.main()
+    arguments = [str(path) for path in (tmp_path, cache, out)]
+    np.savez(cache / 'labels.npz', **table, files=[f'{k}.png' for k in (1, 0, 2, 3)])
+    with pytest.raises(SystemExit):
+        relabel.main(arguments)
+    assert '1.png in the cache where the labels have 0.png' in capsys.readouterr().err
+    assert not out.exists()
+    np.savez(cache / 'labels.npz', **table, files=[f'{k}.png' for k in range(4)])
+    relabel.main(arguments)
     counts = json.loads((out / 'statistics.json').read_text())
     # The wrong label's hand is found as one without a label, too, and its place is empty.
     assert counts['photographs'] == 3 and counts['added'] == 2

@@ -60,6 +60,16 @@ def test_data_sets_can_be_given_on_the_command_line():
     ('data.sets.3.root=x', 'leads nowhere'), ('steps.more=3', 'leads nowhere'),
     ('data.sets=[{name: rhd}]', 'needs name and root'),
     ('self_supervision.pof_stop=all', "pof_stop is 'all'"),
+    ('data=5', 'data is 5, expected key: value'), ('data.sets=[1]', 'data.sets.0 is 1, expected'),
+    ('data.sets=[{name: rhd, root: 3}]', 'data.sets.0.root is 3, expected str'),
+    ('data.sets=[{name: a, root: b, weight: 1}]', "unknown data.sets.0 \\['weight'\\]"),
+    ('data.scale=[1.5]', 'data.scale is .*expected a list of 2'),
+    ('data.scale=[1.5', "'data.scale=\\[1.5' is no YAML"), ('data.scale=[2, 1]', 'smaller one'),
+    ('sigmas=[a]', "sigmas.0 is 'a', expected a number"), ('loss.pof=yes', 'expected float'),
+    ('data.renders=[3]', 'data.renders.0 is 3, expected str'),
+    ('validation.hands=0', 'validation.hands is 0, expected at least 1'),
+    ('data.made_renders=-3', 'made_renders is -3, expected at least 0'),
+    ('pictures=-1', 'pictures is -1, expected at least 0'),
 ])
 def test_illegal_changes_are_refused(change, message):
     with pytest.raises(SettingsError, match=message):
@@ -76,3 +86,11 @@ def test_file_that_is_no_mapping(tmp_path):
     path.write_text('- 1\n- 2\n')
     with pytest.raises(SettingsError, match='holds a list'):
         read_settings(str(path))
+
+
+def test_broken_file_is_one_line_that_names_it(tmp_path, capsys):
+    path = tmp_path / 'broken.yaml'
+    path.write_text('steps: [1\n')
+    assert cli.main(['train', str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f'hiu train: {path} is no YAML') and error.count('\n') == 1

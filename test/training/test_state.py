@@ -7,7 +7,7 @@ import torch
 
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.journal import Journal, Means
-from hiu_ros.training.state import StateError, read_state, restore, write_state
+from hiu_ros.training.state import StateError, check_optimiser, read_state, restore, write_state
 
 
 def trained() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
@@ -53,6 +53,13 @@ def test_damaged_and_foreign_states_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StateError, match='remove it to start again'):
         read_state(path)
+
+
+def test_a_state_that_does_not_name_its_optimiser_goes_on(tmp_path):
+    check_optimiser(tmp_path, {'step': '3'}, 'muon')
+    check_optimiser(tmp_path, {'optimiser': 'muon'}, 'muon')
+    with pytest.raises(StateError, match=f"{tmp_path} is a state of the optimiser 'adam'"):
+        check_optimiser(tmp_path, {'optimiser': 'adam'}, 'muon')
 
 
 def test_journal_forgets_what_is_done_again(tmp_path):

@@ -24,6 +24,7 @@ from hiu_ros.data.renders.appearance import SkinLibrary
 from hiu_ros.data.renders.renderer import Renderer, Tiles
 from hiu_ros.data.renders.scenes import GLOVES, SceneSampler
 from hiu_ros.data.renders.stage import Stage
+from hiu_ros.data.sets.layout import DataSetError, read_archive
 
 #: Tiles rendered together. A tile's group never changes, so neither does its picture.
 GROUP = 8
@@ -125,10 +126,10 @@ class _Bank:
                        for name, (shape, dtype) in _LABELS.items()}
         self.done = 0
         if about.is_file() and (out / 'labels.npz').is_file():
-            with np.load(out / 'labels.npz') as old:
-                self.done = len(old['seed'])
-                for name in _LABELS:
-                    self.labels[name][:self.done] = old[name]
+            old = read_archive(out / 'labels.npz', f'remove {out} and render it again')
+            self.done = len(old['seed'])
+            for name in _LABELS:
+                self.labels[name][:self.done] = old[name]
         _replace(about, lambda path: path.write_text(json.dumps(facts, indent=1) + '\n'))
 
     def put(self, number: int, tiles: Tiles, seed: int) -> int:
@@ -158,9 +159,11 @@ def write_bank(out: str | Path, count: int, options: BankOptions, workers: int =
                quiet: bool = False) -> None:
     """Write a bank of `count` tiles, or go on with one that was interrupted.
 
-    ValueError where `out` holds a bank of other options.
+    ValueError where `out` holds a bank of other options, DataSetError where it is damaged.
     """
     bank = _Bank(Path(out), count, options)
+    if bank.done == count:
+        return
     numbers = range(bank.done // GROUP, -(-count // GROUP))
     with tqdm(total=count, initial=bank.done, unit='tile', disable=quiet, mininterval=2) as bar:
         for number, tiles in _groups(options, numbers, workers):
@@ -191,7 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
         write_bank(options.out, options.count,
                    BankOptions(options.seed, options.size, options.skins, tuple(options.only),
                                tuple(options.leave_out), options.gloves), options.workers)
-    except (FileNotFoundError, ValueError) as error:
+    except (DataSetError, OSError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
 
 

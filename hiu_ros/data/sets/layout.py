@@ -1,12 +1,16 @@
 """What the loaders share: the error that says what is missing, and readers of small files."""
 
 import json
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+
+#: What numpy raises for a file that is empty, cut off or of something else.
+_DAMAGED = (ValueError, EOFError, zipfile.BadZipFile)
 
 
 class DataSetError(RuntimeError):
@@ -57,6 +61,26 @@ class Layout:
     def wrong(self, what: str) -> DataSetError:
         """An error about contents rather than absence."""
         return DataSetError(f'{self.name}: {what} in {self.root}')
+
+
+def read_archive(path: str | Path, remedy: str) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file. DataSetError, which ends in the remedy, for a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except _DAMAGED as error:
+        raise DataSetError(f'{path} is damaged ({error}); {remedy}') from error
+
+
+def map_array(path: str | Path, remedy: str) -> np.ndarray:
+    """The array of an .npy file, mapped into memory, so that many processes can read one file.
+
+    DataSetError as `read_archive`.
+    """
+    try:
+        return np.load(path, mmap_mode='r', allow_pickle=False)
+    except _DAMAGED as error:
+        raise DataSetError(f'{path} is damaged ({error}); {remedy}') from error
 
 
 def image_reader(path: Path) -> Callable[[], np.ndarray]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hiu_ros.data.sample import Sample, Visibility
-from hiu_ros.data.sets.layout import DataSetError, Layout
+from hiu_ros.data.sets.layout import Layout, map_array, read_archive
 
 ORIGIN = 'the project itself: `python -m hiu_ros.data.renders.bank` renders one'
 _SHAPES = {
@@ -31,13 +31,13 @@ class RenderBank:
 
     def __init__(self, root: str | Path) -> None:
         layout = Layout('render bank', root, ORIGIN)
-        self.bgra = _map(layout, 'bgra.npy', 'the rendered pictures')
-        self.mask = _map(layout, 'mask.npy', 'the masks')
-        with np.load(layout.path('labels.npz', 'the labels')) as archive:
-            missing = sorted(set(_SHAPES) - set(archive.files))
-            if missing:
-                raise layout.wrong(f'labels.npz lacks {", ".join(missing)}')
-            labels = {name: archive[name] for name in _SHAPES}
+        again = 'remove the bank and render it again'
+        self.bgra = map_array(layout.path('bgra.npy', 'the rendered pictures'), again)
+        self.mask = map_array(layout.path('mask.npy', 'the masks'), again)
+        labels = read_archive(layout.path('labels.npz', 'the labels'), again)
+        missing = sorted(set(_SHAPES) - set(labels))
+        if missing:
+            raise layout.wrong(f'labels.npz lacks {", ".join(missing)}')
         count = len(labels['pose'])
         for name, shape in _SHAPES.items():
             if labels[name].shape != (count, *shape):
@@ -86,11 +86,3 @@ class RenderBank:
             shape=self.shape[row],
             model='hiu',
         )
-
-
-def _map(layout: Layout, name: str, what: str) -> np.ndarray:
-    path = layout.path(name, what)
-    try:
-        return np.load(path, mmap_mode='r', allow_pickle=False)
-    except ValueError as error:
-        raise DataSetError(f'render bank: {path} is damaged ({error}); render it again') from error

@@ -59,7 +59,8 @@ def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
     monkeypatch.setattr(bank, '_groups', lambda *a: (
         done.append(item[0]) or item for item in true_groups(*a)))
     write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
-    assert done == [1]
+    write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
+    assert done == [1]  # and a whole bank is left as it is
     for one, two in zip(load(written), load(tmp_path)):
         if isinstance(one, dict):
             assert all(np.array_equal(one[k], two[k]) for k in one)
@@ -70,6 +71,16 @@ def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
 def test_a_bank_of_other_options_is_not_overwritten(written):
     with pytest.raises(ValueError, match='another bank'):
         write_bank(written, GROUP + 3, BankOptions(seed=9, size=48), quiet=True)
+
+
+def test_a_bank_with_damaged_labels_is_named(written, tmp_path, capsys):
+    for path in written.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / 'labels.npz').write_bytes(b'')
+    with pytest.raises(SystemExit):
+        bank.main([str(tmp_path), '--count', str(GROUP + 3), '--seed', '5', '--size', '48'])
+    assert f'labels.npz is damaged (No data left in file); remove {tmp_path} and' in (
+        capsys.readouterr().err)
 
 
 def test_gloves_change_the_pictures_and_nothing_else(written, tmp_path):

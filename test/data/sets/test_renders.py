@@ -65,8 +65,10 @@ def test_a_missing_label_and_a_wrong_shape_are_named(root):
         RenderBank(root)
 
 
-def test_a_cut_file_is_named(root):
-    data = (root / 'mask.npy').read_bytes()
-    (root / 'mask.npy').write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataSetError, match=r'mask\.npy is damaged'):
+@pytest.mark.parametrize('name', ['bgra.npy', 'mask.npy', 'labels.npz'])
+@pytest.mark.parametrize('kept', [0.0, 0.5])
+def test_a_cut_or_empty_file_is_named_with_what_to_do(root, name, kept):
+    data = (root / name).read_bytes()
+    (root / name).write_bytes(data[:int(kept * len(data))])
+    with pytest.raises(DataSetError, match=rf'{name} is damaged .*render it again'):
         RenderBank(root)

@@ -1,0 +1,26 @@
+"""Patches without a hand, of training photographs alone."""
+
+import numpy as np
+import pytest
+
+from hiu_ros.data import backgrounds
+
+
+@pytest.mark.parametrize('option', [[], ['--near']])
+def test_patches_are_of_training_photographs_with_hands(photo_folder, tmp_path, capsys, option):
+    out = tmp_path / 'out.npy'
+    backgrounds.main([str(photo_folder), str(out), *option])
+    patches = np.load(out)
+    assert patches.shape[1:] == (160, 160, 3) and patches.dtype == np.uint8
+    assert f'{len(patches)} patches in {out}' in capsys.readouterr().out
+
+
+def test_missing_photographs_are_one_line(photo_folder, tmp_path, capsys):
+    (photo_folder / 'second' / 'd.png').unlink()
+    for folder, words in (('nowhere', 'photo folder nowhere does not exist'),
+                          (photo_folder, 'cannot read the image')):
+        with pytest.raises(SystemExit) as stop:
+            backgrounds.main([str(folder), str(tmp_path / 'out.npy')])
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert stop.value.code == 2
+        assert error.startswith('python -m hiu_ros.data.backgrounds: ') and words in error
