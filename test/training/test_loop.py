@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -264,6 +265,20 @@ def test_what_cannot_be_validated_is_told_before_the_first_step(
     with pytest.raises((DataSetError, FileNotFoundError, ValueError), match=message):
         train(settings)
     assert not Path(settings.run).exists() or not list(Path(settings.run).iterdir())
+
+
+def test_own_training_of_the_documents_needs_a_photo_cache_alone(cache, tmp_path, monkeypatch):
+    commands = set()
+    for document in ('README.md', 'docs/training.md'):
+        text = ' '.join((ROOT / document).read_text().replace('\\\n', ' ').split())
+        commands.add(re.search('hiu (train lite_open [^`]*run=runs/mine .*?steps=2000)', text)[1])
+    (command,) = commands
+    monkeypatch.chdir(tmp_path)
+    for name, folder in (('my/photos', cache), ('hiu_ros', ROOT / 'hiu_ros')):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).symlink_to(folder)
+    assert cli.main([*command.split(), 'steps=2', 'batch=2', 'threads=1', 'log_every=1']) == 0
+    assert [line['kind'] for line in figures('runs/mine')] == ['train', 'train', 'validation']
 
 
 def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
