@@ -310,6 +310,23 @@ def test_renders_of_a_run_are_made_whole_whatever_was_killed(tmp_path):
         renders(16)
 
 
+def test_what_cannot_be_trained_on_is_the_last_line_and_leaves_the_run_as_it_was(
+    tiny_settings, tmp_path, capsys
+):
+    settings = tiny_settings('steps=1')
+    train(settings)
+    before = (Path(settings.run) / 'settings.yaml').read_text()
+    path = tmp_path / 'next.yaml'
+    path.write_text(as_yaml(settings))
+    for change, words in (('data.renders=[nowhere]', 'nowhere does not exist'),
+                          ('rate=1e9', 'the loss is')):
+        assert cli.main(['train', str(path), 'steps=9', change]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith('hiu train: ') and words in last
+        if 'renders' in change:
+            assert (Path(settings.run) / 'settings.yaml').read_text() == before
+
+
 def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
     """A shortened form: 2 renders instead of 32, smaller pictures, few steps."""
     monkeypatch.chdir(tmp_path)
