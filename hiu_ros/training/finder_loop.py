@@ -137,9 +137,9 @@ class FinderTrainer:
         validation = None
         if s.scenes.photos and s.validate_every:
             validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
-        bar = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
+        progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
         began, first = time.monotonic(), self.step
-        with StopRequest() as stop:
+        with StopRequest() as stop, progress as bar:
             for batch in loader:
                 self.means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
                 self.step += 1
@@ -155,7 +155,6 @@ class FinderTrainer:
                     self.save()
                 if stop.asked:
                     break
-        bar.close()
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the optimiser; returns the terms and their total."""

@@ -144,17 +144,18 @@ class Trainer:
             return
         if self.rank == 0:
             check(s.validation, self.hand, bool(s.hand))
+        batches = self.batches()
         self.folder.mkdir(parents=True, exist_ok=True)
         board = None
         if self.rank == 0:
             (self.folder / 'settings.yaml').write_text(as_yaml(s))
             self.journal.cut(self.step)
             board = Board(self.folder, self.step) if s.tensorboard else None
-        bar = tqdm(total=s.steps, initial=self.step, disable=self.rank != 0, unit='step',
-                   smoothing=0.05, mininterval=5)
         started, seen = time.monotonic(), 0
-        with StopRequest() as stop:
-            for batch in self.batches():
+        progress = tqdm(total=s.steps, initial=self.step, disable=self.rank != 0, unit='step',
+                        smoothing=0.05, mininterval=5)
+        with StopRequest() as stop, progress as bar:
+            for batch in batches:
                 batch = batch.to(self.device)
                 self.means.add(self.train_step(batch))
                 seen += s.batch * self.world
@@ -174,7 +175,6 @@ class Trainer:
                     self.save()
                 if stopping:
                     break
-        bar.close()
         if board:
             board.close()
 

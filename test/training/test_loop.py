@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -266,6 +267,20 @@ def test_what_cannot_be_validated_is_told_before_the_first_step(
     assert not Path(settings.run).exists() or not list(Path(settings.run).iterdir())
 
 
+def test_own_training_of_the_documents_needs_a_photo_cache_alone(cache, tmp_path, monkeypatch):
+    commands = set()
+    for document in ('README.md', 'docs/training.md'):
+        text = ' '.join((ROOT / document).read_text().replace('\\\n', ' ').split())
+        commands.add(re.search('hiu (train lite_open [^`]*run=runs/mine .*?steps=2000)', text)[1])
+    (command,) = commands
+    monkeypatch.chdir(tmp_path)
+    for name, folder in (('my/photos', cache), ('hiu_ros', ROOT / 'hiu_ros')):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).symlink_to(folder)
+    assert cli.main([*command.split(), 'steps=2', 'batch=2', 'threads=1', 'log_every=1']) == 0
+    assert [line['kind'] for line in figures('runs/mine')] == ['train', 'train', 'validation']
+
+
 def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
     accumulator = pytest.importorskip(
         'tensorboard.backend.event_processing.event_accumulator')
@@ -293,6 +308,23 @@ def test_renders_of_a_run_are_made_whole_whatever_was_killed(tmp_path):
     assert renders(9).tolist() == list(range(9))
     with pytest.raises(ValueError, match='holds another bank .*choose another directory'):
         renders(16)
+
+
+def test_what_cannot_be_trained_on_is_the_last_line_and_leaves_the_run_as_it_was(
+    tiny_settings, tmp_path, capsys
+):
+    settings = tiny_settings('steps=1')
+    train(settings)
+    before = (Path(settings.run) / 'settings.yaml').read_text()
+    path = tmp_path / 'next.yaml'
+    path.write_text(as_yaml(settings))
+    for change, words in (('data.renders=[nowhere]', 'nowhere does not exist'),
+                          ('rate=1e9', 'the loss is')):
+        assert cli.main(['train', str(path), 'steps=9', change]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith('hiu train: ') and words in last
+        if 'renders' in change:
+            assert (Path(settings.run) / 'settings.yaml').read_text() == before
 
 
 def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):

@@ -84,8 +84,12 @@ def _render(number: int) -> tuple[int, Tiles]:
 def _groups(options: BankOptions, numbers: range, workers: int
             ) -> Iterator[tuple[int, Tiles]]:
     if workers <= 1:
+        threads = torch.get_num_threads()
         _start(options)
-        yield from map(_render, numbers)
+        try:
+            yield from map(_render, numbers)
+        finally:
+            torch.set_num_threads(threads)
         return
     context = multiprocessing.get_context('spawn')
     with context.Pool(workers, _start, (options,)) as pool:
