@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from hiu_ros.data.renders import bank
 from hiu_ros.data.renders.bank import GROUP, BankOptions, write_bank
@@ -41,6 +42,16 @@ def test_tiles_depend_on_the_seed_alone(written, tmp_path):
     write_bank(tmp_path / 'other', GROUP, BankOptions(seed=6, size=48), quiet=True)
     poses = [load(path)[2]['pose'][:GROUP] for path in (tmp_path / 'other', written)]
     assert not np.array_equal(*poses)
+
+
+def test_rendering_in_a_training_leaves_it_its_threads(tmp_path):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        write_bank(tmp_path, 1, OPTIONS, quiet=True)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
