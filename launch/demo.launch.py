@@ -19,6 +19,7 @@ from launch.actions import (
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
+from hiu_ros.ros import launch_values
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(get_package_share_directory('hiu_ros'))
@@ -27,15 +28,6 @@ SHARE = Path(get_package_share_directory('hiu_ros'))
 def generate_launch_description() -> LaunchDescription:
     """The source, the node and RViz."""
     value = LaunchConfiguration
-    player = ExecuteProcess(
-        cmd=[
-            sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args',
-            '-r', ['__ns:=/', value('namespace')],
-            '-p', ["source:='", value('source'), "'"],
-            '-p', ['loop:=', value('loop')],
-        ],
-        output='screen', on_exit=OpaqueFunction(function=_end),
-    )
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'hiu.launch.py')),
         launch_arguments={
@@ -53,9 +45,19 @@ def generate_launch_description() -> LaunchDescription:
         # Room for whole images in shared memory, see the file.
         SetEnvironmentVariable(
             'FASTDDS_DEFAULT_PROFILES_FILE', str(SHARE / 'config' / 'fastdds.xml')),
-        player,
+        OpaqueFunction(function=_player),
         node,
     ])
+
+
+def _player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    values = {name: LaunchConfiguration(name).perform(context)
+              for name in ('source', 'namespace', 'loop')}
+    return [ExecuteProcess(
+        cmd=[sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args',
+             *launch_values.source_arguments(values)],
+        output='screen', on_exit=OpaqueFunction(function=_end),
+    )]
 
 
 def _end(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -1,8 +1,9 @@
-"""What the arguments of launch/hiu.launch.py mean for the node: its parameters and remappings.
+"""What the arguments of the launch files mean for the nodes: their parameters and remappings.
 
-An argument that is empty leaves its parameter as the parameters file says.
+An argument of launch/hiu.launch.py that is empty leaves its parameter as the parameters file says.
 """
 
+import json
 from collections.abc import Mapping
 
 #: Arguments that are parameters of the same name, by what their text means.
@@ -36,3 +37,11 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
         ('camera_info', values['camera_info'] or f'{folder}{slash}camera_info'),
         ('depth', values['depth']),
     ]
+
+
+def source_arguments(values: Mapping[str, str]) -> list[str]:
+    """ROS arguments of the source that launch/demo.launch.py starts, whatever its path holds."""
+    return ['-r', f'__ns:=/{values["namespace"].strip("/")}',
+            # JSON is YAML, as which parameters are read.
+            '-p', f'source:={json.dumps(values["source"], ensure_ascii=False)}',
+            '-p', f'loop:={values["loop"]}']

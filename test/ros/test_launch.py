@@ -92,6 +92,19 @@ def test_camera_info_is_beside_the_image(values, image, camera_info):
     assert launch_values.remappings(values(image=image, cameras='left')) == []
 
 
+@pytest.mark.parametrize('namespace', ['demo', '/demo'])
+@pytest.mark.parametrize('source', ["it's my \"clip\" é.mp4", '0'])
+def test_the_demo_hands_its_source_on_as_it_is(tmp_path, namespace, source):
+    arguments = launch_values.source_arguments(
+        {'namespace': namespace, 'source': source, 'loop': 'false'})
+    result = subprocess.run(
+        [sys.executable, '-c', 'import sys, rclpy; from rclpy.node import Node; '
+         'rclpy.init(args=sys.argv); node = Node("x"); '
+         'print(node.get_namespace(), node.declare_parameter("source", "").value)',
+         '--ros-args', *arguments], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == f'/demo {source}', result.stderr
+
+
 def actions_of(**arguments):
     module = load('hiu')
     from launch import LaunchContext
