@@ -1,5 +1,6 @@
 """Training settings: one typed tree read from YAML, with `key.sub=value` changes."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -148,9 +149,12 @@ def _tuple(kinds: tuple, values: Any, name: str) -> tuple:
 
 def _number(value: Any, name: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError as error:
         raise SettingsError(f'{name} is {value!r}, expected a number') from error
+    if not math.isfinite(number):
+        raise SettingsError(f'{name} is {value!r}, expected a finite number')
+    return number
 
 
 def read_settings(source: str, changes: list[str] | tuple[str, ...] = ()) -> Settings:

@@ -73,7 +73,7 @@ class PhotoSource:
             keep = (labels['split'] == 0) & (labels['trust'] >= least_trust)
             keep &= ~np.isin(np.array(names)[labels['set']], leave_out)
             if dropped and number == 0:
-                keep[np.load(dropped)] = False
+                keep[_rows_of(dropped, len(keep))] = False
             chosen = np.flatnonzero(keep)
             rows.append(np.stack([np.full(len(chosen), number), chosen], axis=1))
             sets.append([known.index(names[one]) for one in labels['set'][chosen]])
@@ -173,6 +173,16 @@ def check_names(wanted: Sequence[str], names: Sequence[str], option: str) -> Non
     unknown = sorted(set(wanted) - set(names))
     if unknown:
         raise ValueError(f'{option} names {unknown}, but the photo sets are {list(names)}')
+
+
+def _rows_of(file: str, count: int) -> np.ndarray:
+    """Rows of a photo cache of `count` hands, from a file; ValueError where they are of another.
+    """
+    rows = map_array(file, 'make it anew with `python -m hiu_ros.training.relabel`')
+    if rows.size and not 0 <= rows.min() <= rows.max() < count:
+        raise ValueError(f'{file} names row {rows.max()} of a photo cache of {count} hands; give '
+                         'the one that was made of this cache')
+    return rows
 
 
 def _by_root_of_size(sets: np.ndarray) -> np.ndarray:

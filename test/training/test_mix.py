@@ -209,6 +209,9 @@ def test_further_caches_are_drawn_from_and_dropped_rows_are_not(cache, tmp_path)
     np.save(tmp_path / 'dropped.npy', gone)
     photos = mix_of(photos=str(cache), more_photos=(str(cache),),
                     dropped=str(tmp_path / 'dropped.npy')).sources['photo']
+    np.save(tmp_path / 'other.npy', [len(alone.caches[0][2]['split'])])
+    with pytest.raises(ValueError, match='give the one that was made of this cache'):
+        mix_of(photos=str(cache), dropped=str(tmp_path / 'other.npy'))
     first, second = (photos.rows[photos.rows[:, 0] == k, 1] for k in (0, 1))
     assert set(first) == set(alone.rows[:, 1]) - set(gone) and set(second) == set(alone.rows[:, 1])
     rng = np.random.default_rng(0)
