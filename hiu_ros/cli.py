@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hiu_ros import __version__
+from hiu_ros.command_errors import USER_ERRORS, traceback_wanted
 
 #: Subcommand -> module that defines it. The module has a function `add_<subcommand>(subparsers)`
 #: (underscores for dashes) that adds a parser and sets its default `run`: a function that takes
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-    except (OSError, ValueError, RuntimeError, FloatingPointError) as error:
-        if os.environ.get('HIU_TRACEBACK'):
+    except USER_ERRORS as error:
+        if traceback_wanted():
             raise
         print(f'hiu {options.command}: {error}', file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import PhotoFolder
 
 SIZE = 160
@@ -73,6 +74,11 @@ def near_patches(image: np.ndarray, boxes: np.ndarray, faces: np.ndarray,
     return found
 
 
+def stacked(patches: list[np.ndarray]) -> np.ndarray:
+    """(N, SIZE, SIZE, 3) uint8, also of none."""
+    return np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
+
+
 def collect(folder: PhotoFolder, near: bool) -> np.ndarray:
     """(N, SIZE, SIZE, 3) patches of all training photographs that have a labelled hand."""
     rng = np.random.default_rng(0)
@@ -93,7 +99,7 @@ def collect(folder: PhotoFolder, near: bool) -> np.ndarray:
             patches += near_patches(image, np.array(boxes), np.array(faces).reshape(-1, 4), rng)
         else:
             patches += patches_of(image, np.array(boxes), rng)
-    return np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
+    return stacked(patches)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -104,11 +110,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('out', type=Path)
     parser.add_argument('--near', action='store_true', help='arms, faces and the like')
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(parser):
         patches = collect(PhotoFolder(options.photos), options.near)
         np.save(options.out, patches)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     print(f'{len(patches)} patches in {options.out}')
 
 

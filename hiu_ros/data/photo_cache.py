@@ -30,6 +30,7 @@ import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photo_fits import HandFits, fit_hands, mirror_labels
 from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
@@ -283,11 +284,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    try:
+    with in_one_line(parser):
         build(PhotoFolder(options.photos, options.labels), options.cache, options.stages,
               options.again)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 if __name__ == '__main__':

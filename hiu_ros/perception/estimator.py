@@ -122,11 +122,13 @@ class HandEstimator:
         crop_scale: float = NETWORK_SCALE, half: bool = False, largest_batch: int | None = None,
     ) -> None:
         self._network, self._device = network, torch.device(device)
-        self._half = half
+        self._half = half and self._device.type == 'cuda'
+        self._dtype = torch.float32
         if half and self._device.type == 'cpu':
             # Autocast would turn all weights anew for every batch.
+            self._dtype = torch.bfloat16
             self._network = copy.deepcopy(network).to(
-                dtype=torch.bfloat16, memory_format=torch.channels_last)
+                dtype=self._dtype, memory_format=torch.channels_last)
         self._crop_scale = crop_scale
         self._largest_batch = largest_batch or (
             _CPU_BATCH if self._device.type == 'cpu' else _GPU_BATCH)
@@ -222,12 +224,9 @@ class HandEstimator:
     @torch.inference_mode()
     def _run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
-        batch = batch.float().div_(127.5).sub_(1.0)
-        if self._half and self._device.type == 'cpu':
-            reading = self._network.predict(batch.bfloat16())
-        else:
-            with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                reading = self._network.predict(batch)
+        batch = batch.float().div_(127.5).sub_(1.0).to(self._dtype)
+        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+            reading = self._network.predict(batch)
         return {name: value.float().cpu().numpy() for name, value in reading._asdict().items()}
 
 

@@ -59,7 +59,7 @@ class Tracker:
         self._stamp: float | None = None
         self._size: tuple[int, int] | None = None
         self._since_search = 0
-        self._pauses = 0  #: that this frame and those just before it came after, each after one
+        self._pauses = 0  #: frames in a row, up to this one, that each came after a pause
 
     def reset(self) -> None:
         """Forget all hands; names go on counting."""

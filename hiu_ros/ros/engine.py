@@ -91,7 +91,8 @@ class PipelineEngine:
 
         if options.threads:
             torch.set_num_threads(options.threads)
-        self._torch, self._device = torch, options.device
+        self._torch = torch
+        self._built = {'device': options.device, 'half': options.half}
         self._lock = threading.Lock()
         self._pending: Any = None
         self._reset = False
@@ -142,7 +143,7 @@ class PipelineEngine:
     def update(self, options: NodeOptions) -> None:
         """See `Engine.update`."""
         # On the CPU for want of a GPU, the engine was built for another device than the node's.
-        checked = pipeline_options(replace(options, device=self._device))
+        checked = pipeline_options(replace(options, **self._built))
         try:
             self._pipeline.load_finder(checked)
         except Exception as error:

@@ -71,4 +71,5 @@ class LastingEngine:
 
     def _on_cpu(self, error: DeviceError) -> Engine:
         self._warn(f'{error}; going on on the CPU')
-        return self._factory(replace(self._options, device='cpu'))
+        # Not every CPU is fast, or even usable, in half precision.
+        return self._factory(replace(self._options, device='cpu', half=False))

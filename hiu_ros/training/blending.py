@@ -8,8 +8,8 @@ neither was trained on than either end (Wortsman et al. 2022, arXiv 2109.01903).
 import argparse
 from functools import partial
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.network import checkpoint
-from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.finder import load_finder, save_finder
 from hiu_ros.training.averaging import move
 
@@ -46,10 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--share', type=float, required=True, help='of NEW, 0 to 1')
     parser.add_argument('--half', action='store_true', help='write half precision')
     a = parser.parse_args(arguments)
-    try:
+    with in_one_line(parser):
         blend_files(a.old, a.new, a.out, a.share, a.half)
-    except (CheckpointError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 if __name__ == '__main__':

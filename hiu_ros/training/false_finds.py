@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hiu_ros.data.backgrounds import REMAKE, SIZE
+from hiu_ros.command_errors import in_one_line
+from hiu_ros.data.backgrounds import REMAKE, SIZE, stacked
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.sets.layout import map_array
 from hiu_ros.evaluation.photos import joint_box
@@ -54,7 +55,7 @@ def search(folder: PhotoFolder, finder: HandFinder) -> np.ndarray:
         for box in false_squares(photo, finder.find(image)):
             crop = Crop.around_box(box, _SCALE, SIZE)
             patches.append(crop.extract(image, 'replicate'))
-    return np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
+    return stacked(patches)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -66,14 +67,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--finder', type=Path, help='weights; default: those that ship')
     parser.add_argument('--also', type=Path, help='.npy of patches that are written, too')
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(parser):
         also = [map_array(options.also, REMAKE)] if options.also else []
         finder = HandFinder.from_file(options.finder, threshold=_THRESHOLD)
         found = search(PhotoFolder(options.photos), finder)
         every = np.concatenate([found, *also])
         np.save(options.out, every)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     print(f'{len(found)} false finds, {len(every)} patches in {options.out}')
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.network import checkpoint
-from hiu_ros.network.checkpoint import CheckpointError
-from hiu_ros.network.config import ConfigError, HIUConfig, preset
+from hiu_ros.network.config import HIUConfig, preset
 from hiu_ros.network.finder import Finder, FinderConfig, load_finder, save_finder
 from hiu_ros.network.hiu import HIU
 
@@ -160,10 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('out', metavar='OUT')
     parser.add_argument('--seed', type=int, default=0, help='of the new channels')
     a = parser.parse_args(arguments)
-    try:
+    with in_one_line(parser):
         grow_file(a.small, a.network, a.out, a.seed)
-    except (CheckpointError, ConfigError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 if __name__ == '__main__':

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import PhotoFolder
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import STORAGE
@@ -117,10 +118,8 @@ def main(arguments: list[str] | None = None) -> None:
     a = parser.parse_args(arguments)
     if a.videos < _HELD_BACK:
         parser.error(f'--videos is {a.videos}, expected {_HELD_BACK} or more: some are held back')
-    try:
+    with in_one_line(parser):
         run(a)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 def run(a: argparse.Namespace) -> None:

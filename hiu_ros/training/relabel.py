@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photo_cache import check_cache, read_labels
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
 from hiu_ros.evaluation.photos import joint_box
@@ -199,10 +200,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
+    with in_one_line(parser):
         counts = relabel(options)
-    except (OSError, RuntimeError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     print(json.dumps(counts, indent=1))
 
 

@@ -64,25 +64,30 @@ def test_a_damaged_bag_is_named_where_the_damage_begins(write, monkeypatch):
     assert seen == [0.0, 1.0]
 
 
+@pytest.fixture
+def source_node(domain):
+    """`source_node(bag, loop)`: the source node, run to its end."""
+    pytest.importorskip('rclpy')
+
+    def run(bag, loop):
+        return subprocess.run(
+            [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', f'loop:={loop}',
+             '-p', f'source:={bag}'],
+            cwd=Path(__file__).parents[2], env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
+            capture_output=True, text=True, timeout=60)
+
+    return run
+
+
 @pytest.mark.parametrize('count, words', [
     (0, 'has no pictures'), (2, 'has no pictures: 2 unusable images were skipped'),
 ])
-def test_the_source_node_ends_where_a_bag_shows_nothing(write, domain, count, words):
-    pytest.importorskip('rclpy')
-    done = subprocess.run(
-        [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', 'loop:=true',
-         '-p', f'source:={write(count, cut=range(count))}'],
-        cwd=Path(__file__).parents[2], env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
-        capture_output=True, text=True, timeout=60)
+def test_the_source_node_ends_where_a_bag_shows_nothing(write, source_node, count, words):
+    done = source_node(write(count, cut=range(count)), 'true')
     assert done.returncode == 1 and words in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-def test_the_source_node_tells_at_the_end_what_it_skipped(write, domain):
-    pytest.importorskip('rclpy')
-    done = subprocess.run(
-        [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', 'loop:=false',
-         '-p', f'source:={write(3, cut=(1,))}'],
-        cwd=Path(__file__).parents[2], env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
-        capture_output=True, text=True, timeout=60)
+def test_the_source_node_tells_at_the_end_what_it_skipped(write, source_node):
+    done = source_node(write(3, cut=(1,)), 'false')
     assert done.returncode == 0 and done.stderr.count('1 unusable images were skipped') == 1

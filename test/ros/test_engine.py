@@ -103,7 +103,7 @@ def test_a_change_that_does_not_fit_is_refused(engine):
 
 
 def test_changes_keep_the_device_that_the_engine_was_built_for(engine):
-    engine.update(NodeOptions(device='cuda', max_hands=1))
+    engine.update(NodeOptions(device='cuda', half=True, max_hands=1))
     engine.process([FRAME])
     assert engine._pipeline.options.device == 'cpu' and engine._pipeline.options.max_hands == 1
 

@@ -44,8 +44,8 @@ def test_a_lost_device_costs_no_frame(make):
 
 
 def test_the_engine_on_the_cpu_has_the_parameters_of_by_then(make):
-    engine, _ = make()
-    engine.update(NodeOptions(max_hands=2))
+    engine, _ = make(half=True)
+    engine.update(NodeOptions(max_hands=2, half=True))
     engine.process([frame(1, order=254)])
     assert engine.current.options == NodeOptions(max_hands=2, device='cpu')
 

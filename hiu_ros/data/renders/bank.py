@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.renders.appearance import SkinLibrary
 from hiu_ros.data.renders.renderer import Renderer, Tiles
 from hiu_ros.data.renders.scenes import GLOVES, SceneSampler
 from hiu_ros.data.renders.stage import Stage
-from hiu_ros.data.sets.layout import DataSetError, read_archive
+from hiu_ros.data.sets.layout import read_archive
 
 #: Tiles rendered together. A tile's group never changes, so neither does its picture.
 GROUP = 8
@@ -194,12 +195,10 @@ def main(arguments: list[str] | None = None) -> None:
                         help='hands that wear a glove, 0 to 1 (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1)
     options = parser.parse_args(arguments)
-    try:
+    with in_one_line(parser):
         write_bank(options.out, options.count,
                    BankOptions(options.seed, options.size, options.skins, tuple(options.only),
                                tuple(options.leave_out), options.gloves), options.workers)
-    except (DataSetError, OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
 
 
 if __name__ == '__main__':

@@ -1,0 +1,25 @@
+"""Errors that a user of a command can do something about: one line in place of a traceback."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Something is missing, unreadable, of another kind or out of range; a loss is not finite.
+USER_ERRORS = (OSError, ValueError, RuntimeError, FloatingPointError)
+
+
+def traceback_wanted() -> bool:
+    """Whether the user asked for tracebacks, by HIU_TRACEBACK in the environment."""
+    return bool(os.environ.get('HIU_TRACEBACK'))
+
+
+@contextmanager
+def in_one_line(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """End a command of its own (`python -m ...`) with one line and status 2 for a user's error."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        if traceback_wanted():
+            raise
+        parser.exit(2, f'{parser.prog}: {error}\n')
