@@ -88,8 +88,7 @@ PARAMETERS: Final = (
     Row('device', 'auto', 'Where the networks run: auto (a GPU if there is one), cpu, cuda, '
         'cuda:1, ...'),
     Row('cpu_fallback', True, 'Go on on the CPU, not in half precision, where the GPU cannot be '
-        'used or is lost; false: '
-        'an error.'),
+        'used or is lost; false: an error.'),
     Row('half', False, 'The hand network in half precision: float16 on a GPU, bfloat16 on a CPU. '
         'That is faster where the CPU has instructions for it (AVX-512 BF16, AMX, Arm BF16), and '
         'slower elsewhere.'),
