@@ -10,13 +10,13 @@ from pathlib import Path
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
 _PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks')
-_LOOKS = ('count', 'crop_scale', 'views', 'half')
+_LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 #: The options of each kind of run, beside --dataset, --weights, --through, --device and --json.
 #: `make eval` gives --masks to every run on photos.
 _TAKES = {
-    'photos': (*_PHOTOS, *_LOOKS, 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
-    'photos --find': (*_PHOTOS, *_LOOKS, 'find', 'draw', 'finder'),
-    'renders': (*_LOOKS, 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
+    'photos': (*_PHOTOS, *_LOOKS, 'light', 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
+    'photos --find': (*_PHOTOS, *_LOOKS, 'light', 'find', 'draw', 'finder'),
+    'renders': (*_LOOKS, 'light', 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
     'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
     'freihand|ho3d --score': ('root', 'predictions', 'score'),
     '|'.join(LABELLED): (*_LOOKS, 'root', 'split', 'batch', 'mano'),
@@ -42,6 +42,10 @@ def add_evaluate(subparsers) -> None:
                         'averaged (`hiu predict` takes 4)')
     parser.add_argument('--half', action='store_true',
                         help='through the pipeline: in half precision')
+    parser.add_argument('--uncorrected', action='store_true',
+                        help='through the pipeline: poor light is not corrected')
+    parser.add_argument('--light', metavar='dim|dark|noisy|flat|tinted',
+                        help='of photos and renders: as images of such light come out')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
     parser.add_argument('--count', type=int, metavar='N',
@@ -84,10 +88,13 @@ def add_evaluate(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
     from hiu_ros.evaluation.output import check_output
+    from hiu_ros.evaluation.poor_light import LIGHTS
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
     _tell_ignored(arguments)
+    if arguments.light and arguments.light not in LIGHTS:
+        raise ValueError(f'--light must be one of {", ".join(LIGHTS)}, got {arguments.light!r}')
     for name in ('count', 'batch'):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -138,15 +145,22 @@ def _predictor(arguments: argparse.Namespace):
     if arguments.through == 'pipeline':
         return PipelinePredictor(arguments.weights, device=arguments.device, template=template,
                                  crop_scale=arguments.crop_scale, views=arguments.views,
-                                 half=arguments.half)
-    if arguments.views != 1 or arguments.half:
-        raise ValueError('--views and --half need --through pipeline: the bare network takes one '
-                         'look, in full precision')
+                                 half=arguments.half,
+                                 correct_light=not arguments.uncorrected)
+    if arguments.views != 1 or arguments.half or arguments.uncorrected:
+        raise ValueError('--views, --half and --uncorrected need --through pipeline: the bare '
+                         'network takes one look, in full precision, at images as they are')
     # FreiHAND and HO3D hold right hands only, and every published method is told so.
     side = 'right' if arguments.dataset in ('freihand', 'ho3d') else None
     return CropPredictor.from_file(
         arguments.weights, choose_device(arguments.device), template=template, side=side,
         crop_scale=arguments.crop_scale)
+
+
+def _lit(predict, light: str | None):
+    from hiu_ros.evaluation.poor_light import predict_in
+
+    return predict_in(light, predict) if light else predict
 
 
 def _chosen(arguments: argparse.Namespace):
@@ -176,7 +190,7 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
     if arguments.min_trust > 0 and truth is None:
         raise ValueError('--min-trust needs --cache DIR, a photo cache')
     scores = photos.evaluate(
-        folder, chosen, _predictor(arguments),
+        folder, chosen, _lit(_predictor(arguments), arguments.light),
         truth_mask=truth.mask if truth else grabcut if arguments.masks else None,
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,
@@ -194,15 +208,18 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
 
 def _find(arguments: argparse.Namespace) -> list[dict]:
     from hiu_ros.evaluation import finding
+    from hiu_ros.evaluation.poor_light import find_in
     from hiu_ros.evaluation.predictor import PipelinePredictor
     from hiu_ros.evaluation.tables import table
 
     folder, chosen, unseen = _chosen(arguments)
     predictor = PipelinePredictor(
         arguments.weights, arguments.finder, arguments.device, boxes=False,
-        crop_scale=arguments.crop_scale, views=arguments.views, half=arguments.half)
+        crop_scale=arguments.crop_scale, views=arguments.views, half=arguments.half,
+        correct_light=not arguments.uncorrected)
+    find = find_in(arguments.light, predictor.find) if arguments.light else predictor.find
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
-    images, regions = finding.evaluate(folder, chosen, predictor.find, show=show)
+    images, regions = finding.evaluate(folder, chosen, find, show=show)
     rows = finding.summary_rows(images, regions, unseen)
     print(table(rows, finding.COLUMNS, f'{arguments.weights} with the finder on whole photos'))
     return rows
@@ -225,7 +242,8 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
         pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
     sheet = Sheet(arguments.sheet) if arguments.sheet else None
     scores = renders.evaluate(
-        bank, _predictor(arguments), arguments.count, arguments.batch, pictures, sheet=sheet)
+        bank, _lit(_predictor(arguments), arguments.light), arguments.count, arguments.batch,
+        pictures, sheet=sheet)
     rows = [{'set': arguments.bank.name, **renders.summarise(scores)}]
     if arguments.kinds:
         rows += renders.kind_rows(scores)

@@ -133,11 +133,12 @@ class PipelinePredictor:
         self, weights: str | Path, finder_weights: str | Path | None = None,
         device: str = 'cpu', boxes: bool = True, template: HandTemplate | None = None,
         crop_scale: float = NETWORK_SCALE, views: int = 1, half: bool = False,
+        correct_light: bool = True,
     ) -> None:
         self.pipeline = Pipeline(PipelineOptions(
             weights=weights, finder_weights=finder_weights, device=device,
             regions='boxes' if boxes else 'finder', tracking=None, crop_scale=crop_scale,
-            views=views, half=half,
+            views=views, half=half, correct_light=correct_light,
         ), template=template)
 
     def __call__(

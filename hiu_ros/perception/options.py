@@ -69,6 +69,7 @@ class PipelineOptions:
     tracking: TrackingOptions | None = field(default_factory=TrackingOptions)
     smoothing: Smoothing = field(default_factory=Smoothing)
     mirrored_input: bool = False  #: images are mirrored (selfie cameras)
+    correct_light: bool = True  #: dark, flat, tinted and noisy images are improved first
     #: Wrist joint to middle finger tip along the bones, m; None: as the network sees it.
     hand_length_m: float | None = None
     #: Standard deviation of hand length: of the known one, and of an unknown one, as a share.

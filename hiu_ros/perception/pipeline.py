@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from hiu_ros.perception.frame import Frame, check_frame
 from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
 from hiu_ros.perception.mirrored import mirrored_back, mirrored_frame
 from hiu_ros.perception.options import PipelineOptions, hand_weights
+from hiu_ros.perception.poor_light import in_good_light
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.tracker import Tracker
@@ -164,6 +165,8 @@ class Pipeline:
         options = self.options
         if options.mirrored_input:
             frame = mirrored_frame(frame)
+        if options.correct_light:
+            frame = replace(frame, image=in_good_light(frame.image))
         if options.tracking is None:
             turn = _Turn(frame, None, frame.stamp or 0.0)
             for detection in self._detections(frame):

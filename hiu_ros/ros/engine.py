@@ -71,6 +71,7 @@ def pipeline_options(options: NodeOptions) -> Any:
         views=options.views,
         smoothing=Smoothing.usual() if options.smoothing else Smoothing(),
         mirrored_input=options.mirrored_input,
+        correct_light=options.correct_light,
         hand_length_m=options.hand_length_m or None,
         detail=options.detail,
     )

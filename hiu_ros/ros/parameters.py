@@ -131,6 +131,9 @@ PARAMETERS: Final = (
     Row('views', 1, 'Crops of each hand, turned and sized a little differently, whose readings '
         'are averaged; each costs as much as the first.',
         live=True, minimum=1, maximum=6),
+    Row('correct_light', True,
+        'Dark, flat, tinted and noisy images are improved before the networks see them.',
+        live=True),
     Row('mirrored_input', False, 'The images are mirrored (selfie cameras): swaps left and right.',
         live=True),
     Row('smoothing', False, 'One-euro smoothing of keypoints, pose and place.', live=True),

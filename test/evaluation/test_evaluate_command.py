@@ -53,7 +53,7 @@ def test_more_views_are_of_the_pipeline(photos, weights, tmp_path, capsys):
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--views', '3']
     assert main(words) == 1
-    assert '--views and --half need --through pipeline' in capsys.readouterr().err
+    assert '--views, --half and --uncorrected need --through pipeline' in capsys.readouterr().err
     palms = []
     for number, views in enumerate(('1', '3')):
         out = tmp_path / f'{number}.json'
@@ -160,3 +160,17 @@ def test_missing_weights_are_named(photos, capsys):
     assert main(['evaluate', '--dataset', 'photos', '--photos', str(photos),
                  '--weights', 'none.safetensors']) == 1
     assert 'weights file none.safetensors does not exist' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('more', [[], ['--find']])
+def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, monkeypatch, more):
+    shown = []
+    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                        lambda image: shown.append(image) or image)
+    words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+             str(weights), '--through', 'pipeline', *more]
+    assert main([*words, '--light', 'twilight']) == 1
+    assert '--light must be one of dim, dark, noisy, flat, tinted' in capsys.readouterr().err
+    assert main([*words, '--light', 'dark', '--uncorrected']) == 0 and not shown
+    assert main([*words, '--light', 'dark']) == 0
+    assert shown and max(image.max() for image in shown) < 60

@@ -69,13 +69,13 @@ def test_parameters_reach_the_pipeline():
         weights='/w', max_hands=2, min_hits=4, max_misses=7, keep_score=0.2, announce_score=0.6,
         finder_interval=9,
         mirrored_input=True, hand_length_m=0.18, smoothing=True, regions='topic', detail='render',
-        half=True, device='cpu', views=3, small_hands=True,
+        half=True, device='cpu', views=3, small_hands=True, correct_light=False,
     ))
     assert (made.weights, made.max_hands, made.mirrored_input) == ('/w', 2, True)
     assert made.tracking == TrackingOptions(4, 7, 0.2, 0.6, 9)
     assert made.smoothing.any and made.hand_length_m == 0.18
     assert (made.regions, made.detail, made.half) == ('boxes', 'render', True)
-    assert made.views == 3 and made.small_hands
+    assert made.views == 3 and made.small_hands and not made.correct_light
 
 
 def test_it_knows_the_hand_model_and_is_warm(engine):

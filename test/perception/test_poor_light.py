@@ -1,0 +1,115 @@
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.perception.poor_light import in_good_light, levels, noise
+
+
+def scene(height=240, width=320, seed=0):
+    """Soft shapes of all colours, from black to white, as a camera of good light gives them."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.uniform(-40, 300, (9, 12, 3)).astype(np.float32)
+    fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(fine, 0, 255).astype(np.uint8)
+
+
+def lit(image, gains=1.0, offset=0.0, deviation=0.0):
+    rng = np.random.default_rng(1)
+    return np.clip(image * np.float32(gains) + offset + rng.normal(0, deviation, image.shape),
+                   0, 255).astype(np.uint8)
+
+
+def span(image):
+    dark, bright = np.percentile(image.max(-1), [1, 98])
+    return bright - dark
+
+
+def test_good_light_is_left_alone():
+    image = scene()
+    assert in_good_light(image) is image
+    quiet = lit(image, deviation=2.0)
+    assert in_good_light(quiet) is quiet
+
+
+@pytest.mark.parametrize('gain', [0.4, 0.15])
+def test_what_is_dark_becomes_what_it_was_in_more_light(gain):
+    image = scene()
+    image.flags.writeable = False
+    dark = lit(image, gain)
+    dark.flags.writeable = False
+    brighter = in_good_light(dark)
+    assert np.percentile(dark.max(-1), 98) < 105
+    assert np.percentile(brighter.max(-1), 98) == pytest.approx(140, abs=8)
+    assert np.corrcoef(brighter.ravel(), image.ravel())[0, 1] > 0.99
+
+
+def test_what_is_nearly_black_is_not_blown_up():
+    image = lit(scene(), 0.01)
+    assert in_good_light(image).max() <= 6 * image.max() + 20
+
+
+def test_what_is_flat_gets_contrast_and_a_black():
+    flat = lit(scene(), 0.3, 110)
+    better = in_good_light(flat)
+    assert span(flat) < 85 and span(better) == pytest.approx(100, abs=5)
+    assert np.percentile(better.max(-1), 1) < np.percentile(flat.max(-1), 1) - 40
+
+
+def test_the_tint_of_the_light_goes_and_that_of_things_stays():
+    image = scene()
+    tinted = lit(image, (1.0, 0.7, 0.35))
+    cleared = in_good_light(tinted).reshape(-1, 3).mean(0)
+    assert cleared[0] / cleared[2] < 1.5 < tinted.reshape(-1, 3).mean(0)[0] / (
+        tinted.reshape(-1, 3).mean(0)[2])
+    assert np.argmax(cleared) == 0
+    warm = lit(image, (0.9, 1.0, 1.05))
+    assert in_good_light(warm) is warm
+
+
+@pytest.mark.parametrize('size', [(240, 320), (60, 80), (1500, 50), (720, 1280)])
+@pytest.mark.parametrize('deviation', [3.0, 15.0])
+def test_noise_is_measured_whatever_the_size(size, deviation):
+    grey = np.clip(scene(*size) * 0.5 + 60, 0, 255).mean(-1, keepdims=True)
+    image = np.repeat(lit(grey, deviation=deviation), 3, axis=2)
+    assert noise(image) == pytest.approx(deviation, rel=0.15)
+
+
+def test_noise_is_smoothed_and_edges_stay():
+    clean = np.full((240, 320, 3), 60, np.uint8)
+    clean[:, 160:] = 190
+    noisy = lit(clean, deviation=15)
+    smooth = in_good_light(noisy)
+    assert noise(smooth) < 0.4 * noise(noisy)
+    near = smooth[:, 154:166].mean((0, 2))
+    assert near[0] == pytest.approx(60, abs=4) and near[-1] == pytest.approx(190, abs=4)
+
+
+def test_clipped_parts_do_not_hide_the_noise():
+    black = lit(scene(), deviation=12)
+    black[:200] = 0
+    assert noise(black) == pytest.approx(noise(lit(scene(), deviation=12)), rel=0.3)
+    assert noise(np.zeros_like(black)) == 0
+
+
+@pytest.mark.parametrize('value', [0, 255, (255, 0, 0), (0, 0, 255), (40, 40, 40)])
+@pytest.mark.parametrize('size', [(1, 1), (2, 500), (48, 64)])
+def test_images_of_nothing_stay_images(value, size):
+    image = np.empty((*size, 3), np.uint8)
+    image[:] = value
+    out = in_good_light(image)
+    assert out.shape == image.shape and out.dtype == np.uint8
+    gain, offset = levels(image)
+    assert np.isfinite([*gain, offset]).all() and (gain > 0).all()
+
+
+def test_a_lamp_that_is_dimmed_slowly_makes_no_leaps():
+    image = scene()
+    shown = [in_good_light(lit(image, gain)).astype(np.float32)
+             for gain in np.linspace(1.0, 0.3, 71)]
+    steps = [np.abs(b - a).mean() for a, b in zip(shown, shown[1:])]
+    assert max(steps) < 3
+    grain = np.random.default_rng(2).normal(0, 1, image.shape)
+    shown = [in_good_light(np.clip(image + grain * much, 0, 255).astype(np.uint8))
+             for much in np.linspace(1, 20, 96)]
+    steps = [np.abs(b.astype(np.float32) - a).mean() for a, b in zip(shown, shown[1:])]
+    assert max(steps) < 3
