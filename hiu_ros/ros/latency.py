@@ -19,7 +19,7 @@ from hiu_ros.ros.children import run_with_children, start
 from hiu_ros.ros.demo import NAMESPACE, node_command, rendered_clip
 from hiu_ros.ros.machine import machine
 from hiu_ros.ros.player import Player
-from hiu_ros.ros.sources import Picture, open_source
+from hiu_ros.ros.sources import Picture, open_source, pinhole
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 #: Answers before this one are warm-up.
@@ -38,19 +38,19 @@ def fitted(picture: Picture, width: int, height: int) -> Picture:
     scale = max(width / image.shape[1], height / image.shape[0])
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    k = picture.k
-    if k is not None:
-        k = np.diag((scale, scale, 1.0)) @ np.array(k).reshape(3, 3)
+    info = picture.info
+    if info is not None:
+        k = np.diag((scale, scale, 1.0)) @ np.array(info['k']).reshape(3, 3)
         k[:2, 2] += 0.5 * (scale - 1) - np.array([x, y])
-        k = tuple(k.ravel())
-    return Picture(np.ascontiguousarray(image[y:y + height, x:x + width]), picture.time, k)
+        info = pinhole(width, height, k)
+    return Picture(np.ascontiguousarray(image[y:y + height, x:x + width]), picture.time, info)
 
 
 def measure(player: Player, pictures: Sequence[Picture], offset: float) -> dict[int, list[float]]:
     """Hands in view -> seconds from image to hands; `offset` keeps stamps rising."""
     times: dict[int, list[float]] = {}
     for index, picture in enumerate(pictures):
-        moved = Picture(picture.image, offset + picture.time, picture.k)
+        moved = Picture(picture.image, offset + picture.time, picture.info)
         answer = player.ask(moved)
         if answer.ids is not None and index >= WARM:
             times.setdefault(len(answer.ids), []).append(answer.latency)

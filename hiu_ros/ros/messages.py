@@ -5,10 +5,12 @@ as `array.array` or NumPy buffers: rosidl checks a list element by element, a bu
 """
 
 import array
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion
-from sensor_msgs.msg import Image, PointCloud2, PointField, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import Header
 
 from hiu_ros.hand.skeleton import BONES, JOINT_NAMES, JOINT_PARENTS, KEYPOINT_NAMES
@@ -54,6 +56,12 @@ def image(header: Header, pixels: np.ndarray, encoding: str) -> Image:
         header=header, height=height, width=width, encoding=encoding,
         step=width * (pixels.shape[2] if pixels.ndim == 3 else 1), data=octets(pixels),
     )
+
+
+def camera_info(header: Header, info: Mapping[str, Any]) -> CameraInfo:
+    """sensor_msgs/CameraInfo of its fields but for the header; `roi` is a mapping, too."""
+    roi = RegionOfInterest(**info.get('roi', {}))
+    return CameraInfo(header=header, **{**info, 'roi': roi})
 
 
 def quaternion(rotation: np.ndarray) -> Quaternion:

@@ -43,11 +43,11 @@ def follow(clip: Path, pipeline: Pipeline) -> tuple[list[np.ndarray], list[Hands
     images, results, camera = [], [], None
     for picture in source.pictures:
         if camera is None:
-            if picture.k is None:
+            if picture.info is None:
                 raise SourceError(f'{clip} has no camera matrix beside it: expected K in '
                                   f'{clip.with_suffix(".json").name}')
-            height, width = picture.image.shape[:2]
-            camera = Camera.from_info(width, height, picture.k, [0.0] * 5, 'plumb_bob')
+            info = picture.info
+            camera = Camera.from_info(info['width'], info['height'], info['k'])
         images.append(picture.image)
         results.append(pipeline.process(picture.image, camera, stamp=picture.time))
     return images, results, camera, source.rate

@@ -153,10 +153,8 @@ class Player(Peer):
             self._now = stamp.sec * 10**9 + stamp.nanosec
         header = Header(stamp=stamp, frame_id=FRAME_ID)
         self._clock.publish(Clock(clock=stamp))
-        if picture.k is not None:
-            height, width = picture.image.shape[:2]
-            info = CameraInfo(header=header, width=width, height=height, k=picture.k,
-                              distortion_model='plumb_bob', d=[0.0] * 5)
+        if picture.info is not None:
+            info = messages.camera_info(header, picture.info)
             self._info.publish(info)
             self._write('camera_info', CameraInfo, serialize_message(info))
         image = messages.image(header, picture.image, 'bgr8')

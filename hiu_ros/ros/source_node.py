@@ -61,12 +61,8 @@ class SourceNode(Node):
 
     def _publish(self, picture: Picture) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.frame_id)
-        if picture.k is not None:
-            height, width = picture.image.shape[:2]
-            self._info.publish(CameraInfo(
-                header=header, width=width, height=height, k=picture.k,
-                distortion_model='plumb_bob', d=[0.0] * 5,
-            ))
+        if picture.info is not None:
+            self._info.publish(messages.camera_info(header, picture.info))
         self._image.publish(messages.image(header, picture.image, 'bgr8'))
 
 

@@ -1,7 +1,7 @@
 """Pictures to play: a video file, a camera, a folder of images or a bag, all read alike."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,14 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True)
 class Picture:
-    """One image (H, W, 3) uint8 BGR, seconds since the first, and K (9 numbers) where known."""
+    """One image (H, W, 3) uint8 BGR, seconds since the first, and its camera where known.
+
+    `info` holds the fields of sensor_msgs/CameraInfo but for the header, see `camera_info`.
+    """
 
     image: np.ndarray
     time: float
-    k: tuple[float, ...] | None = None
+    info: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -84,7 +87,7 @@ def _video(path: Path) -> Source:
 
 
 def _frames(
-    capture: cv2.VideoCapture, rate: float, k: tuple[float, ...] | None = None
+    capture: cv2.VideoCapture, rate: float, k: np.ndarray | None = None
 ) -> Iterator[Picture]:
     index = 0
     try:
@@ -92,20 +95,40 @@ def _frames(
             ok, image = capture.read()
             if not ok:
                 return
-            yield Picture(image, index / rate, k)
+            height, width = image.shape[:2]
+            info = None if k is None else pinhole(width, height, k)
+            yield Picture(image, index / rate, info)
             index += 1
     finally:
         capture.release()
 
 
-def _matrix_beside(path: Path) -> tuple[float, ...] | None:
-    """K out of <video>.json, which rendered clips have beside them."""
+def _matrix_beside(path: Path) -> np.ndarray | None:
+    """K (3, 3) out of <video>.json, which rendered clips have beside them."""
     try:
         content = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
         k = np.array(content['K'], dtype=float)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return tuple(k.ravel()) if k.shape == (3, 3) else None
+    return k if k.shape == (3, 3) else None
+
+
+def pinhole(width: int, height: int, k: np.ndarray) -> dict[str, Any]:
+    """The `info` of a camera without distortion; k (3, 3)."""
+    return {'width': width, 'height': height, 'distortion_model': 'plumb_bob', 'd': [0.0] * 5,
+            'k': np.asarray(k, float).ravel().tolist()}
+
+
+def camera_info(message: Any) -> dict[str, Any]:
+    """The `info` of a CameraInfo of ROS 1 or 2, as a bag's reader gives it."""
+    info: dict[str, Any] = {name: getattr(message, name) for name in (
+        'width', 'height', 'distortion_model', 'binning_x', 'binning_y')}
+    for name in 'dkrp':
+        values = getattr(message, name if hasattr(message, name) else name.upper())
+        info[name] = [float(value) for value in values]
+    info['roi'] = {name: getattr(message.roi, name) for name in (
+        'x_offset', 'y_offset', 'width', 'height', 'do_rectify')}
+    return info
 
 
 def _camera(number: int) -> Source:
@@ -160,19 +183,19 @@ def _bag(path: Path) -> Source:
                     min(max(count / seconds, 1.0), 120.0), count)
 
     def pictures() -> Iterator[Picture]:
-        k, first = None, None
+        info, first = None, None
         for connection, stamp, data in _messages(reader, [chosen, *infos], path):
             try:
                 message = reader.deserialize(data, connection.msgtype)
                 if connection is not chosen:
-                    k = tuple(float(v) for v in getattr(message, 'k', getattr(message, 'K', ())))
+                    info = camera_info(message)
                     continue
                 image = kinds[chosen.msgtype](message)
             except Exception as error:
                 source.skip(error)
                 continue
             first = stamp if first is None else first
-            yield Picture(image, 1e-9 * (stamp - first), k)
+            yield Picture(image, 1e-9 * (stamp - first), info)
 
     source.pictures = pictures()
     return source

@@ -39,6 +39,37 @@ def write(tmp_path):
     return write
 
 
+def test_camera_info_is_played_as_it_was_recorded(tmp_path):
+    pytest.importorskip('rclpy')
+    from std_msgs.msg import Header
+
+    from hiu_ros.ros import messages
+    from hiu_ros.ros.stream import camera_of
+
+    header, image, stamp, camera_info, region = (TYPES.types[name] for name in (
+        'std_msgs/msg/Header', IMAGE, 'builtin_interfaces/msg/Time',
+        'sensor_msgs/msg/CameraInfo', 'sensor_msgs/msg/RegionOfInterest'))
+    at = header(stamp(1, 0), 'camera')
+    fisheye = camera_info(
+        at, 240, 320, 'equidistant', np.array([0.1, 0.02, 0.0, 0.0]),
+        np.array([200.0, 0, 160, 0, 210, 120, 0, 0, 1]), np.eye(3).ravel(),
+        np.array([150.0, 0, 150, 9, 0, 150, 110, 0, 0, 0, 1, 0]), 2, 2,
+        region(20, 10, 200, 300, True))
+    grey = image(at, 100, 150, 'mono8', 0, 150, np.zeros(15000, np.uint8))
+    with Writer(tmp_path / 'bag', version=9) as writer:
+        for topic, message in (('/a/camera_info', fisheye), ('/a/image_raw', grey)):
+            kind = message.__msgtype__
+            writer.write(writer.add_connection(topic, kind, typestore=TYPES), 10**9,
+                         TYPES.serialize_cdr(message, kind))
+    picture, = open_source(str(tmp_path / 'bag')).pictures
+    played = messages.camera_info(Header(frame_id='a'), picture.info)
+    assert played.header.frame_id == 'a' and played.roi.do_rectify
+    for rectified in (False, True):
+        assert camera_of(played, rectified) == camera_of(fisheye, rectified)
+    assert camera_of(played, False).distortion == 'equidistant'
+    camera_of(played, False).check_image(100, 150)
+
+
 @pytest.mark.parametrize('storage', list(StoragePlugin))
 def test_an_unusable_image_is_skipped_and_counted(write, storage):
     source = open_source(str(write(6, cut=(0, 3), storage=storage)))

@@ -16,7 +16,7 @@ from hiu_ros.ros import controllers, latency, pictures  # noqa: E402
 from hiu_ros.ros.joint_plot import plot  # noqa: E402
 from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
 from hiu_ros.ros.markers import HandMarkers, HandNumbers  # noqa: E402
-from hiu_ros.ros.sources import Picture  # noqa: E402
+from hiu_ros.ros.sources import Picture, pinhole  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = Header(frame_id='camera')
@@ -81,11 +81,12 @@ def test_a_plot_has_gaps_where_there_was_no_hand():
 def test_a_fitted_picture_keeps_its_camera(size):
     image = np.zeros((480, 640, 3), np.uint8)
     image[235:246, 395:406] = 255
-    k = (600.0, 0.0, 319.5, 0.0, 600.0, 239.5, 0.0, 0.0, 1.0)
-    fitted = latency.fitted(Picture(image, 0.0, k), *size)
+    k = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+    fitted = latency.fitted(Picture(image, 0.0, pinhole(640, 480, k)), *size)
     assert fitted.image.shape == (size[1], size[0], 3)
-    ray = np.linalg.solve(np.array(k).reshape(3, 3), (400.0, 240.0, 1.0))
-    x, y, _ = np.array(fitted.k).reshape(3, 3) @ ray
+    assert (fitted.info['width'], fitted.info['height']) == size
+    ray = np.linalg.solve(k, (400.0, 240.0, 1.0))
+    x, y, _ = np.array(fitted.info['k']).reshape(3, 3) @ ray
     found = np.argwhere(fitted.image[..., 0] > 127).mean(0)
     assert found == pytest.approx((y, x), abs=0.6)
 

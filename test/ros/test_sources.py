@@ -37,16 +37,17 @@ def test_video_is_read_as_it_was_written(tmp_path):
     assert source.count == len(pictures) == 5 and source.rate == pytest.approx(20.0)
     assert [p.time for p in pictures] == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
     assert np.abs(pictures[4].image.astype(int) - picture(4)).mean() < 8
-    assert pictures[0].k is None
+    assert pictures[0].info is None
 
 
 def test_rendered_video_brings_its_camera_matrix(tmp_path):
     path = write_video(tmp_path / 'a.mp4', 1)
     k = [[60.0, 0.0, 31.5], [0.0, 60.0, 23.5], [0.0, 0.0, 1.0]]
     path.with_suffix('.json').write_text(json.dumps({'K': k}))
-    assert next(open_source(str(path)).pictures).k == tuple(np.ravel(k))
+    info = next(open_source(str(path)).pictures).info
+    assert info['k'] == list(np.ravel(k)) and (info['width'], info['height']) == (64, 48)
     path.with_suffix('.json').write_text('{"K": "none"')
-    assert next(open_source(str(path)).pictures).k is None
+    assert next(open_source(str(path)).pictures).info is None
 
 
 def test_odd_and_changing_sizes_fit_into_one_video(tmp_path):
