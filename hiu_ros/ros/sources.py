@@ -145,14 +145,21 @@ def _folder(path: Path) -> Source:
     if not files:
         raise SourceError(f'{path} holds no images ({", ".join(PICTURES)}) and is no bag')
 
+    source = Source(path.name, iter(()), USUAL_RATE, len(files))
+
     def pictures() -> Iterator[Picture]:
         for index, file in enumerate(files):
-            image = cv2.imread(str(file))
+            try:
+                image = cv2.imread(str(file))
+            except cv2.error:  # it claims an absurd size
+                image = None
             if image is None:
-                raise SourceError(f'{file} is not an image that OpenCV can read')
-            yield Picture(image, index / USUAL_RATE)
+                source.skip(SourceError(f'{file} is not an image that OpenCV can read'))
+            else:
+                yield Picture(image, index / USUAL_RATE)
 
-    return Source(path.name, pictures(), USUAL_RATE, len(files))
+    source.pictures = pictures()
+    return source
 
 
 def _bag(path: Path) -> Source:

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -106,10 +108,17 @@ def test_signals_end_the_source_node_without_a_traceback(spawn, peer, wait_for, 
     assert node.wait() == 0 and 'Traceback' not in node.log, node.log
 
 
-def test_a_broken_picture_is_named(tmp_path):
-    (tmp_path / 'a.png').write_bytes(b'broken')
-    with pytest.raises(SourceError, match='a.png'):
-        list(open_source(str(tmp_path)).pictures)
+def test_a_broken_picture_is_skipped_and_named(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), picture(0))
+    (tmp_path / 'b.png').write_bytes(b'broken')
+    cv2.imwrite(str(tmp_path / 'c.png'), picture(2))
+    data = bytearray((tmp_path / 'a.png').read_bytes())
+    data[16:24] = struct.pack('>II', 2**20, 2**20)
+    data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
+    (tmp_path / 'd.png').write_bytes(data)
+    source = open_source(str(tmp_path))
+    assert [p.time for p in source.pictures] == pytest.approx([0.0, 2 / 30])
+    assert source.skipped.startswith('2 unusable images') and 'd.png is not' in source.skipped
 
 
 def test_a_broken_bag_is_named(tmp_path):
