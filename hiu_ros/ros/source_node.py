@@ -43,14 +43,14 @@ class SourceNode(Node):
         told = False
         while rclpy.ok():
             source = open_source(self.what)
-            begin, index = time.monotonic(), None
-            for index, picture in enumerate(source.pictures):
+            begin, picture = time.monotonic(), None
+            for picture in source.pictures:
                 if not source.live:
-                    time.sleep(max(0.0, begin + index / source.rate - time.monotonic()))
+                    time.sleep(max(0.0, begin + picture.time - time.monotonic()))
                 if not rclpy.ok():
                     return
                 self._publish(picture)
-            if index is None:
+            if picture is None:
                 raise SourceError(f'{source.name} has no pictures'
                                   + (f': {source.skipped}' if source.skipped else ''))
             if source.skipped and not told:
@@ -58,6 +58,8 @@ class SourceNode(Node):
                 told = True
             if not self.loop or source.live:
                 return
+            # The last picture stands as long as the others, or a single one would flood the graph.
+            time.sleep(max(0.0, begin + picture.time + 1 / source.rate - time.monotonic()))
 
     def _publish(self, picture: Picture) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.frame_id)

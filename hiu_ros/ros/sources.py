@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ BAGS = ('.bag', '.db3', '.mcap')
 NOT_CAMERAS = ('depth', 'label', 'mask', 'annotated')
 #: Where nothing says how fast pictures follow each other, Hz.
 USUAL_RATE = 30.0
+#: Pictures of a bag that its rate is measured on.
+RATED = 60
 
 
 class SourceError(ValueError):
@@ -175,26 +179,27 @@ def _bag(path: Path) -> Source:
         raise SourceError(f'{path} is not a bag that can be read: {error}') from None
     kinds = {'sensor_msgs/msg/Image': decode, 'sensor_msgs/msg/CompressedImage': decode_compressed}
     colour = [c for c in reader.connections if c.msgtype in kinds and not any(
-        word in c.topic for word in NOT_CAMERAS)]
+        word in c.topic.lower() for word in NOT_CAMERAS)]
     if not colour:
         reader.close()
         raise SourceError(f'{path} holds no topic of sensor_msgs/Image or CompressedImage')
-    # /camera/image_raw rather than what was made of it.
-    chosen = min(colour, key=lambda c: ('image' not in c.topic, len(c.topic), c.topic))
+    # One that was recorded, and /camera/image_raw rather than what was made of it.
+    chosen = min(colour, key=lambda c: (
+        not c.msgcount, 'image' not in c.topic, len(c.topic), c.topic))
+    # A driver that was started again has a connection of its own each time.
+    images = [c for c in colour if (c.topic, c.msgtype) == (chosen.topic, chosen.msgtype)]
     space = chosen.topic.removesuffix('/compressed').rpartition('/')[0]
     infos = [c for c in reader.connections if c.topic == f'{space}/camera_info']
 
-    seconds = max(1e-9 * (reader.end_time - reader.start_time), 1e-3)
-    count = chosen.msgcount
-    source = Source(f'{path.name} {chosen.topic}', iter(()),
-                    min(max(count / seconds, 1.0), 120.0), count)
+    source = Source(f'{path.name} {chosen.topic}', iter(()), _rate(reader, images),
+                    sum(c.msgcount for c in images))
 
     def pictures() -> Iterator[Picture]:
         info, first = None, None
-        for connection, stamp, data in _messages(reader, [chosen, *infos], path):
+        for connection, stamp, data in _messages(reader, [*images, *infos], path):
             try:
                 message = reader.deserialize(data, connection.msgtype)
-                if connection is not chosen:
+                if connection.topic != chosen.topic:
                     info = camera_info(message)
                     continue
                 image = kinds[chosen.msgtype](message)
@@ -206,6 +211,15 @@ def _bag(path: Path) -> Source:
 
     source.pictures = pictures()
     return source
+
+
+def _rate(reader: Any, connections: list[Any]) -> float:
+    """How fast the first pictures follow each other, Hz."""
+    stamps = []
+    with suppress(Exception):  # a damage is told of where playing gets to it
+        stamps += (stamp for _, stamp, _ in islice(reader.messages(connections), RATED))
+    usual = 1e-9 * float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+    return min(max(1.0 / usual, 1.0), 120.0) if usual > 0 else USUAL_RATE
 
 
 def _messages(reader: Any, connections: list[Any], path: Path) -> Iterator[tuple]:

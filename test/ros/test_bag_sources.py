@@ -39,6 +39,45 @@ def write(tmp_path):
     return write
 
 
+def test_the_topic_that_holds_pictures_is_played_at_its_own_rate(tmp_path):
+    header, image, stamp, packed = (TYPES.types[name] for name in (
+        'std_msgs/msg/Header', IMAGE, 'builtin_interfaces/msg/Time',
+        'sensor_msgs/msg/CompressedImage'))
+    at = header(stamp(1, 0), 'camera')
+    depth = packed(at, '16UC1; compressedDepth png', np.zeros(40, np.uint8))
+    grey = image(at, 10, 10, 'mono8', 0, 10, np.zeros(100, np.uint8))
+    with Writer(tmp_path / 'bag', version=9) as writer:
+        # Announced, but never published; and what no camera sees.
+        writer.add_connection('/image', IMAGE, typestore=TYPES)
+        for topic, message, seconds in (('/a/image/compressedDepth', depth, 0.0), *(
+                ('/head/image_raw', grey, 60.0 + 0.05 * k) for k in range(4))):
+            kind = message.__msgtype__
+            connection = next((c for c in writer.connections if c.topic == topic), None)
+            connection = connection or writer.add_connection(topic, kind, typestore=TYPES)
+            writer.write(connection, int(1e9 * seconds), TYPES.serialize_cdr(message, kind))
+    source = open_source(str(tmp_path / 'bag'))
+    assert source.name == 'bag /head/image_raw' and source.rate == pytest.approx(20.0)
+    assert source.count == len(list(source.pictures)) == 4
+
+
+def test_a_driver_that_was_started_again_is_played_on(tmp_path):
+    from rosbags.rosbag1 import Writer as Writer1
+
+    types = get_typestore(Stores.ROS1_NOETIC)
+    header, image, stamp = (types.types[name] for name in (
+        'std_msgs/msg/Header', IMAGE, 'builtin_interfaces/msg/Time'))
+    with Writer1(tmp_path / 'a.bag') as writer:
+        connections = [writer.add_connection('/image', IMAGE, typestore=types, callerid=name)
+                       for name in ('/first', '/second')]
+        for k in range(5):
+            message = image(header(k, stamp(k, 0), 'camera'), 10, 10, 'mono8', 0, 10,
+                            np.full(100, k, np.uint8))
+            writer.write(connections[k > 2], 10**9 * (k + 1), types.serialize_ros1(message, IMAGE))
+    source = open_source(str(tmp_path / 'a.bag'))
+    assert source.count == 5
+    assert [int(p.image[0, 0, 0]) for p in source.pictures] == [0, 1, 2, 3, 4]
+
+
 def test_camera_info_is_played_as_it_was_recorded(tmp_path):
     pytest.importorskip('rclpy')
     from std_msgs.msg import Header

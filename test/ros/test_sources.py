@@ -108,6 +108,19 @@ def test_signals_end_the_source_node_without_a_traceback(spawn, peer, wait_for, 
     assert node.wait() == 0 and 'Traceback' not in node.log, node.log
 
 
+def test_a_single_picture_is_repeated_at_a_cameras_rate(spawn, peer, wait_for, tmp_path):
+    from rclpy.qos import qos_profile_sensor_data
+    from sensor_msgs.msg import Image
+
+    cv2.imwrite(str(tmp_path / '0.png'), picture(0))
+    received = []
+    peer.node.create_subscription(Image, 'image', received.append, qos_profile_sensor_data)
+    spawn('-p', f'source:={tmp_path}', module='hiu_ros.ros.source_node')
+    assert wait_for(lambda: len(received) > 3)
+    stamps = np.array([m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec for m in received[:4]])
+    assert np.diff(stamps).min() > 0.02
+
+
 def test_a_broken_picture_is_skipped_and_named(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), picture(0))
     (tmp_path / 'b.png').write_bytes(b'broken')
