@@ -63,4 +63,9 @@ def run_with_children(
         print(f'{name}: {error}', file=sys.stderr)
         return 1
     finally:
+        # A second Ctrl-C must not leave behind what the first one is ending.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         end(processes)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def rendered_clip(out: Path) -> Path:
         done = subprocess.run([
             sys.executable, '-W', 'ignore::UserWarning', '-m', 'hiu_ros.data.renders.sequences',
             str(part), '--frames', '150',
-        ], stdout=subprocess.DEVNULL)
+        ], stdout=subprocess.DEVNULL, start_new_session=True)  # Ctrl-C ends it by way of us
         if done.returncode:
             raise SourceError('the clip could not be rendered; see above')
         part.with_suffix('.json').replace(clip.with_suffix('.json'))
@@ -160,11 +161,12 @@ def run(
             player.wait_until_ready()
             begin = time.monotonic()
             tally, again = play(source, player, out, limit)
-            seconds = time.monotonic() - begin
-            # Diagnostics come once a second: a clip shorter than that waits for one.
-            while '/diagnostics' not in bag.counts and time.monotonic() - begin < 3.0:
-                time.sleep(0.05)
-            free = player.free_run(again, source.rate) if again else {}
+            seconds, free = time.monotonic() - begin, {}
+            with suppress(KeyboardInterrupt):  # all is played; the report follows
+                # Diagnostics come once a second: a clip shorter than that waits for one.
+                while '/diagnostics' not in bag.counts and time.monotonic() - begin < 3.0:
+                    time.sleep(0.05)
+                free = player.free_run(again, source.rate) if again else {}
     finally:
         bag.close()
     if not tally.frames:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -111,3 +113,71 @@ def test_a_node_that_cannot_start_ends_the_demo(domain, tmp_path, played):
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert '/nowhere/hiu.safetensors does not exist' in done.stderr + done.stdout
     assert 'demo: the node ended with 1' in done.stderr
+
+
+@pytest.fixture
+def interrupted(monkeypatch, tmp_path):
+    """`interrupted(method)`: the demo in this process; Ctrl-C comes in that method of Player."""
+    from hiu_ros.ros import children
+    from hiu_ros.ros import demo as module
+    from hiu_ros.ros.player import Answer
+
+    class Player:
+        def __init__(self, namespace, process, write):
+            self._write = write
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def wait_until_ready(self):
+            pass
+
+        def ask(self, picture):
+            self._write('/diagnostics', 'std_msgs/msg/Empty', 1, bytes(5))
+            return Answer(['left_1'], None, 0.1)
+
+        def free_run(self, pictures, rate):
+            return {}
+
+    def stop(self, *arguments):
+        raise KeyboardInterrupt
+
+    def run(method):
+        cv2.imwrite(str(tmp_path / '0.png'), np.zeros((48, 64, 3), np.uint8))
+        monkeypatch.setattr(Player, method, stop)
+        monkeypatch.setattr(module, 'Player', Player)
+        options = ['--source', str(tmp_path), '--out', str(tmp_path / 'out')]
+        return module.main(options, [sys.executable, '-c', 'pass'])
+
+    monkeypatch.setattr(children.signal, 'signal', lambda *arguments: None)
+    return run
+
+
+def test_interrupted_behind_the_last_picture_it_still_reports(interrupted, tmp_path, capsys):
+    assert interrupted('free_run') == 0
+    assert 'hands in 1 of them' in capsys.readouterr().out
+    assert json.loads((tmp_path / 'out' / 'summary.json').read_text())['frames'] == 1
+
+
+def test_interrupted_before_the_first_picture_it_keeps_the_bag_of_before(interrupted, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'hiu.mcap').write_bytes(b'of before')
+    assert interrupted('wait_until_ready') == 130
+    assert [file.name for file in (tmp_path / 'out').iterdir()] == ['hiu.mcap']
+    assert (tmp_path / 'out' / 'hiu.mcap').read_bytes() == b'of before'
+
+
+def test_interrupted_while_it_renders_it_ends_without_a_traceback(tmp_path):
+    command = subprocess.Popen(
+        [sys.executable, '-m', 'hiu_ros.ros.demo', '--out', str(tmp_path)], cwd=ROOT, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    end = time.monotonic() + 60
+    while not (tmp_path / 'clip_part.mp4').exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    # The terminal sends it to the whole group.
+    os.killpg(command.pid, signal.SIGINT)
+    _, errors = command.communicate(timeout=30)
+    assert command.returncode == 130 and not errors

@@ -1,0 +1,59 @@
+"""Commands that start processes: whatever ends the command, none of them is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+#: Takes a second to end at SIGINT, as a node with work in hand.
+CHILD = """
+import signal, sys, time
+def end(*_):
+    time.sleep(1.0)
+    sys.exit(0)
+signal.signal(signal.SIGINT, end)
+print('ready', flush=True)
+time.sleep(20)
+"""
+SCRIPT = f"""
+import sys, time
+from hiu_ros.ros import children
+def run(processes):
+    processes += [children.start([sys.executable, '-c', {CHILD!r}]) for _ in range(2)]
+    print(*(process.pid for process in processes), flush=True)
+    time.sleep(20)
+sys.exit(children.run_with_children('test', run))
+"""
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
+    command = subprocess.Popen(
+        [sys.executable, '-c', SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[2])
+    lines = [command.stdout.readline() for _ in range(3)]
+    pids = [int(pid) for line in lines if 'ready' not in line for pid in line.split()]
+    command.send_signal(number)
+    # The second one comes while the first is obeyed.
+    assert not wait_for(lambda: command.poll() is not None, 0.5)
+    command.send_signal(number)
+    _, errors = command.communicate(timeout=15)
+    left = [pid for pid in pids if _alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(pids) == 2 and not left
+    assert command.returncode == 130 and not errors
