@@ -44,10 +44,10 @@ class Bag:
         self.counts[topic] = self.counts.get(topic, 0) + 1
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; where nothing was written, what was there before stays."""
         self._writer.close()
-        file = next(self._folder.glob('*.mcap'))
-        file.replace(self._path)
+        if self.counts:
+            next(self._folder.glob('*.mcap')).replace(self._path)
         _remove(self._folder.parent)
 
 
@@ -72,7 +72,8 @@ class Video:
 
     def __init__(self, path: Path, rate: float) -> None:
         self.path = path
-        self._rate = rate
+        # MPEG-4 counts time in 1/65535 s at best, and OpenCV takes three decimals.
+        self._rate = rate if rate < 65 else round(rate, 1)
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -138,4 +139,5 @@ class Sheet:
             sheet[y : y + picture.shape[0], x : x + width] = picture
             cv2.putText(sheet, str(number), (x + 6, y + height - 8), cv2.FONT_HERSHEY_SIMPLEX,
                         0.5, (255, 255, 255), 1, cv2.LINE_AA)
-        cv2.imwrite(str(path), sheet)
+        if not cv2.imwrite(str(path), sheet):
+            raise OSError(f'{path} cannot be written')

@@ -60,6 +60,15 @@ def test_odd_and_changing_sizes_fit_into_one_video(tmp_path):
     assert [p.image.shape for p in open_source(str(video.path)).pictures] == [(48, 64, 3)] * 2
 
 
+@pytest.mark.parametrize('rate', [29.97, 66.123, 239.7602])
+def test_any_cameras_rate_fits_into_a_video(tmp_path, rate):
+    video = Video(tmp_path / 'a.mp4', rate)
+    video.write(picture(1))
+    video.close()
+    assert video.path == tmp_path / 'a.mp4'
+    assert open_source(str(video.path)).rate == pytest.approx(rate, abs=0.05)
+
+
 def test_folder_is_read_in_order_of_names(tmp_path):
     for k in (2, 0, 1):
         cv2.imwrite(str(tmp_path / f'{k}.png'), picture(k))
@@ -158,3 +167,11 @@ def test_contact_sheet_spreads_over_everything(tmp_path, count):
     place = shown - 1
     last = picture[place // columns * height + 5, place % columns * width + 5, 0]
     assert first == 0 and (count == 1 or last > 220)
+
+
+def test_a_sheet_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / 'sheet.png').mkdir()
+    sheet = Sheet()
+    sheet.offer(picture(0))
+    with pytest.raises(OSError, match='sheet.png cannot be written'):
+        sheet.save(tmp_path / 'sheet.png')
