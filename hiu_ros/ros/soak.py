@@ -87,6 +87,12 @@ def start(source: Path, parameters: Sequence[str]) -> list[subprocess.Popen]:
     ]
 
 
+def ended(processes: Sequence[subprocess.Popen]) -> str:
+    """Which of the processes has ended, and how; empty while all run."""
+    return next((f'{process.args[2]} ended with {process.returncode}' for process in processes
+                 if process.poll() is not None), '')
+
+
 def watch(
     processes: Sequence[subprocess.Popen], reader: Reader, seconds: float, path: Path
 ) -> list[dict]:
@@ -102,9 +108,8 @@ def watch(
         begin = time.monotonic()
         while time.monotonic() < begin + seconds:
             time.sleep(max(0.0, begin + (len(rows) + 1) * period - time.monotonic()))
-            for process in processes:
-                if process.poll() is not None:
-                    raise NodeEnded(f'{process.args[2]} ended with {process.returncode}')
+            if gone := ended(processes):
+                raise NodeEnded(gone)
             if reader.silence() > SILENCE:
                 raise NodeEnded(f'the node answered nothing for {SILENCE:.0f} s')
             memory, threads, handles = held(processes[0].pid)
@@ -173,8 +178,9 @@ def run(options: argparse.Namespace, processes: list[subprocess.Popen]) -> int:
     source = Path(options.source) if options.source else soak_clip(out)
     processes += start(source.absolute(), options.param)
     with Reader(NAMESPACE) as reader:
-        if not reader.wait(START_PATIENCE, lambda: processes[0].poll() is None):
-            raise NodeEnded('the node gave no answer')
+        if not reader.wait(START_PATIENCE, lambda: not ended(processes)):
+            gone = ended(processes)
+            raise NodeEnded(f'the node gave no answer{": " if gone else ""}{gone}')
         rows = watch(processes, reader, 60.0 * options.minutes, out / 'soak.csv')
     code = children.end(processes)
     result = judge(rows)

@@ -59,11 +59,11 @@ def clip(tmp_path_factory):
     return soak.soak_clip(out)
 
 
-def run(domain, *arguments):
+def run(domain, *arguments, patience=SECONDS + 300):
     environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'OMP_NUM_THREADS': '1'}
     return subprocess.run(
         [sys.executable, '-m', 'hiu_ros.ros.soak', *map(str, arguments)], text=True, cwd=ROOT,
-        env=environment, capture_output=True, timeout=SECONDS + 300)
+        env=environment, capture_output=True, timeout=patience)
 
 
 def test_the_node_holds_no_more_in_the_end_than_before(domain, clip, tmp_path):
@@ -76,6 +76,14 @@ def test_the_node_holds_no_more_in_the_end_than_before(domain, clip, tmp_path):
     assert result['answered'] > 0 and 0 < result['with_hands'] < result['answered']
     with open(tmp_path / 'soak.csv', encoding='utf-8') as file:
         assert len(list(csv.DictReader(file))) >= 12
+
+
+def test_a_missing_source_is_told_at_once(domain, tmp_path):
+    done = run(domain, '--minutes', 0.1, '--source', tmp_path / 'none.mp4', '--out', tmp_path,
+               patience=60)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert f'{tmp_path}/none.mp4 does not exist' in done.stderr
+    assert 'soak: the node gave no answer: hiu_ros.ros.source_node ended with 1' in done.stderr
 
 
 def test_a_node_that_cannot_start_is_one_line(domain, clip, tmp_path):
