@@ -193,6 +193,8 @@ def main(
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of the node')
     options = parser.parse_args(arguments)
+    if options.frames is not None and options.frames < 1:
+        parser.error(f'--frames must be at least 1, got {options.frames}')
     return run_with_children('demo', lambda processes: run(
         options, command or node_command(options.param), processes))
 

@@ -85,7 +85,7 @@ def main() -> int:
         SourceNode().play()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except SourceError as error:
+    except (SourceError, OSError) as error:
         print(f'source: {error}', file=sys.stderr)
         return 1
     finally:

@@ -1,6 +1,7 @@
 """Pictures to play: a video file, a camera, a folder of images or a bag, all read alike."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def open_source(what: str) -> Source:
     """The source that a path or a camera number names; SourceError where there is none."""
     if what.isdecimal():
         return _camera(int(what))
-    path = Path(what).expanduser()
+    path = Path(os.path.expanduser(what))  # Path's own raises for a user who is not there
     if not path.exists():
         raise SourceError(f'{what} does not exist; expected a video file, a camera number, a '
                           'folder of images or a bag')

@@ -181,3 +181,12 @@ def test_interrupted_while_it_renders_it_ends_without_a_traceback(tmp_path):
     os.killpg(command.pid, signal.SIGINT)
     _, errors = command.communicate(timeout=30)
     assert command.returncode == 130 and not errors
+
+
+@pytest.mark.parametrize('frames', [0, -1])
+def test_a_count_of_pictures_is_checked(frames, capsys):
+    from hiu_ros.ros.demo import main
+
+    with pytest.raises(SystemExit) as error:
+        main(['--frames', str(frames)])
+    assert error.value.code == 2 and f'at least 1, got {frames}' in capsys.readouterr().err
