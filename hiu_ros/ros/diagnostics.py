@@ -30,6 +30,7 @@ class Summary:
     inference: tuple[float, ...] = ()
     hands: int = 0
     silence: float = math.inf
+    waiting: float = 0.0  #: since the first image that no result or fault came after
     last_fault: str = ''
 
 
@@ -58,19 +59,21 @@ class FrameLog:
     _inference: deque = field(default_factory=lambda: deque(maxlen=HISTORY))
     _last_image: float | None = None
     _started: float | None = None
+    _unanswered: float | None = None
     _hands: int = 0
     _fault: str = ''
 
     def start(self, now: float) -> None:
         """The camera is listened to from now on."""
         with self._lock:
-            self._started, self._last_image = now, None
+            self._started, self._last_image, self._unanswered = now, None, None
             self._since = now
 
     def image(self, now: float, dropped: bool) -> None:
         """An image came; `dropped` where an older one had to give way to it."""
         with self._lock:
             self._last_image = now
+            self._unanswered = now if self._unanswered is None else self._unanswered
             self._add('received')
             if dropped:
                 self._add('dropped')
@@ -79,6 +82,7 @@ class FrameLog:
         """A frame's results were published: age of its stamp by then, and the network's time."""
         with self._lock:
             self._add('published')
+            self._unanswered = None
             self._ages.append(age)
             self._inference.append(inference)
             self._hands = hands
@@ -87,6 +91,7 @@ class FrameLog:
         """A frame could not be used."""
         with self._lock:
             self._add('faults')
+            self._unanswered = None
             self._fault = text
 
     def _add(self, name: str) -> None:
@@ -105,7 +110,8 @@ class FrameLog:
             return Summary(
                 period=max(now - since, 1e-6), hands=self._hands, last_fault=self._fault,
                 ages=tuple(self._ages)[-recent:], inference=tuple(self._inference)[-recent:],
-                silence=now - heard if heard is not None else math.inf, **counts,
+                silence=now - heard if heard is not None else math.inf,
+                waiting=now - self._unanswered if self._unanswered is not None else 0.0, **counts,
             )
 
 
@@ -152,6 +158,9 @@ def _frame_findings(summary: Summary, options: object) -> list[tuple[int, str]]:
         elif np.median(summary.ages) < -0.05:
             ahead = -float(np.median(summary.ages))
             found.append((WARN, f'stamps are {ahead:.2f} s in the future'))
+    elif summary.waiting and summary.waiting >= options.warn_age:
+        level = ERROR if summary.waiting >= options.error_age else WARN
+        found.append((level, f'no result for {summary.waiting:.2f} s'))
     share = summary.dropped / summary.received if summary.received else 0.0
     if summary.received >= 5 and share > options.warn_drops:
         found.append((WARN, f'{share:.0%} of the images come too fast to be used'))

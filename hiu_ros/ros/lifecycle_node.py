@@ -199,7 +199,7 @@ class HiuNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         self._paused = not request.data
-        if self._session is not None:
+        if self._paused and self._session is not None:
             self._session.slots.clear()
         self._on_listen()
         response.success = True

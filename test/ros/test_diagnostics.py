@@ -42,6 +42,9 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, silence=11.0), ACTIVE, ERROR, 'no image for 11 s'),
     (replace(GOOD, faults=3, last_fault='step is 0'), ACTIVE, WARN, 'step is 0'),
     (replace(GOOD, published=0, faults=3, last_fault='x'), ACTIVE, ERROR, '3 unusable'),
+    (replace(GOOD, published=0, waiting=0.2), ACTIVE, OK, '0.0 frames/s'),
+    (replace(GOOD, published=0, waiting=0.5), ACTIVE, WARN, 'no result for 0.50 s'),
+    (replace(GOOD, published=0, waiting=25.0), ACTIVE, ERROR, 'no result for 25.00 s'),
     (GOOD, replace(ACTIVE, dead='CUDA error'), ERROR, 'CUDA error'),
     (GOOD, replace(ACTIVE, warnings=('2 nodes have the name /a',)), WARN, '2 nodes'),
     (replace(GOOD, silence=math.inf), replace(ACTIVE, sleeping=True), OK, 'nobody listens'),
@@ -52,6 +55,22 @@ ACTIVE = State(device='cpu')
 def test_levels(summary, state, level, words):
     assert judge(summary, state, OPTIONS)[0] == level
     assert words in judge(summary, state, OPTIONS)[1]
+
+
+@pytest.mark.parametrize('answer', [
+    lambda log: log.result(0.1, 0.1, 1), lambda log: log.fault('x'), lambda log: log.start(9.0),
+], ids=['result', 'fault', 'start'])
+def test_waiting_counts_from_the_first_image_without_an_answer(answer):
+    log = FrameLog()
+    log.start(0.0)
+    assert log.summary(1.0).waiting == 0.0
+    for moment in (2.0, 3.0, 4.0):
+        log.image(moment, False)
+    assert log.summary(5.0).waiting == log.summary(8.0).waiting - 3.0 == 3.0
+    answer(log)
+    assert log.summary(9.0).waiting == 0.0
+    log.image(10.0, False)
+    assert log.summary(12.0).waiting == 2.0
 
 
 def test_thresholds_are_the_parameters():
