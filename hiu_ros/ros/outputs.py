@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
 from hiu_ros.perception.frame import Frame
@@ -52,9 +53,13 @@ class Outputs:
         self._frames = f'{camera}_' if camera else ''
         self._engine = engine
         self._transforms = transforms
-        self._publishers = {
-            topic: topics.publisher(node, camera, topic) for topic in topics.OUTPUTS
-        }
+        self._publishers: dict[str, Publisher] = {}
+        try:
+            for topic in topics.OUTPUTS:
+                self._publishers[topic] = topics.publisher(node, camera, topic)
+        except Exception:
+            self._drop_publishers()
+            raise
         self._markers = HandMarkers(engine.triangles)
         self._numbers = HandNumbers()
         self._chosen = controllers.Chosen()
@@ -148,6 +153,9 @@ class Outputs:
                 left = max(0.0, until - time.monotonic())
                 if self.wanted(topic) and left:
                     self._publishers[topic].wait_for_all_acked(Duration(seconds=left))
+        self._drop_publishers()
+
+    def _drop_publishers(self) -> None:
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
         self._publishers = {}

@@ -86,10 +86,11 @@ class Stream:
         # Whether image and depth can be opened is told now, not when the first reader comes.
         self.listen(True)
         self.listen(False)
-        self._others = [
-            topics.subscription(self._node, self.name, topics.CAMERA_INFO, self._on_info),
-            topics.subscription(self._node, self.name, topics.REGIONS, self._on_region),
-        ]
+        for topic, callback in (
+            (topics.CAMERA_INFO, self._on_info), (topics.REGIONS, self._on_region),
+        ):
+            self._others.append(
+                topics.subscription(self._node, self.name, topic, callback))
 
     @property
     def listening(self) -> bool:
@@ -107,7 +108,7 @@ class Stream:
             self._image_subscription = topics.subscription(
                 self._node, self.name, topics.IMAGE, self._on_image, self._options.compressed
             )
-        elif not on and self.listening:
+        elif not on:
             for subscription in (self._image_subscription, self._depth_subscription):
                 if subscription is not None:
                     self._node.destroy_subscription(subscription)

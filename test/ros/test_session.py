@@ -11,13 +11,14 @@ rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
 from rclpy.context import Context  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from hiu_ros.ros import session as module  # noqa: E402
 from hiu_ros.ros.engine import DeviceError  # noqa: E402
 from hiu_ros.ros.lasting_engine import LastingEngine  # noqa: E402
-from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
+from hiu_ros.ros.parameters import NodeOptions, ParameterError  # noqa: E402
 from hiu_ros.ros.quiet_log import QuietLog  # noqa: E402
 
 
@@ -128,3 +129,23 @@ def test_a_camera_that_cannot_publish_costs_the_other_one_nothing(
     assert wait_for(lambda: (other, 'one') in Publishers.published, 5.0)
     assert wait_for(lambda: 'no room' in logs[broken].summary(0.0).last_fault, 5.0)
     assert not logs[other].summary(0.0).last_fault
+
+
+@pytest.mark.parametrize('wrong', [
+    '/masks.publisher', '/image.subscription', '/regions.subscription'])
+def test_topics_that_were_open_before_one_that_cannot_be_are_closed_again(domain, fake, wrong):
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node('node', context=context, parameter_overrides=[
+        Parameter(f'qos_overrides.{wrong}.reliability', value='moon')])
+    engine = LastingEngine(fake.FakeEngine, NodeOptions(), print)
+    before = len(list(node.publishers)), len(list(node.subscriptions))
+    session = module.Session(
+        node, lambda: NodeOptions(use_depth=True), engine, SimpleNamespace(wanted=lambda: False),
+        None, QuietLog(None), print)
+    with pytest.raises(ParameterError, match=wrong.partition('.')[0]):
+        session.open()
+    session.close(1.0)
+    assert (len(list(node.publishers)), len(list(node.subscriptions))) == before
+    node.destroy_node()
+    rclpy.shutdown(context=context)
