@@ -1,7 +1,7 @@
 """Images in, hands out: finder, network, placement and tracking, for one camera or many."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -107,7 +107,7 @@ class Pipeline:
                 del self._trackers[key]
             else:
                 tracker.options, tracker.max_hands = options.tracking, options.max_hands
-                tracker.min_score = options.min_score
+                tracker.min_score, tracker.new_memory = options.min_score, _new_memory(options)
 
     def load_finder(self, options: PipelineOptions) -> None:
         """Load the finder, where the options need one and there is none; changes nothing else.
@@ -175,8 +175,7 @@ class Pipeline:
         tracker = self._trackers.get(frame.key)
         if tracker is None:
             tracker = self._trackers[frame.key] = Tracker(
-                options.tracking, options.max_hands, options.min_score,
-                lambda: HandMemory(_smoother(self.options)))
+                options.tracking, options.max_hands, options.min_score, _new_memory(options))
         height, width = frame.image.shape[:2]
         turn = _Turn(frame, tracker, tracker.begin(frame.stamp, (width, height)))
         expected = tracker.expected()
@@ -293,6 +292,12 @@ def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
 def _thoroughness(options: PipelineOptions) -> dict[str, bool]:
     """What the options say of how a `HandFinder` searches."""
     return {'small_hands': options.small_hands, 'both_ways': options.views > 1}
+
+
+def _new_memory(options: PipelineOptions) -> Callable[[], HandMemory]:
+    """Makes memories of hands; knows no pipeline, which would then only end with the next search
+    for garbage, and its networks with it."""
+    return lambda: HandMemory(_smoother(options))
 
 
 def _smoother(options: PipelineOptions) -> HandSmoother | None:

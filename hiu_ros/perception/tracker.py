@@ -53,7 +53,7 @@ class Tracker:
     def __init__(self, options: TrackingOptions, max_hands: int, min_score: float,
                  new_memory=HandMemory) -> None:
         self.options, self.max_hands, self.min_score = options, max_hands, min_score
-        self._new_memory = new_memory
+        self.new_memory = new_memory
         self.tracks: list[Track] = []
         self._named = 0
         self._stamp: float | None = None
@@ -149,7 +149,7 @@ class Tracker:
                 fitting = [k for k in group if readings[k].side == track.side]
                 reading = readings[(fitting or group)[0]]
             elif reading.score >= self.min_score:
-                track = Track(reading.keypoints_px, self._stamp, self._new_memory())
+                track = Track(reading.keypoints_px, self._stamp, self.new_memory())
                 self.tracks.append(track)
             else:
                 continue
@@ -248,7 +248,7 @@ class Tracker:
             return True
         else:
             # What was learned of the other hand does not hold for this one.
-            track.memory = self._new_memory()
+            track.memory = self.new_memory()
         self._named += 1
         track.side, track.name = side, f'{side}_{self._named}'
         return True

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -309,6 +311,29 @@ def test_options_can_change_between_frames_but_not_what_was_loaded(make_stage):
     assert after.translation_m[2] < 0.9 * before.translation_m[2]
     with pytest.raises(ValueError, match='device'):
         run.reconfigure(replace(options, device='cuda'))
+
+
+def test_a_pipeline_ends_with_its_last_user_and_waits_for_no_search_for_garbage(make_stage):
+    stage = make_stage()
+    run = pipeline(stage, PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1)))
+    assert len(run.process(stage.image([stage.hand()]), stage.camera, 0.0)) == 1
+    ended = weakref.ref(run)
+    gc.disable()
+    try:
+        del run
+        assert ended() is None
+    finally:
+        gc.enable()
+
+
+def test_smoothing_can_begin_between_frames_for_hands_that_come_later(make_stage):
+    stage = make_stage()
+    options = PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1))
+    run = pipeline(stage, options)
+    run.process(stage.image([]), stage.camera, 0.0)
+    run.reconfigure(replace(options, smoothing=Smoothing.usual()))
+    assert len(run.process(stage.image([stage.hand()]), stage.camera, 0.1)) == 1
+    assert run._trackers[None].tracks[0].memory.smoother is not None
 
 
 def test_a_running_finder_takes_over_how_thoroughly_it_searches(make_stage):
