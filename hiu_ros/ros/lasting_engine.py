@@ -40,11 +40,13 @@ class LastingEngine:
         try:
             return list(self.current.process(frames))
         except DeviceError as error:
-            self._leave_device(error)
+            lost = str(error)
         except Exception as error:
             if len(frames) == 1:
                 return [error]
             return [result for frame in frames for result in self.process([frame])]
+        # The error itself holds, by its traceback, what is to be freed on the device.
+        self._leave_device(DeviceError(lost))
         return self.process(frames)
 
     def update(self, options: NodeOptions) -> None:

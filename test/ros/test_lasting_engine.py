@@ -1,5 +1,8 @@
 """An engine outlasts its device, and a bad frame costs no other camera's."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -68,3 +71,37 @@ def test_without_anything_to_go_on_with_the_device_is_told(make, fake):
     with pytest.raises(DeviceError):
         engine.process(lost)
     assert not warnings
+
+
+def test_what_was_on_a_lost_device_is_freed_before_the_cpu_is_taken(make, fake):
+    class Networks:
+        def run(self):
+            try:
+                raise RuntimeError('an error whose traceback holds these networks')
+            except RuntimeError:
+                fake.raise_device_error()
+
+    class Holding(fake.FakeEngine):
+        def __init__(self, options):
+            super().__init__(options)
+            left.append(held and held[0]())
+            self.networks = Networks()
+            held.append(weakref.ref(self.networks))
+
+        def process(self, frames):
+            if self.device != 'cpu':
+                self.networks.run()
+            return super().process(frames)
+
+        def close(self):
+            self.networks = None
+            left.append(held[0]())
+
+    held, left = [], []
+    engine, _ = make(Holding)
+    gc.disable()
+    try:
+        assert len(engine.process([frame(1)])[0]) == 1
+    finally:
+        gc.enable()
+    assert left[1:] == [None, None]
