@@ -1,6 +1,7 @@
 """A hand's size: measured in one camera's frames that agree, refused with a reason otherwise."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ pytest.importorskip('hiu_ros.msg')
 
 from hiu_ros.srv import CalibrateHandSize  # noqa: E402
 
-from hiu_ros.perception.result import Hands  # noqa: E402
+from hiu_ros.perception.result import Hands, ScaleSource  # noqa: E402
 from hiu_ros.ros.calibration import Calibration  # noqa: E402
 
 #: m; of the fake engine's hand.
@@ -20,16 +21,19 @@ LENGTH = 0.1801
 @pytest.fixture
 def measure(fake):
     """`measure([(camera, distance or None), ...])`: the response after these frames."""
-    def measure(frames, **request):
+    def measure(frames, source=ScaleSource.CAMERA_INFO, reason='', times=1, **request):
         node = SimpleNamespace(
-            set_parameters=lambda values: [SimpleNamespace(successful=True, reason='')])
+            set_parameters=lambda values: [SimpleNamespace(successful=not reason, reason=reason)])
         calibration = Calibration(node)
         for camera, distance in frames:
-            hands = () if distance is None else (fake.make_hand(1, at=(0.0, 0.0, distance)),)
+            hands = () if distance is None else (
+                replace(fake.make_hand(1, at=(0.0, 0.0, distance)), scale_source=source),)
             calibration.observe(camera, Hands(640, 480, hands))
-        return calibration.on_request(
-            CalibrateHandSize.Request(distance_m=0.6, duration_s=5.0, **request),
-            CalibrateHandSize.Response())
+        for _ in range(times):
+            response = calibration.on_request(
+                CalibrateHandSize.Request(**{'distance_m': 0.6, 'duration_s': 5.0} | request),
+                CalibrateHandSize.Response())
+        return response
     return measure
 
 
@@ -44,6 +48,19 @@ def test_a_hand_that_two_cameras_see_is_not_measured(measure, wanted):
     assert not response.success and math.isnan(response.hand_length_m)
     assert 'cameras left and right' in response.message
     assert 'where one camera sees it' in response.message
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'source': ScaleSource.DEPTH}, 'no depth image'),
+    ({'times': 2}, '0 measurements are too few'),
+    ({'reason': 'hand_length_m: got 0.6'}, 'hand_length_m: got 0.6'),
+    ({'distance_m': 0.05}, 'distance_m 0.05'), ({'distance_m': 5.5}, 'distance_m 5.5'),
+    ({'duration_s': 0.05}, 'duration_s 0.05'), ({'duration_s': 31.0}, 'duration_s 31'),
+], ids=str)
+def test_what_was_not_measured_is_told_and_sets_no_length(measure, change, words):
+    response = measure([('', 0.6)] * 10, **change)
+    assert not response.success and words in response.message
+    assert math.isnan(response.hand_length_m)
 
 
 def test_measurements_that_disagree_are_refused(measure):

@@ -38,6 +38,7 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, ages=(0.05,) * 24 + (0.4,) * 4), ACTIVE, WARN, 'old'),
     (replace(GOOD, ages=(-1.0,) * 28), ACTIVE, WARN, 'future'),
     (replace(GOOD, dropped=28), ACTIVE, WARN, 'too fast'),
+    (replace(GOOD, received=4, dropped=3), ACTIVE, OK, 'frames/s'),
     (replace(GOOD, silence=2.5), ACTIVE, WARN, 'no image for 2 s'),
     (replace(GOOD, silence=11.0), ACTIVE, ERROR, 'no image for 11 s'),
     (replace(GOOD, faults=3, last_fault='step is 0'), ACTIVE, WARN, 'step is 0'),
@@ -101,12 +102,16 @@ def test_a_log_counts_by_period():
     assert summary.ages == pytest.approx((0.2, 0.21, 0.22, 0.23))
     after = log.summary(102.0)
     assert (after.received, after.faults) == (0, 0)
-    assert after.last_fault == 'too short'
+    assert after.last_fault == 'too short' and after.ages == summary.ages
+    log.result(0.9, 0.3, hands=0)
+    newest = log.summary(103.0)
+    assert (newest.ages, newest.inference, newest.hands) == ((0.9,), (0.3,), 0)
 
 
 def test_silence_counts_from_the_start_where_no_image_came():
     log = FrameLog()
     assert log.summary(5.0).silence == math.inf
+    log.image(6.0, dropped=False)
     log.start(10.0)
     assert log.summary(13.0).silence == pytest.approx(3.0)
 
@@ -116,7 +121,11 @@ def test_message_names_node_and_camera():
     assert message.header.stamp.sec == 4
     status = message.status[0]
     assert status.name == 'ns/hiu_node: left' and status.level == OK
+    assert status.message == '28.0 frames/s' and status.hardware_id == 'ns/hiu_node'
     pairs = {pair.key: pair.value for pair in status.values}
     assert pairs == values(GOOD, ACTIVE)
     assert pairs['age at publish, p95 [ms]'] == '50.0' and pairs['rate in [Hz]'] == '30.00'
     assert pairs['last error'] == 'none' and pairs['device'] == 'cpu'
+    bad = replace(GOOD, last_fault='step is 7')
+    assert values(bad, ACTIVE)['last error'] == 'step is 7'
+    assert values(bad, replace(ACTIVE, dead='CUDA error'))['last error'] == 'CUDA error'

@@ -11,11 +11,13 @@ from visualization_msgs.msg import Marker  # noqa: E402
 
 from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros.markers import (  # noqa: E402
+    NAMESPACES,
     REMEMBERED,
     HandMarkers,
     HandNumbers,
     assumed_translation,
 )
+from hiu_ros.ros.messages import colour  # noqa: E402
 
 HEADER = Header(frame_id='camera')
 
@@ -50,6 +52,14 @@ def test_lists_hold_bones_joints_and_triangles_at_the_hand(fake, build):
         assert len(mine['mesh'].points) % 3 == 0 and len(mine['bones'].points) % 2 == 0
         assert mine['mesh'].lifetime.sec == 1 and mine['mesh'].lifetime.nanosec == 250_000_000
         assert all(m.header is HEADER and m.pose.orientation.w == 1.0 for m in mine.values())
+        assert [mine[ns].type for ns in NAMESPACES] == [
+            Marker.TRIANGLE_LIST, Marker.LINE_LIST, Marker.SPHERE_LIST, Marker.TEXT_VIEW_FACING]
+        assert [mine[ns].color.a for ns in NAMESPACES] == pytest.approx([0.6, 1.0, 1.0, 1.0])
+        hue = mine['bones'].color
+        assert (hue.r, hue.g, hue.b) == pytest.approx(colour(number))
+        for marker in mine.values():
+            tinted = np.array([marker.color.r, marker.color.g, marker.color.b])
+            assert (tinted >= colour(number)).all() and (tinted <= 1).all()
 
 
 def test_points_are_the_same_objects_from_frame_to_frame(fake, build):

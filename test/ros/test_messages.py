@@ -2,6 +2,7 @@
 
 import array
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ pytest.importorskip('hiu_ros.msg')
 
 from hiu_ros.msg import HandKeypoints, HandMesh  # noqa: E402
 from scipy.spatial.transform import Rotation  # noqa: E402
+from sensor_msgs.msg import PointField  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from hiu_ros.hand.skeleton import KEYPOINT_NAMES  # noqa: E402
+from hiu_ros.hand.skeleton import JOINT_NAMES, KEYPOINT_NAMES  # noqa: E402
+from hiu_ros.perception.masks import full_mask  # noqa: E402
 from hiu_ros.perception.result import ScaleSource  # noqa: E402
 from hiu_ros.ros import messages  # noqa: E402
 
@@ -43,7 +46,9 @@ def test_keypoints_carry_every_value_of_a_hand(fake, header):
     assert message.header == header
     assert (message.image_width, message.image_height) == (640, 480)
     for entry, hand in zip(message.hands, hands):
-        assert entry.id == hand.id
+        assert (entry.id, entry.side) == (hand.id, messages.SIDES[hand.side])
+        scores = entry.side_confidence, entry.score, entry.residual_px
+        assert scores == pytest.approx((hand.side_score, hand.score, hand.residual_px))
         np.testing.assert_allclose(entry.image_points, hand.keypoints_px.ravel())
         points = np.array(entry.points).reshape(21, 3)
         np.testing.assert_allclose(points, hand.keypoints_m + hand.translation_m, atol=1e-6)
@@ -70,7 +75,8 @@ def test_unknown_distance_is_nan_and_points_are_relative_to_the_wrist(fake, head
 
 
 @pytest.mark.parametrize('axis', [(0, 0, 0), (np.pi, 0, 0), (0, np.pi, 0), (0, 0, np.pi),
-                                  (1, 2, -1), (-2.2, 2.2, 0)])
+                                  (1, 2, -1), (-2.2, 2.2, 0), (2.6, 0.9, -0.6),
+                                  (0.9, 2.6, -0.6), (-0.6, 0.9, 2.6)])
 def test_quaternions_are_unit_and_turn_alike(axis):
     rotation = Rotation.from_rotvec(axis)
     q = messages.quaternion(rotation.as_matrix())
@@ -78,6 +84,19 @@ def test_quaternions_are_unit_and_turn_alike(axis):
     assert q.w >= 0
     turned = Rotation.from_quat([q.x, q.y, q.z, q.w])
     assert (turned.inv() * rotation).magnitude() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_meshes_carry_every_value_of_a_hand(fake, header):
+    hands = fake.make_hands(2)
+    message = messages.meshes(hands, header, 'fake')
+    assert message.header == header
+    for mesh, hand in zip(message.hands, hands, strict=True):
+        assert (mesh.id, mesh.side, mesh.model) == (hand.id, messages.SIDES[hand.side], 'fake')
+        vertices = np.array(mesh.vertices).reshape(-1, 3)
+        np.testing.assert_allclose(vertices, hand.vertices_m + hand.translation_m, atol=1e-6)
+        assert mesh.translation == messages.point(hand.translation_m)
+        assert np.array_equal(mesh.pose, hand.pose) and np.array_equal(mesh.shape, hand.shape)
+        assert mesh.scale_source == mesh.CAMERA_INFO
 
 
 def test_long_sequences_are_buffers(fake, header):
@@ -93,6 +112,8 @@ def test_masks_and_labels_agree(fake, header):
     labels = messages.labels(hands, header)
     picture = np.array(labels.data).reshape(480, 640)
     array_message = messages.masks(hands, header)
+    assert array_message.header == labels.header == header
+    assert (array_message.image_width, array_message.image_height) == (640, 480)
     seen = np.zeros_like(picture)
     for number, entry in reversed(list(enumerate(array_message.hands, 1))):
         region = entry.region
@@ -106,14 +127,18 @@ def test_masks_and_labels_agree(fake, header):
 
 @pytest.mark.parametrize('origin', [(-7, -5), (630, 470), (700, 0)])
 def test_masks_that_reach_beyond_the_image_are_cut(fake, header, origin):
-    hand = fake.make_hand()
-    object.__setattr__(hand, 'mask_origin', origin)
+    mask = np.random.default_rng(3).choice(np.array([0, 255], np.uint8), (20, 30))
+    hand = replace(fake.make_hand(), mask=mask, mask_origin=origin)
     hands = type(fake.make_hands(0))(640, 480, (hand,))
-    region = messages.masks(hands, header).hands[0].region
+    entry, full = messages.masks(hands, header).hands[0], full_mask(mask, origin, 640, 480)
+    region = entry.region
     assert region.x_offset >= 0 and region.y_offset >= 0
     assert region.width == 0 or region.x_offset + region.width <= 640
     assert region.height == 0 or region.y_offset + region.height <= 480
-    assert sum(np.array(messages.labels(hands, header).data) > 0) == region.width * region.height
+    rows = slice(region.y_offset, region.y_offset + region.height)
+    columns = slice(region.x_offset, region.x_offset + region.width)
+    assert bytes(entry.mask.data) == full[rows, columns].tobytes()
+    assert bytes(messages.labels(hands, header).data) == (full // 255).tobytes()
 
 
 def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
@@ -124,12 +149,20 @@ def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
     assert np.array_equal(np.sort(left), np.sort(right)) and not np.array_equal(left, right)
     assert list(message.joint_parents[:3]) == [-1, 0, 1]
     assert list(message.bones[:2]) == [1, 0]
+    assert (message.model, message.vertex_count) == ('fake', fake.COUNT)
+    assert message.joint_names == list(JOINT_NAMES)
+    assert message.keypoint_names == list(KEYPOINT_NAMES)
 
 
 def test_points_are_the_vertices_with_number_and_colour(fake, header):
     hands = fake.make_hands(2)
     message = messages.points(hands, header, {'right_0': 4, 'left_1': 9})
+    kinds = {PointField.FLOAT32: '<f4', PointField.UINT32: '<u4'}
+    assert [(f.name, f.offset, kinds[f.datatype], f.count) for f in message.fields] == [
+        ('x', 0, '<f4', 1), ('y', 4, '<f4', 1), ('z', 8, '<f4', 1), ('id', 12, '<u4', 1),
+        ('rgb', 16, '<u4', 1)]
     cloud = np.frombuffer(message.data, messages.POINT)
+    assert message.header == header and message.width == len(cloud) == 2 * fake.COUNT
     assert message.point_step == 20 and message.row_step == 20 * len(cloud) and message.height == 1
     assert list(np.unique(cloud['id'])) == [4, 9]
     hand = hands.hands[0]
