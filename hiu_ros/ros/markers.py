@@ -104,9 +104,9 @@ class HandMarkers:
         for id_ in self._hands.keys() - {hand.id for hand in hands}:
             del self._hands[id_]
         for hand in hands:
-            parts = self._hands.get(hand.id)
-            if parts is None or len(parts.vertices) != len(hand.vertices_m):
-                parts = self._hands[hand.id] = self._parts(hand, numbers[hand.id])
+            if hand.id not in self._hands:
+                self._hands[hand.id] = self._parts(hand, numbers[hand.id])
+            parts = self._hands[hand.id]
             self._refresh(parts, hand, hands, header)
             result += parts.markers if self.alpha > 0 else parts.markers[1:]
         return MarkerArray(markers=result) if result else self.clear(header)
@@ -129,7 +129,6 @@ class HandMarkers:
             )
             result = Marker(ns=ns, id=number, type=kind, action=Marker.ADD, color=shade)
             result.scale.x, result.scale.y, result.scale.z = scale
-            result.pose.orientation.w = 1.0
             return result
 
         mesh = marker('mesh', Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), 0.35)

@@ -59,8 +59,8 @@ def test_wrist_pose_is_there_with_a_distance_only(fake):
 
 
 def test_transforms_agree_with_the_hand_and_its_pose(fake):
-    hand = fake.make_hand(turn=(0.2, -0.4, 1.0))
-    hands = Hands(640, 480, (hand, fake.make_hand(2, at=None)))
+    hand = fake.make_hand(at=(0.1, -0.2, 0.6), turn=(0.2, -0.4, 1.0))
+    hands = Hands(640, 480, (fake.make_hand(2, at=None), hand))
     result = controllers.transforms(hands, HEADER, 'hand_', joints=True)
     frames = {t.child_frame_id: t for t in result}
     assert len(frames) == len(result) == 17
@@ -68,7 +68,9 @@ def test_transforms_agree_with_the_hand_and_its_pose(fake):
     wrist = frames['hand_right_1']
     pose = controllers.wrist_pose(hand, HEADER).pose
     assert wrist.transform.rotation == pose.orientation
-    assert wrist.transform.translation.x == pose.position.x
+    at = wrist.transform.translation
+    assert (at.x, at.y, at.z) == pytest.approx((0.1, -0.2, 0.6))
+    assert (at.x, at.y, at.z) == (pose.position.x, pose.position.y, pose.position.z)
     knuckle = frames['hand_right_1_index1'].transform
     place = hand.keypoints_m[5] + hand.translation_m
     assert knuckle.translation.z == pytest.approx(place[2], abs=1e-6)

@@ -212,6 +212,16 @@ def test_grey_and_16_bit_compressed_images_become_bgr8():
     assert deep.dtype == np.uint8 and (deep == 90).all()
 
 
+def test_a_jpeg_whose_tables_come_before_its_size_decodes():
+    """As cameras write them: ITU T.81 leaves the order free, and fill bytes before a marker."""
+    data = compressed('.jpg').data
+    size, tables, scan = (data.index(bytes([0xFF, mark])) for mark in (0xC0, 0xC4, 0xDA))
+    assert size < tables < scan
+    data = data[:size] + data[tables:scan] + b'\xff\xff' + data[size:tables] + data[scan:]
+    result = decode_compressed(SimpleNamespace(format='jpeg', data=data))
+    assert np.array_equal(result, decode_compressed(compressed('.jpg')))
+
+
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
 def test_cut_compressed_images_name_the_fault(suffix):
     source = compressed(suffix)

@@ -48,9 +48,13 @@ def test_a_lost_device_costs_no_frame(make):
 
 def test_the_engine_on_the_cpu_has_the_parameters_of_by_then(make):
     engine, _ = make(half=True)
-    engine.update(NodeOptions(max_hands=2, half=True))
+    lost, seen = engine.current, []
+    lost.update, lost.close = seen.append, lambda: seen.append('closed')
+    later = NodeOptions(max_hands=2, half=True)
+    engine.update(later)
     engine.process([frame(1, order=254)])
     assert engine.current.options == NodeOptions(max_hands=2, device='cpu')
+    assert seen == [later, 'closed']
 
 
 def test_without_anything_to_go_on_with_the_device_is_told(make, fake):
@@ -60,6 +64,8 @@ def test_without_anything_to_go_on_with_the_device_is_told(make, fake):
         return fake.FakeEngine(options)
 
     lost = [frame(1, order=254)]
+    with pytest.raises(DeviceError, match='out of memory'):
+        make(device='cuda', cpu_fallback=False)
     engine, _ = make(cpu_fallback=False)
     with pytest.raises(DeviceError, match='out of memory'):
         engine.process(lost)

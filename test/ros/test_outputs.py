@@ -54,6 +54,14 @@ def world(domain, fake):
     rclpy.shutdown(context=context)
 
 
+def spin(reader, wait_for, condition):
+    """Let a node read until a condition holds."""
+    executor = rclpy.executors.SingleThreadedExecutor(context=reader.context)
+    executor.add_node(reader)
+    assert wait_for(lambda: executor.spin_once(timeout_sec=0.1) or condition())
+    executor.shutdown()
+
+
 def test_without_readers_nothing_is_built(world, fake):
     outputs, _, engine = world
     for _ in range(5):
@@ -131,13 +139,53 @@ def test_deletes_wait_for_the_next_markers_and_spare_who_is_back_by_then(world, 
     outputs.publish(fake.make_hands(0), Header(), FRAME, seldom)
     outputs.publish(fake.make_hands(1), Header(), FRAME, OPTIONS)
 
-    executor = rclpy.executors.SingleThreadedExecutor(context=reader.context)
-    executor.add_node(reader)
-    assert wait_for(lambda: executor.spin_once(timeout_sec=0.1) or len(received) == 3)
+    spin(reader, wait_for, lambda: len(received) == 3)
     deleted = [{m.id for m in message.markers if m.action == m.DELETE} for message in received]
     assert deleted == [set(), {1}, set()]
 
 
-def test_limit_lets_the_first_one_pass():
+def test_markers_look_as_the_parameters_of_the_moment_say(world, fake, wait_for):
+    outputs, reader, _ = world
+    received = []
+    reader.create_subscription(OUTPUTS['markers'], 'markers', received.append, 10)
+    assert wait_for(lambda: outputs.wanted('markers'))
+    for changes in ({'marker_lifetime': 2.5}, {'mesh_alpha': 0.25}, {'mesh_alpha': 0.0}):
+        outputs.publish(fake.make_hands(1), Header(), FRAME, replace(OPTIONS, **changes))
+    spin(reader, wait_for, lambda: len(received) == 3)
+    long, pale, bare = (message.markers for message in received)
+    assert {(m.lifetime.sec, m.lifetime.nanosec) for m in long} == {(2, 500_000_000)}
+    assert {(m.lifetime.sec, m.lifetime.nanosec) for m in pale} == {(0, 500_000_000)}
+    assert [m.color.a for m in pale if m.ns == 'mesh'] == [0.25]
+    assert 'mesh' not in {m.ns for m in bare}
+
+
+@pytest.mark.parametrize('seen', [True, False])
+def test_a_farewell_takes_back_what_was_shown_under_the_last_header(world, fake, wait_for, seen):
+    outputs, reader, _ = world
+    received = {topic: [] for topic in OUTPUTS if topic not in LATCHED}
+    for topic, messages in received.items():
+        reader.create_subscription(OUTPUTS[topic], topic, messages.append, 10)
+    assert wait_for(lambda: all(outputs.wanted(topic) for topic in received))
+    header = Header(frame_id='camera')
+    if seen:
+        outputs.publish(fake.make_hands(1), header, FRAME, OPTIONS)
+    outputs.close()
+    fields = {'hands': 'hands', 'masks': 'hands', 'meshes': 'hands', 'points': 'data',
+              'hand_joint_states': 'name', 'markers': 'markers'}
+    count = 2 if seen else 0
+    spin(reader, wait_for, lambda: all(len(received[topic]) == count for topic in fields))
+    assert reader.count_publishers('hands') == 0
+    for topic in fields if seen else ():
+        shown, last = (getattr(message, fields[topic]) for message in received[topic])
+        if topic == 'markers':
+            assert [m.action for m in last] == [last[0].DELETEALL]
+            assert last[0].header == header
+        else:
+            assert len(shown) and not len(last) and received[topic][1].header == header
+
+
+def test_limit_lets_the_first_one_pass_and_then_no_more_than_its_rate(monkeypatch):
+    times = iter((0.0, 0.05, 0.095, 0.15, 0.151))
+    monkeypatch.setattr('hiu_ros.ros.outputs.time.monotonic', lambda: next(times))
     limit = Limit()
-    assert limit(1.0) and not limit(1.0) and limit(0.0)
+    assert [limit(10.0) for _ in range(4)] == [True, False, True, False] and limit(0.0)

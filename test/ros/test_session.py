@@ -39,12 +39,14 @@ class Publishers:
         self.published.append((self.camera, 'farewell'))
 
 
-def image(name, order=0):
+def image(name, order=0, hands=0, age=None):
     """A serialised image with a name, and what it orders from the fake engine."""
     pixels = np.zeros((4, 4, 3), np.uint8)
-    pixels[0, 1] = order
+    pixels[0, 0], pixels[0, 1] = hands, order
     message = Image(height=4, width=4, encoding='bgr8', step=12, data=pixels.tobytes())
     message.header.frame_id = name
+    if age is not None:
+        message.header.stamp.sec = int(time.time() - age)
     return serialize_message(message), time.monotonic()
 
 
@@ -67,16 +69,18 @@ def world(domain, fake, monkeypatch):
         return process(frames)
 
     engine.current.process = gated
-    sessions = []
+    sessions, observed = [], []
+    calibration = SimpleNamespace(
+        observe=lambda camera, hands: observed.append((camera, len(hands))))
 
     def make(after=None):
         sessions.append(module.Session(
-            node, lambda: options, engine, None, SimpleNamespace(observe=lambda *seen: None),
+            node, lambda: options, engine, None, calibration,
             QuietLog(node.get_logger()), dead.append, after))
         sessions[-1].open()
         return sessions[-1]
 
-    yield SimpleNamespace(make=make, gate=gate, inside=inside, dead=dead)
+    yield SimpleNamespace(make=make, gate=gate, inside=inside, dead=dead, observed=observed)
     gate.set()
     for one in sessions:
         one.worker.stop(5.0)
@@ -94,6 +98,7 @@ def test_an_abandoned_frame_is_not_published_by_the_next_session(world, wait_for
     first = world.make()
     begun(world, first, image('old'))
     assert not first.close(0.05)
+    assert all(not stream.listening for stream in first.streams.values())
     second = world.make(first.worker)
     second.slots.put('left', image('new'))
     assert not world.inside.acquire(timeout=0.1), 'two threads are in one engine'
@@ -149,3 +154,24 @@ def test_topics_that_were_open_before_one_that_cannot_be_are_closed_again(domain
     assert (len(list(node.publishers)), len(list(node.subscriptions))) == before
     node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize('age, told', [(50.0, 50.0), (None, 0.05)], ids=['stamped', 'unstamped'])
+def test_what_is_told_of_a_frame_is_its_age_its_work_and_its_hands(world, wait_for, age, told):
+    session = world.make()
+    world.gate.set()
+    session.slots.put('left', image('one', order=50, hands=1, age=age))
+    session.slots.put('right', (b'', 0.0))
+    reports = {name: [] for name in session.streams}
+
+    def done():
+        for name, stream in session.streams.items():
+            reports[name].append(stream.log.summary(0.0))
+        return any(r.published for r in reports['left']) and any(
+            r.faults for r in reports['right'])
+
+    assert wait_for(done, 5.0)
+    summary = reports['left'][-1]
+    assert summary.ages == pytest.approx((told,), abs=1.5) and summary.hands == 1
+    assert 0.04 < summary.inference[0] < 2.0
+    assert world.observed == [('left', 1)]

@@ -1,14 +1,17 @@
 """One camera's input: what is told of its camera_info."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
 
+from builtin_interfaces.msg import Time  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
 
 from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
 from hiu_ros.ros.quiet_log import QuietLog  # noqa: E402
@@ -29,10 +32,21 @@ def info(focal=125.0):
     return CameraInfo(width=160, height=120, k=k, d=[0.0] * 5, distortion_model='plumb_bob')
 
 
-def image(width, height):
+def image(width, height, stamp=0.0, arrived=0.0):
     data = np.zeros((height, width), np.uint8).tobytes()
     message = Image(width=width, height=height, encoding='mono8', step=width, data=data)
-    return serialize_message(message), 0.0
+    message.header = header(stamp)
+    return serialize_message(message), arrived
+
+
+def header(stamp):
+    return Header(frame_id='camera', stamp=Time(sec=int(stamp), nanosec=round(stamp % 1 * 1e9)))
+
+
+def depth(millimetres, stamp):
+    data = np.full((120, 160), millimetres, np.uint16).tobytes()
+    return Image(header=header(stamp), width=160, height=120, encoding='16UC1', step=320,
+                 data=data)
 
 
 @pytest.fixture
@@ -57,3 +71,36 @@ def test_a_camera_info_that_is_no_camera_is_told_until_a_good_one_comes(stream):
     assert 'not finite' in stream.camera_state
     stream._on_info(info())
     assert stream.camera_state == 'used'
+
+
+@pytest.mark.parametrize('stamp, metres', [(7.0, 0.7), (7.04, 0.7), (7.06, 0.8), (7.115, None)])
+def test_a_frame_has_the_depth_nearest_to_it_in_time_within_the_tolerance(stream, stamp, metres):
+    for k in range(-5, 2):
+        stream._on_depth(depth(700 + 100 * k, 7 + k / 10))
+    options = replace(OPTIONS, use_depth=True, depth_tolerance=0.012)
+    if metres is None:
+        assert stream.unpack(image(160, 120, stamp), options).frame.depth is None
+        return
+    wide = replace(options, depth_tolerance=0.05)
+    found = stream.unpack(image(160, 120, stamp), wide).frame.depth
+    np.testing.assert_allclose(found, np.full((120, 160), metres), rtol=1e-6)
+    assert stream.unpack(image(160, 120, stamp), OPTIONS).frame.depth is None
+
+
+def test_regions_are_boxes_only_where_they_are_asked_for(stream):
+    def boxes(regions):
+        return stream.unpack(image(160, 120), replace(OPTIONS, regions=regions)).frame.boxes
+
+    assert boxes('finder') is None and boxes('topic') == []
+    stream._on_region(RegionOfInterest(x_offset=10, y_offset=20, width=50, height=60))
+    assert boxes('finder') is None and boxes('topic') == [[10, 20, 50, 60]]
+    stream._on_region(RegionOfInterest(width=50))
+    assert boxes('topic') == []
+
+
+def test_time_is_that_of_the_stamp_or_of_arrival_and_told_where_it_goes_back(stream):
+    seen = [stream.unpack(image(160, 120, *times), OPTIONS)
+            for times in ((5.25, 90.0), (5.25, 91.0), (5.0, 92.0), (0.0, 93.5))]
+    assert [one.frame.stamp for one in seen] == [5.25, 5.25, 5.0, 93.5]
+    assert [one.time_went_back for one in seen] == [False, False, True, False]
+    assert seen[0].header == header(5.25)
