@@ -177,6 +177,9 @@ def test_depth_gives_the_distance_of_a_hand_of_unknown_size(make_stage):
     assert hand.depth_sigma_m < 0.01
     length = hand_length(load_template('fast'), true.shape)
     assert hand_length(load_template('fast'), hand.shape) == pytest.approx(length, rel=0.03)
+    # Joints and mesh are those of the size that was measured.
+    assert np.abs(hand.keypoints_m - true.keypoints_m).max() < 0.006
+    assert np.abs(hand.vertices_m - true.vertices_m).max() < 0.008
     millimetres, = run.process(
         stage.image([told]), stage.camera, depth=(depth * 1000).astype(np.uint16))
     assert np.allclose(millimetres.translation_m, hand.translation_m, atol=2e-3)
@@ -235,6 +238,30 @@ def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
     assert blind.depth_sigma_m < 0.04
 
 
+def test_depth_without_a_camera_teaches_no_length(make_stage):
+    stage = make_stage()
+    true = stage.hand(place=(0.0, 0.0, 0.8), size=1.5)
+    told, (depth, _) = replace_shape(true), depth_of(stage, true)
+    places = []
+    for shown in (depth, None):
+        run = pipeline(stage, PipelineOptions(device='cpu'))
+        for k in range(3):
+            hand, = run.process(stage.image([told]), None, k / 30, shown)
+            assert hand.translation_m is None and hand.scale_source is ScaleSource.ASSUMED_SIZE
+        places += [run.process(stage.image([told]), stage.camera, 0.1).hands[0].translation_m]
+    assert np.allclose(*places, atol=1e-4)
+
+
+def test_the_residual_is_the_distance_of_the_projected_joints_from_those_that_were_read(
+    make_stage
+):
+    stage = make_stage(noise=2.0)
+    hand, = pipeline(stage).process(stage.image([stage.hand()]), stage.camera)
+    joints = stage.camera.project(hand.keypoints_m + hand.translation_m)
+    away = np.linalg.norm(joints - hand.keypoints_px, axis=1)
+    assert 0.5 < away.mean() and hand.residual_px == pytest.approx(away.mean(), rel=1e-3)
+
+
 def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
     stage = make_stage()
     true = stage.hand('left', (0.1, 0.0, 0.6))
@@ -246,6 +273,8 @@ def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
     assert hand.side == 'left'
     assert np.allclose(hand.keypoints_px, [[639, 0]] + plain.keypoints_px * [-1, 1], atol=1e-3)
     assert np.allclose(hand.translation_m, plain.translation_m)
+    assert np.allclose(hand.box, [639, 0, 0, 0] + plain.box * [-1, 1, 1, 1] - [
+        plain.box[2], 0, 0, 0], atol=1e-3)
     mask = full_mask(hand.mask, hand.mask_origin, 640, 480)
     assert np.array_equal(mask[:, ::-1], full_mask(plain.mask, plain.mask_origin, 640, 480))
 
@@ -291,7 +320,8 @@ def test_smoothing_steadies_a_hand_at_rest(make_stage):
         places = []
         for k in range(50):
             image = stage.image([stage.hand(place=(0.1, 0.0, 0.7))])
-            places += [h.translation_m for h in run.process(image, stage.camera, k / 30)]
+            places += [[*h.translation_m, *h.keypoints_m[8]]
+                       for h in run.process(image, stage.camera, k / 30)]
         return np.std(places[20:], axis=0)
 
     rough = jitter(PipelineOptions(device='cpu'))
