@@ -77,12 +77,16 @@ def test_region_shifts_the_principal_point():
     point = points()
     assert np.allclose(part.project(point), full.project(point) - [100, 60])
     assert (part.width, part.height) == (320, 240)
+    rest = Camera.from_info(640, 480, K, roi=(100, 60, 0, 0))
+    assert (rest.width, rest.height, rest.cx) == (540, 420, part.cx)
 
 
 def test_binned_pixels_are_centred_between_those_they_join():
     full = Camera.from_info(640, 480, K)
     half = Camera.from_info(640, 480, K, binning=(2, 2))
     assert (half.width, half.height) == (320, 240)
+    lower = Camera.from_info(640, 480, K, binning=(1, 2))
+    assert (lower.width, lower.height, lower.fx, lower.fy) == (640, 240, 610.0, 302.0)
     # The middle of full pixels 200 and 201 is the centre of binned pixel 100.
     assert np.allclose(half.normalise([100, 50]), full.normalise([200.5, 100.5]))
 
@@ -92,6 +96,15 @@ def test_scaling_keeps_the_rays():
     corner = np.array([[-0.5, -0.5], [639.5, 479.5]])
     scaled = c.scaled_to(1280, 960).normalise([[-0.5, -0.5], [1279.5, 959.5]])
     assert np.allclose(c.normalise(corner), scaled)
+    assert (c.scaled_to(1280, 960).width, c.scaled_to(1280, 960).height) == (1280, 960)
+
+
+def test_the_camera_assumed_looks_along_the_middle_of_the_image():
+    for size in ((640, 480), (480, 640)):
+        c = Camera.assumed(*size)
+        assert (c.width, c.height, c.fx, c.fy) == (*size, 576.0, 576.0)
+        edges = c.rays([[-0.5, -0.5], [size[0] - 0.5, size[1] - 0.5]])
+        assert np.allclose(edges[0] * [-1, -1, 1], edges[1])
 
 
 @pytest.mark.parametrize('change, message', [
@@ -104,6 +117,8 @@ def test_scaling_keeps_the_rays():
     ({'d': PLUMB_BOB, 'model': ''}, 'without a distortion model'),
     ({'d': (math.inf,) * 5, 'model': 'plumb_bob'}, 'not finite'),
     ({'d': (0.1, 0.2), 'model': 'plumb_bob'}, '5 or 4'),
+    ({'d': (*PLUMB_BOB, 0.0, 0.1), 'model': 'plumb_bob'}, '5 or 4 coefficients, got 7'),
+    ({'roi': (-1, 0, 10, 10)}, 'negative'),
     ({'rectified': True}, 'need P'),
     ({'rectified': True, 'p': [0.0] * 12}, 'not calibrated'),
 ])

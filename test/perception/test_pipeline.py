@@ -252,6 +252,19 @@ def test_depth_without_a_camera_teaches_no_length(make_stage):
     assert np.allclose(*places, atol=1e-4)
 
 
+@pytest.mark.parametrize('place, error', [((0.05, 0.0, 0.6), 0.004), ((0.0, 0.22, 0.6), 0.012)],
+                         ids=['whole', 'cut'])
+def test_the_outline_corrects_the_distance_of_joints_read_too_far_apart(make_stage, place, error):
+    stage = make_stage()
+    true, middle = stage.hand(place=place), stage.hand(place=place).pixels.mean(0)
+    wide = type(true)(**{**vars(true), 'pixels': middle + 1.05 * (true.pixels - middle)})
+    options = replace(SINGLE, hand_length_m=TRUE_LENGTH)
+    with_outline, without = (
+        pipeline(stage, replace(options, fit_outline=fit)).process(
+            stage.image([wide]), stage.camera).hands[0].translation_m[2] for fit in (True, False))
+    assert abs(without - 0.6) > 0.02 and abs(with_outline - 0.6) < error
+
+
 def test_the_residual_is_the_distance_of_the_projected_joints_from_those_that_were_read(
     make_stage
 ):

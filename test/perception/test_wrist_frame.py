@@ -36,6 +36,8 @@ def test_frame_is_right_handed_and_turns_with_the_hand(side):
     assert np.linalg.det(frame) == pytest.approx(1.0)
     assert np.allclose(frame @ frame.T, np.eye(3), atol=1e-9)
     assert np.allclose(frame, turn @ rest, atol=1e-5)
+    moved = posed(side, turn, bend=0.4).keypoints[0].numpy() + [0.3, -0.2, 0.7]
+    assert np.allclose(wrist_rotation(np.stack([moved, moved]), side), frame, atol=1e-5)
 
 
 @pytest.mark.parametrize('side', ['left', 'right'])

@@ -55,6 +55,7 @@ def test_lists_hold_bones_joints_and_triangles_at_the_hand(fake, build):
         assert [mine[ns].type for ns in NAMESPACES] == [
             Marker.TRIANGLE_LIST, Marker.LINE_LIST, Marker.SPHERE_LIST, Marker.TEXT_VIEW_FACING]
         assert [mine[ns].color.a for ns in NAMESPACES] == pytest.approx([0.6, 1.0, 1.0, 1.0])
+        assert [mine['mesh'].scale.x, mine['mesh'].scale.y, mine['mesh'].scale.z] == [1.0] * 3
         hue = mine['bones'].color
         assert (hue.r, hue.g, hue.b) == pytest.approx(colour(number))
         for marker in mine.values():
@@ -135,3 +136,5 @@ def test_a_hand_of_unknown_distance_is_drawn_in_line_with_its_image(fake, build)
     markers = {m.ns: m for m in build(moved)}
     assert 'assumed' in markers['names'].text
     np.testing.assert_allclose(places(markers['joints'])[0], place, atol=1e-5)
+    vertices = unknown.vertices_m[fake.TRIANGLES.ravel()] + place
+    np.testing.assert_allclose(places(markers['mesh']), vertices, atol=1e-5)
