@@ -33,7 +33,6 @@ class Seen:
 class FollowingScores:
     """Sums over frames; `row` gives the scores. Ids must be unique over all videos added."""
 
-    frames: int = 0
     true: int = 0
     found: int = 0
     matches: int = 0
@@ -62,7 +61,6 @@ class FollowingScores:
                 aside |= {j for j in range(len(found))
                           if j not in matched and similar[i, j] >= OVERLAP / 2}
         counted = [(i, j) for i, j in pairs if truth[i].counted]
-        self.frames += 1
         self.true += sum(t.counted for t in truth)
         self.found += len(found) - len(aside)
         self.matches += len(counted)

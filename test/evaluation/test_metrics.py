@@ -141,6 +141,7 @@ def test_mask_iou_by_hand():
 
 def test_box_iou_by_hand():
     assert np.isclose(metrics.box_iou([0, 0, 2, 2], [1, 1, 2, 2]), 1 / 7)
+    assert np.isclose(metrics.box_iou([0, 0, 2, 3], [1, 1, 4, 2]), 1 / 6)
     assert metrics.box_iou([0, 0, 2, 2], [5, 5, 2, 2]) == 0
 
 

@@ -48,7 +48,10 @@ def test_hardly_seen_hands_neither_count_nor_harm():
     scores = FollowingScores()
     scores.add([seen('a', 0, counted=False)], [seen('x', 0)])
     scores.add([seen('a', 0, counted=False)], [])
+    scores.add([seen('a', 0, counted=False)], [seen('x', 0), seen('y', 20)])
     assert scores.row()['hand_frames'] == 0 and scores.row()['false'] == 0
+    scores.add([seen('b', 0)], [seen('z', 0), seen('y', 20)])
+    assert scores.row()['false'] == 0.5
 
 
 def test_a_match_that_holds_is_kept_over_a_closer_newcomer():

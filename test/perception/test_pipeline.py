@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from hiu_ros.geometry.camera import CameraError
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.rasteriser import rasterise
 from hiu_ros.hand.size import hand_length
 from hiu_ros.hand.template import load_template
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.frame import Frame
+from hiu_ros.perception.lifting import _beyond_wrist, _within
 from hiu_ros.perception.masks import full_mask
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
@@ -263,6 +265,23 @@ def test_the_outline_corrects_the_distance_of_joints_read_too_far_apart(make_sta
         pipeline(stage, replace(options, fit_outline=fit)).process(
             stage.image([wide]), stage.camera).hands[0].translation_m[2] for fit in (True, False))
     assert abs(without - 0.6) > 0.02 and abs(with_outline - 0.6) < error
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_the_outline_counts_inside_the_image_and_on_the_hands_side_of_the_wrist(mirrored):
+    crop = Crop((20.0, 450.0), 200.0, 0.5, mirrored, 64)
+    rows, columns = np.mgrid[:64, :64]
+    x, y = np.moveaxis(crop.to_image(np.stack([columns, rows], axis=-1)), -1, 0)
+    edge = 1.5 * 200 / 64
+    inside = (x > edge) & (y > edge) & (x < 639 - edge) & (y < 479 - edge)
+    assert 0.2 < inside.mean() < 0.8 and np.array_equal(_within(crop, 640, 480), inside)
+
+    joints = np.zeros((21, 2))
+    joints[0], joints[9], joints[12] = (10, 50), (30, 40), (60, 20)
+    along = (columns - 10) * 20 - (rows - 50) * 10
+    assert np.array_equal(_beyond_wrist(joints, 64), along > 50)
+    joints[9] = joints[0] + 1
+    assert _beyond_wrist(joints, 64).all()
 
 
 def test_the_residual_is_the_distance_of_the_projected_joints_from_those_that_were_read(
