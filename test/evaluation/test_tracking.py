@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from hiu_ros.evaluation.following import FollowingScores, Seen
-from hiu_ros.evaluation.tracking import jitter, lag, noisy_depth
+from hiu_ros.evaluation.tracking import PlacingScores, jitter, lag, noisy_depth
+from hiu_ros.geometry.camera import Camera
 
 
 def seen(name, x, side='right', counted=True):
@@ -84,3 +87,30 @@ def test_simulated_depth_has_the_faults_of_a_sensor():
     assert np.median(inner[inner > 0]) == pytest.approx(0.6, abs=0.001)
     rim = measured[30, 31:69]
     assert (rim[rim > 0] > 1.5).all()
+
+
+def test_a_place_is_scored_in_percent_millimetres_and_pixels():
+    camera = Camera(500.0, 500.0, 320.0, 240.0, 640, 480)
+    joints = np.random.default_rng(1).uniform(-0.05, 0.05, (21, 3))
+    joints -= joints[0]
+    place = np.array([0.3, 0.0, 0.4])
+    true = SimpleNamespace(keypoints_m=joints + [1, 2, 3], translation=place,
+                           keypoints_px=camera.project(joints + place))
+
+    def hand(translation, sigma):
+        return SimpleNamespace(
+            keypoints_px=true.keypoints_px + [3, 4], keypoints_m=joints + [0, 0, 0.002],
+            translation_m=translation, depth_sigma_m=sigma)
+
+    scores = PlacingScores()
+    # Joints 2 mm too far, the wrist 10 % too near: more than the one sigma, less than the other.
+    for sigma in (0.04, 0.06):
+        scores.add(true, hand(0.9 * place, sigma), camera)
+    row = scores.row()
+    assert (row['bias'], row['distance'], row['distance_90']) == pytest.approx((-10, 10, 10))
+    assert (row['millimetres'], row['root_relative']) == pytest.approx((50, 2))
+    assert (row['keypoints'], row['inside'], row['hands']) == pytest.approx((5, 0.5, 2))
+    away = camera.project(joints + [0, 0, 0.002] + 0.9 * place) - true.keypoints_px
+    assert row['reprojection'] == pytest.approx(np.linalg.norm(away, axis=1).mean())
+    scores.add(true, hand(None, float('nan')), camera)
+    assert scores.row()['hands'] == 3 and len(scores.distance) == 2
