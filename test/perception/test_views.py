@@ -14,7 +14,7 @@ from hiu_ros.perception.views import VIEWS, averaged, views_of
 @pytest.mark.parametrize('side', ['right', 'left'])
 def test_views_of_a_perfect_network_agree_with_one(make_stage, side):
     stage = make_stage(resolution=128)
-    hand = stage.hand(side, place=(0.0, 0.1, 0.9))
+    hand = stage.hand(side, place=(0.0, 0.1, 0.9), turn=(0.5, -0.3, 0.4))
     image = stage.image([hand])
     estimator = HandEstimator(stage)
     crop = estimator.crop_around(hand.pixels)
@@ -26,6 +26,11 @@ def test_views_of_a_perfect_network_agree_with_one(make_stage, side):
     np.testing.assert_allclose(np.linalg.det(many.rotations), 1, atol=1e-6)
     assert many.crop == one.crop
     assert many.side == side
+    # The views turn both ways alike; seen turned one way alone, it is the same hand, too.
+    aside, = estimator.look([Region(image, replace(crop, angle=crop.angle + 0.3), side)])
+    both = averaged([one, aside])
+    np.testing.assert_allclose(both.rotations, one.rotations, atol=0.02)
+    assert np.abs(both.mask - one.mask).mean() < 0.02
 
 
 @pytest.fixture
