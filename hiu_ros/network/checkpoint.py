@@ -118,9 +118,19 @@ def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Ten
         raise CheckpointError(f"weights file {path} has format {values.get('format')!r}, "
                               f'expected {FORMAT!r} or {FORMAT_PACKED!r}: it was not written '
                               f'by `hiu train` or `hiu pack`')
-    header = Header(values.get('kind', ''), json.loads(values['config']),
-                    json.loads(values['notes']))
-    return header, found
+    config, notes = (_table(values, name, path) for name in ('config', 'notes'))
+    return Header(values.get('kind', ''), config, notes), found
+
+
+def _table(values: dict[str, str], name: str, path: Path) -> dict:
+    try:
+        table = json.loads(values.get(name, ''))
+    except ValueError:
+        table = None
+    if not isinstance(table, dict):
+        raise CheckpointError(f'weights file {path} has no legible {name} in its header; write it '
+                              f'again by `hiu train` or `hiu pack`')
+    return table
 
 
 def fill(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path | str) -> None:

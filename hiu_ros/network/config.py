@@ -52,10 +52,10 @@ class HIUConfig:
             value, default = getattr(self, f.name), f.default
             if isinstance(default, tuple):
                 check(isinstance(value, tuple) and len(value) > 0
-                      and all(_whole(v) and v > 0 for v in value), f.name,
+                      and all(whole(v) and v > 0 for v in value), f.name,
                       'a list of positive whole numbers')
-            elif _whole(default):
-                check(_whole(value) and value > 0, f.name, 'a positive whole number')
+            elif whole(default):
+                check(whole(value) and value > 0, f.name, 'a positive whole number')
             else:
                 check(isinstance(value, type(default)), f.name, f'a {type(default).__name__}')
         check(self.input_size >= 64 and self.input_size % 32 == 0, 'input_size',
@@ -97,7 +97,8 @@ class HIUConfig:
         return cls(**values)
 
 
-def _whole(value: Any) -> bool:
+def whole(value: Any) -> bool:
+    """Whether a value is a whole number, and no truth value."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -150,7 +151,7 @@ HIU_DEEP = replace(
 PRESETS = {config.name: config for config in (HIU_DMTL, HIU_LITE, HIU_MEDIUM, HIU_DEEP)}
 
 
-def preset(name: str, **changes: Any) -> HIUConfig:
+def preset(name: str, /, **changes: Any) -> HIUConfig:
     """A shipped configuration by name, with some of its numbers changed."""
     if name not in PRESETS:
         raise ConfigError(f'unknown network {name!r}; known are {sorted(PRESETS)}')

@@ -112,7 +112,11 @@ def _changes(texts: list[str]) -> dict:
         key, equals, value = text.partition('=')
         if not equals:
             raise ValueError(f'{text!r} is no change, expected key=value')
-        changes[key] = yaml.safe_load(value)
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f'{text!r} is no change: {value!r} is no value as in YAML, such as '
+                             '2, [32, 64] or a word') from error
     return changes
 
 

@@ -254,3 +254,13 @@ def test_weights_that_are_to_change_come_without_what_was_fitted_to_them(tmp_pat
     load_into(other, path)
     assert other.regressor.legibility is None
     assert torch.equal(other.regressor.verdict_head.weight, network.regressor.verdict_head.weight)
+
+
+@pytest.mark.parametrize('name', ['config', 'notes'])
+@pytest.mark.parametrize('text', [None, '{', '[]'])
+def test_a_damaged_header_is_told(path, name, text):
+    header = {'format': checkpoint.FORMAT, 'kind': 'hiu', 'config': '{}', 'notes': '{}'}
+    header = {key: value for key, value in {**header, name: text}.items() if value is not None}
+    save_file({'a': torch.zeros(1)}, path, metadata=header)
+    with pytest.raises(CheckpointError, match=f'no legible {name} in its header'):
+        read_header(path)

@@ -46,6 +46,12 @@ def test_weights_files_are_described_with_their_notes(tmp_path, network, finder,
     (['hiu_lite', 'stages=0'], 'stages'),
     (['hiu_lite', 'stages'], 'no change'),
     (['finder', 'color=3'], 'color'),
+    (['finder', 'channels=5'], 'FinderConfig.channels is 5, expected 5 positive whole numbers'),
+    (['finder', 'channels=[8, 8, 8, 8, 8.5]'], 'FinderConfig.channels'),
+    (['finder', 'channels=[a, b, c, d, e]'], 'FinderConfig.channels'),
+    (['finder', 'long_side=wide'], "FinderConfig.long_side is 'wide'"),
+    (['hiu_lite', 'name=5'], 'HIUConfig.name is 5'),
+    (['hiu_lite', 'stem_channels=[24, 32'], "'stem_channels=[24, 32' is no change"),
 ])
 def test_errors_are_one_line(arguments, message, capsys):
     assert cli.main(['describe', *arguments]) == 1
