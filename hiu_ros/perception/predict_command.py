@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     """Predict; 0, or 1 where an image could not be read (the others are done all the same)."""
     if not (options.json or options.masks or options.meshes or options.draw):
         raise ValueError('nothing to write: give --json OUT, --masks, --meshes or --draw')
+    if options.json and os.path.isdir(options.json):
+        raise IsADirectoryError(f'--json {options.json} is a folder; name a file')
     files = image_files(options.images)
     boxes = None if options.boxes is None else read_boxes(options.boxes, files)
 
@@ -74,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
         max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
         hand_length_m=options.hand_length, small_hands=options.small_hands,
         mirrored_input=options.mirrored, views=options.views))
-    for folder in (options.masks, options.meshes, options.draw):
+    for folder in (options.masks, options.meshes, options.draw,
+                   options.json and os.path.dirname(options.json)):
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
     entries, unreadable = [], []
@@ -127,7 +129,7 @@ def read_boxes(path: str, files: Sequence[str]) -> dict[str, list[list[float]]]:
     naming file and box for what is no {file: [[x, y, w, h], ...]}.
     """
     try:
-        with open(path, encoding='utf-8') as stream:
+        with open(path, encoding='utf-8-sig') as stream:
             table = json.load(stream)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'boxes file {path} is no JSON: {error}') from error
@@ -162,7 +164,7 @@ def read_boxes(path: str, files: Sequence[str]) -> dict[str, list[list[float]]]:
 
 def _is_box(box: Any) -> bool:
     numbers = isinstance(box, list) and len(box) == 4 and all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in box)
+        isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e300 for v in box)
     return numbers and box[2] > 0 and box[3] > 0
 
 
@@ -295,7 +297,6 @@ def _write_json(result: dict[str, Any], path: str) -> None:
         print(text)
         return
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + '.part')
     part.write_text(text + '\n', encoding='utf-8')
     os.replace(part, target)

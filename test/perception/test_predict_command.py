@@ -133,12 +133,31 @@ def test_missing_and_truncated_weights_are_named(place, tmp_path, capsys):
 @pytest.mark.parametrize('table', [
     '[]', '{"a.png": 3}', '{"a.png": [[1, 2, 3]]}', '{"a.png": [[1, 2, 3, "4"]]}',
     '{"a.png": [[1, 2, 0, 4]]}', '{"a.png": [[1, 2, NaN, 4]]}', '{"a.png": [[1, 2, true, 4]]}',
+    f'{{"a.png": [[1, 2, 1{400 * "0"}, 4]]}}',
 ])
 def test_malformed_boxes_are_told(tmp_path, table):
     path = tmp_path / 'boxes.json'
     path.write_text(table)
     with pytest.raises(ValueError, match='boxes.json'):
         read_boxes(str(path), ['a.png'])
+
+
+def test_boxes_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / 'boxes.json'
+    path.write_text('{"a.png": [[1, 2, 3, 4]]}', encoding='utf-8-sig')
+    assert read_boxes(str(path), ['a.png']) == {'a.png': [[1, 2, 3, 4]]}
+
+
+@pytest.mark.parametrize('out', ['folder', 'file/out.json'])
+def test_results_that_cannot_be_written_are_told_before_an_image_is_read(
+        place, tmp_path, capsys, monkeypatch, out):
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'file').touch()
+    read = []
+    monkeypatch.setattr('hiu_ros.perception.predict_command.read_image', read.append)
+    assert predict(place, place / 'a.png', '--json', tmp_path / out) == 1
+    assert str(tmp_path) in capsys.readouterr().err
+    assert not read and sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder']
 
 
 def test_images_without_boxes_are_told_and_get_none(tmp_path, capsys):
