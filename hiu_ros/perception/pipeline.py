@@ -90,13 +90,19 @@ class Pipeline:
         return self._lifter.faces
 
     def reconfigure(self, options: PipelineOptions) -> None:
-        """Change options between frames; followed hands stay. What was loaded cannot change."""
+        """Change options between frames. What was loaded cannot change.
+
+        Followed hands stay, unless images are mirrored from now on, or no longer: they would be
+        of the other side.
+        """
         for name in ('weights', 'finder_weights', 'device', 'half', 'detail', 'crop_scale'):
             if getattr(options, name) != getattr(self.options, name):
                 raise ValueError(f'PipelineOptions.{name} cannot change in a running pipeline')
         self.load_finder(options)
         if isinstance(self._finder, HandFinder):
             vars(self._finder).update(_thoroughness(options))
+        if options.mirrored_input != self.options.mirrored_input:
+            self.reset()
         if options.smoothing != self.options.smoothing:
             for tracker in self._trackers.values():
                 for track in tracker.tracks:

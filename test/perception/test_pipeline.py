@@ -311,6 +311,20 @@ def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
     assert np.array_equal(mask[:, ::-1], full_mask(plain.mask, plain.mask_origin, 640, 480))
 
 
+def test_a_hand_followed_before_images_were_taken_as_mirrored_is_of_the_other_side_at_once(
+        make_stage):
+    stage = make_stage()
+    hand = stage.hand('left', (0.0, 0.0, 0.6))
+    options = PipelineOptions(device='cpu')
+    run = pipeline(stage, options)
+    for k in range(20):
+        before, = run.process(stage.image([hand]), stage.camera, k / 30)
+    run.reconfigure(replace(options, mirrored_input=True))
+    after, = run.process(stage.image([hand]), stage.camera, 20 / 30)
+    assert (before.side, after.side) == ('left', 'right')
+    assert after.id != before.id
+
+
 def test_cameras_of_one_batch_give_what_they_give_alone(make_stage):
     stage = make_stage()
     together, alone = (pipeline(stage, PipelineOptions(device='cpu')) for _ in range(2))
