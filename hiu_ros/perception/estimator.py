@@ -20,7 +20,8 @@ from hiu_ros.perception.verdict import clarity, verdict, verdict_alone
 from hiu_ros.perception.views import averaged, views_of
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
-#: Log odds of the side below which a region is looked at both ways again.
+#: Log odds of the side below which a region is looked at both ways again; and from which on the
+#: other side than the one given is.
 _SURE_SIDE = 2.0
 #: Largest batch on a CPU, where larger ones are hardly faster a crop and every size of batch keeps
 #: buffers of its own for good (about 7 MiB each); and on a GPU.
@@ -44,8 +45,9 @@ class Network(Protocol):
 class Region:
     """A square of an image in which one hand is looked for.
 
-    side: 'left', 'right' or None where it is not known, which takes two crops. passes: how many
-    more looks follow, each around the joints that were found before. least: score without which
+    side: 'left', 'right' or None where it is not known, which takes two crops; where a look says
+    clearly that it is the other one, the next takes two, too. passes: how many more looks follow,
+    each around the joints that were found before. least: score without which
     none follows. views: crops of the last look, turned and sized a little differently, whose
     readings are averaged (`views.VIEWS`).
     """
@@ -174,7 +176,10 @@ class HandEstimator:
                 crop, side = region.crop, region.side
                 if turn:
                     crop = self._closer(region.crop, readings[index])
-                    if side is None and abs(evidence[index]) >= _SURE_SIDE:
+                    right = evidence[index] * (-1 if side == 'left' else 1)
+                    if side is not None and right <= -_SURE_SIDE:
+                        side = None  # read as the other hand: that one has a look, too
+                    elif side is None and abs(evidence[index]) >= _SURE_SIDE:
                         side = readings[index].side
                 sides = ('right', 'left') if side is None else (side,)
                 count = region.views if turn == region.passes else 1

@@ -90,6 +90,17 @@ def test_a_region_read_both_ways_is_of_the_side_that_both_readings_say(make_stag
     assert both.other.right == both.right
 
 
+@pytest.mark.parametrize('true', ['left', 'right'])
+def test_a_region_cut_for_the_wrong_side_has_its_second_look_as_the_other_hand(make_stage, true):
+    stage = make_stage(resolution=128)
+    hand, estimator = stage.hand(true), HandEstimator(stage)
+    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels),
+                    'right' if true == 'left' else 'left', passes=1)
+    reading, = estimator.look([region])
+    assert reading.side == true and (reading.right > 0) == (true == 'right')
+    assert stage.calls == [1, 2]
+
+
 def test_a_doubtful_find_that_is_hopeless_at_first_sight_is_not_looked_at_again(make_stage):
     def crops(share, sureness, boxes=None):
         stage = with_doubt(make_stage(resolution=128), share)
