@@ -40,6 +40,8 @@ def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: d
     if storage not in STORAGE:
         raise ValueError(f'storage is {storage!r}, expected one of {", ".join(STORAGE)}')
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder; name the weights file to write')
     tensors = {}
     for name, tensor in module.state_dict().items():
         tensor = tensor.detach().cpu()

@@ -210,6 +210,13 @@ def test_failed_write_leaves_the_old_file(path, network, monkeypatch):
     assert path.read_bytes() == before
 
 
+def test_a_folder_is_no_file_to_write_and_nothing_is_left_beside_it(tmp_path, network):
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(IsADirectoryError, match='out is a folder'):
+        save(tmp_path / 'out', network)
+    assert os.listdir(tmp_path) == ['out']
+
+
 def test_header_is_read_without_the_tensors(path):
     header = read_header(path)
     assert header.kind == 'hiu' and header.config['input_size'] == 64
