@@ -36,7 +36,7 @@ from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
-from hiu_ros.data.sets.layout import read_archive
+from hiu_ros.data.sets.layout import new_array, read_archive
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -103,7 +103,7 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
         'fit_ok': np.zeros(count, bool),
     }
     partial = cache / 'crops.partial.npy'
-    crops = open_memmap(partial, 'w+', np.uint8, (count, CROP_PIXELS, CROP_PIXELS, 3))
+    crops = new_array(partial, (count, CROP_PIXELS, CROP_PIXELS, 3))
     image, current = None, -1
     for row, (index, _, photo, hand) in enumerate(tqdm(hands, 'crops', mininterval=5)):
         if index != current:
@@ -113,7 +113,7 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
         labels['keypoints'][row] = crop.to_crop(hand.keypoints_px)
         labels['crop_centre'][row], labels['crop_size'][row] = crop.centre, crop.size
     crops.flush()
-    open_memmap(cache / 'mask.npy', 'w+', np.uint8, (count, CROP_PIXELS, CROP_PIXELS)).flush()
+    new_array(cache / 'mask.npy', (count, CROP_PIXELS, CROP_PIXELS)).flush()
     np.save(cache / 'mask_quality.npy', np.full((count, 6), np.nan, np.float32))
     write_labels(cache, labels)
     os.replace(partial, cache / 'crops.npy')

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.data.sets.layout import new_array
 from hiu_ros.training.sources import check_names
 
 #: px, the longer side of what is kept.
@@ -89,7 +90,7 @@ def _pack(folder: PhotoFolder, photos: Sequence[Photo], data: Path, index: Path)
         total += 3 * (shape[0] * shape[1] + (shape[0] // 2) * (shape[1] // 2))
     data.parent.mkdir(parents=True, exist_ok=True)
     index.unlink(missing_ok=True)
-    pixels = np.lib.format.open_memmap(data, 'w+', np.uint8, (total,))
+    pixels = new_array(data, (total,))
     for photo, (height, width), start in zip(tqdm(photos, 'packing photos', mininterval=5),
                                              shapes, starts):
         image = cv2.resize(folder.read_image(photo), (width, height),

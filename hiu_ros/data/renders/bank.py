@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
@@ -25,7 +26,7 @@ from hiu_ros.data.renders.appearance import SkinLibrary
 from hiu_ros.data.renders.renderer import Renderer, Tiles
 from hiu_ros.data.renders.scenes import GLOVES, SceneSampler
 from hiu_ros.data.renders.stage import Stage
-from hiu_ros.data.sets.layout import read_archive
+from hiu_ros.data.sets.layout import new_array, read_archive
 
 #: Tiles rendered together. A tile's group never changes, so neither does its picture.
 GROUP = 8
@@ -124,9 +125,8 @@ class _Bank:
         self.pictures = {}
         for name, shape in pictures.items():
             path = out / f'{name}.npy'
-            mode = 'r+' if about.is_file() and path.is_file() else 'w+'
-            self.pictures[name] = np.lib.format.open_memmap(
-                path, mode=mode, dtype=np.uint8, shape=None if mode == 'r+' else (count, *shape))
+            self.pictures[name] = (open_memmap(path, 'r+') if about.is_file() and path.is_file()
+                                   else new_array(path, (count, *shape)))
         self.labels = {name: np.zeros((count, *shape), dtype)
                        for name, (shape, dtype) in _LABELS.items()}
         self.done = 0

@@ -1,6 +1,8 @@
 """What the loaders share: the error that says what is missing, and readers of small files."""
 
+import errno
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,9 +10,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.lib.format import open_memmap
 
 #: What numpy raises for a file that is empty, cut off or of something else.
 _DAMAGED = (ValueError, EOFError, zipfile.BadZipFile)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DataSetError(RuntimeError):
@@ -81,6 +85,26 @@ def map_array(path: str | Path, remedy: str) -> np.ndarray:
         return np.load(path, mmap_mode='r', allow_pickle=False)
     except _DAMAGED as error:
         raise DataSetError(f'{path} is damaged ({error}); {remedy}') from error
+
+
+def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy file of uint8 zeros, mapped into memory to be filled.
+
+    OSError where the disk has no room for all of it. That is found out at once: a mapped file that
+    outgrows the disk while it is filled ends the process by a signal, without a word.
+    """
+    array = open_memmap(path, 'w+', np.uint8, shape)
+    size = path.stat().st_size
+    with path.open('r+b') as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                path.unlink()
+                raise OSError(error.errno, f'{error.strerror} for the {size / 1e6:.0f} MB of',
+                              str(path)) from error
+            # Some file systems cannot tell beforehand.
+    return array
 
 
 def image_reader(path: Path) -> Callable[[], np.ndarray]:

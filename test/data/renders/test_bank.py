@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +94,24 @@ def test_a_bank_with_damaged_labels_is_named(written, tmp_path, capsys):
         bank.main([str(tmp_path), '--count', str(GROUP + 3), '--seed', '5', '--size', '48'])
     assert f'labels.npz is damaged (No data left in file); remove {tmp_path} and' in (
         capsys.readouterr().err)
+
+
+def test_a_bank_takes_its_room_on_the_disk_before_it_renders(
+        written, tmp_path, monkeypatch, capsys):
+    for name in ('bgra.npy', 'mask.npy'):
+        about = (written / name).stat()
+        assert about.st_blocks * 512 >= about.st_size
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'posix_fallocate', full)
+    monkeypatch.setattr(bank, '_groups', None)
+    with pytest.raises(SystemExit):
+        bank.main([str(tmp_path), '--count', '1000'])
+    assert capsys.readouterr().err.endswith(
+        f"No space left on device for the 102 MB of: '{tmp_path / 'bgra.npy'}'\n")
+    assert not (tmp_path / 'bgra.npy').exists()
 
 
 def test_gloves_change_the_pictures_and_nothing_else(written, tmp_path):
