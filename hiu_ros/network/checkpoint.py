@@ -54,9 +54,24 @@ def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: d
     header = {'format': FORMAT_PACKED if storage == 'bytes' else FORMAT, 'kind': kind,
               'config': json.dumps(config), 'notes': json.dumps(notes or {})}
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(path, tensors, header)
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str] | None
+                  ) -> None:
+    """Write a safetensors file by renaming a whole one. OSError where that fails, as on a full
+    disk; what is there is then left as it was."""
     part = path.with_name(path.name + '.part')
-    save_file(tensors, part, metadata=header)
-    os.replace(part, path)
+    part.touch()
+    mode = part.stat().st_mode
+    try:
+        save_file(tensors, part, metadata=header)
+        part.chmod(mode)  # safetensors makes files that nobody else may read
+        os.replace(part, path)
+    except SafetensorError as error:
+        raise OSError(f'{path} cannot be written: {error}') from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 Tensors are named PART.NAME, for an optimiser PART.INDEX.SLOT. Nothing is unpickled.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from hiu_ros.network.checkpoint import write_tensors
 
 
 class StateError(RuntimeError):
@@ -24,7 +24,8 @@ def write_state(
     path: Path, parts: Mapping[str, nn.Module | torch.optim.Optimizer | Tensor],
     header: Mapping[str, str] | None = None,
 ) -> None:
-    """Write modules, optimisers and single tensors by renaming a whole file."""
+    """Write modules, optimisers and single tensors by renaming a whole file; OSError if it cannot.
+    """
     tensors = {}
     for part, content in parts.items():
         if isinstance(content, Tensor):
@@ -35,9 +36,7 @@ def write_state(
         else:
             tensors |= {f'{part}.{name}': value for name, value in content.state_dict().items()}
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    partial = path.with_name(f'{path.stem}.part')
-    save_file(tensors, partial, metadata=dict(header) if header else None)
-    os.replace(partial, path)
+    write_tensors(path, tensors, dict(header) if header else None)
 
 
 def read_state(path: Path) -> tuple[Parts, dict[str, str]]:

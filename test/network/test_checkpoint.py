@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hiu_ros.network import checkpoint, packing
@@ -215,6 +216,25 @@ def test_a_folder_is_no_file_to_write_and_nothing_is_left_beside_it(tmp_path, ne
     with pytest.raises(IsADirectoryError, match='out is a folder'):
         save(tmp_path / 'out', network)
     assert os.listdir(tmp_path) == ['out']
+
+
+def test_a_full_disk_is_an_os_error_that_names_the_file(path, network, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(tensors, part, metadata=None):
+        part.write_bytes(b'half')
+        raise SafetensorError('No space left on device (os error 28)')
+
+    monkeypatch.setattr(checkpoint, 'save_file', fail)
+    with pytest.raises(OSError, match=f'{path} cannot be written: No space left'):
+        save(path, network)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_weights_can_be_read_by_whoever_may_read_other_new_files(tmp_path, network):
+    (tmp_path / 'other').touch()
+    save(tmp_path / 'new.safetensors', network)
+    assert (tmp_path / 'new.safetensors').stat().st_mode == (tmp_path / 'other').stat().st_mode
 
 
 def test_header_is_read_without_the_tensors(path):
