@@ -76,9 +76,15 @@ def update_labels(cache: str | Path, **changes: np.ndarray) -> None:
 
 
 def build_crops(photos: PhotoFolder, cache: Path) -> None:
-    """Write crops.npy and labels.npz; masks, fits and trust are blank until their stage."""
-    cache.mkdir(parents=True, exist_ok=True)
+    """Write crops.npy and labels.npz; masks, fits and trust are blank until their stage.
+
+    Raises PhotoError where there is no hand.
+    """
     hands = list(photos.hands())
+    if not hands:
+        raise PhotoError(f'the labels of {photos.path} tell of no hand, so there is nothing to '
+                         'make a cache of')
+    cache.mkdir(parents=True, exist_ok=True)
     count, sets = len(hands), photos.sets
     labels = {
         'keypoints': np.zeros((count, 21, 2), np.float32),

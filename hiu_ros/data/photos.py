@@ -140,9 +140,11 @@ def _parse(line: dict) -> Photo:
     for hand in line['hands']:
         if hand['side'] not in SIDES:
             raise ValueError(f'side must be one of {SIDES}, got {hand["side"]!r}')
+        points = _points(hand['keypoints_px'], 2, 'keypoints_px')
+        if not np.ptp(points, axis=0).any():
+            raise ValueError(f'keypoints_px are all at one place, {points[0].tolist()}')
         hands.append(LabelledHand(
-            hand['side'], float(hand['side_score']),
-            _points(hand['keypoints_px'], 2, 'keypoints_px'),
+            hand['side'], float(hand['side_score']), points,
             _points(hand['keypoints_m'], 3, 'keypoints_m'),
         ))
     return Photo(line['set'], line['file'], int(line['width']), int(line['height']),

@@ -121,6 +121,15 @@ def test_damaged_labels_of_a_cache_are_named_with_what_to_do(tmp_path, kept):
         photo_cache.read_labels(tmp_path)
 
 
+def test_labels_without_a_hand_are_told_and_leave_no_cache(photo_folder, tmp_path, capsys):
+    labels = tmp_path / 'none.jsonl'
+    labels.write_text('')
+    with pytest.raises(SystemExit):
+        build(photo_folder, tmp_path / 'cache', '--labels', labels)
+    assert 'tell of no hand' in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / 'cache').exists()
+
+
 def test_missing_photographs_are_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         build('nowhere', tmp_path)

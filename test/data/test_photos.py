@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def test_a_bad_line_is_named(photo_folder, old, new, match):
     labels = photo_folder / 'labels.jsonl'
     labels.write_text(labels.read_text().replace(old, new, 1))
     with pytest.raises(PhotoError, match=match):
+        PhotoFolder(photo_folder)
+
+
+def test_a_hand_without_extent_is_named(photo_folder):
+    labels = photo_folder / 'labels.jsonl'
+    lines = [json.loads(line) for line in labels.read_text().splitlines()]
+    lines[3]['hands'][1]['keypoints_px'] = [[5, 7]] * 21
+    labels.write_text('\n'.join(map(json.dumps, lines)))
+    with pytest.raises(PhotoError, match='line 4.*keypoints_px are all at one place, .5.0, 7.0'):
         PhotoFolder(photo_folder)
 
 
