@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import PhotoFolder
+from hiu_ros.data.sets.layout import DataSetError, map_array
 
 SIZE = 160
-#: What to do about a damaged file of patches.
-REMAKE = 'make it anew with `python -m hiu_ros.data.backgrounds`'
+#: What to do about a file of patches that is damaged or none.
+_REMAKE = 'make it anew with `python -m hiu_ros.data.backgrounds`'
 #: A studio wall has nothing to show.
 PLAIN_SETS = ('sign_digits',)
 #: Where a second hand without a label is likely beside a labelled one.
@@ -74,6 +75,21 @@ def near_patches(image: np.ndarray, boxes: np.ndarray, faces: np.ndarray,
     return found
 
 
+def open_patches(path: str | Path) -> np.ndarray:
+    """(N, S, S, 3) uint8 patches of a file, mapped into memory; none where the path is empty.
+
+    Raises DataSetError where it is damaged or holds something else.
+    """
+    if not path:
+        return np.zeros((0, 8, 8, 3), np.uint8)
+    patches = map_array(path, _REMAKE)
+    square = patches.ndim == 4 and patches.shape[1] == patches.shape[2]
+    if not square or patches.shape[3] != 3 or patches.dtype != np.uint8:
+        raise DataSetError(f'{path} holds {patches.dtype} numbers of shape {patches.shape}, '
+                           f'expected uint8 patches (N, S, S, 3); {_REMAKE}')
+    return patches
+
+
 def stacked(patches: list[np.ndarray]) -> np.ndarray:
     """(N, SIZE, SIZE, 3) uint8, also of none."""
     return np.stack(patches) if patches else np.zeros((0, SIZE, SIZE, 3), np.uint8)
@@ -111,6 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--near', action='store_true', help='arms, faces and the like')
     options = parser.parse_args(arguments)
     with in_one_line(parser):
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         patches = collect(PhotoFolder(options.photos), options.near)
         np.save(options.out, patches)
     print(f'{len(patches)} patches in {options.out}')

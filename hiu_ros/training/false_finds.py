@@ -12,9 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
-from hiu_ros.data.backgrounds import REMAKE, SIZE, stacked
+from hiu_ros.data.backgrounds import SIZE, open_patches, stacked
 from hiu_ros.data.photos import Photo, PhotoFolder
-from hiu_ros.data.sets.layout import map_array
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.finder import Detection, HandFinder
@@ -68,7 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--also', type=Path, help='.npy of patches that are written, too')
     options = parser.parse_args(arguments)
     with in_one_line(parser):
-        also = [map_array(options.also, REMAKE)] if options.also else []
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        also = [open_patches(options.also)] if options.also else []
         finder = HandFinder.from_file(options.finder, threshold=_THRESHOLD)
         found = search(PhotoFolder(options.photos), finder)
         every = np.concatenate([found, *also])

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from hiu_ros.data.backgrounds import REMAKE
-from hiu_ros.data.sets.layout import map_array
+from hiu_ros.data.backgrounds import open_patches
 from hiu_ros.training.augment import random_patch
 from hiu_ros.training.finder_light import Weather
 from hiu_ros.training.finder_paste import Renders, add_arm, add_patch
@@ -55,9 +54,8 @@ class Scenes(torch.utils.data.Dataset):
         self.shots = (Shots(options.photos, Path(options.pack), options.leave_out)
                       if options.photos else None)
         self.renders = Renders(options.renders) if options.renders else None
-        self.patches, self.near = (
-            map_array(path, REMAKE) if path else np.zeros((0, 8, 8, 3), np.uint8)
-            for path in (options.backgrounds, options.near_misses))
+        self.patches = open_patches(options.backgrounds)
+        self.near = open_patches(options.near_misses)
         self.weather = Weather()
 
     def __len__(self) -> int:

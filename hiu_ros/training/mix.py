@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import torch
 
-from hiu_ros.data.backgrounds import REMAKE
-from hiu_ros.data.sets.layout import map_array
+from hiu_ros.data.backgrounds import open_patches
 from hiu_ros.geometry.crop import Crop, upright_angle
 from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
@@ -84,6 +83,9 @@ class MixOptions:
     def __post_init__(self) -> None:
         if self.made_renders < 0:
             raise ValueError(f'made_renders is {self.made_renders}, expected at least 0')
+        for name, value in vars(self).items():
+            if name.endswith('_share') and value < 0:
+                raise ValueError(f'{name} is {value}, expected at least 0')
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f'scale is {self.scale}, expected two numbers above 0, the smaller '
                              'one first')
@@ -125,11 +127,11 @@ class HandMix(torch.utils.data.Dataset):
             raise ValueError('nothing to train on: give a photo cache (data.photos), a render '
                              'bank (data.renders), a number of renders to make '
                              '(data.made_renders) or a data set (data.sets)')
-        self.patches = (map_array(o.backgrounds, REMAKE) if o.backgrounds
-                        else np.zeros((0, 8, 8, 3), np.uint8))
-        self.near_misses = (map_array(o.near_misses, REMAKE) if o.near_misses
-                            else self.patches)
+        self.patches = open_patches(o.backgrounds)
+        self.near_misses = open_patches(o.near_misses) if o.near_misses else self.patches
         self.kinds = list(shares)
+        if not any(shares.values()):
+            raise ValueError(f'the shares of {", ".join(shares)} are all 0; give one at least')
         self.cumulative = np.cumsum(np.array(list(shares.values())) / sum(shares.values()))
         self.cumulative /= self.cumulative[-1]
 

@@ -35,6 +35,8 @@ class SetOptions:
     def __post_init__(self) -> None:
         if not self.name or not self.root:
             raise ValueError(f'a data set needs name and root, got {self.name!r}, {self.root!r}')
+        if self.share < 0:
+            raise ValueError(f'the share of {self.name} is {self.share}, expected at least 0')
 
 
 class SetSource:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.data import backgrounds
+from hiu_ros.data.sets.layout import DataSetError
 
 
 @pytest.mark.parametrize('option', [[], ['--near']])
@@ -13,6 +14,22 @@ def test_patches_are_of_training_photographs_with_hands(photo_folder, tmp_path, 
     patches = np.load(out)
     assert patches.shape[1:] == (160, 160, 3) and patches.dtype == np.uint8
     assert f'{len(patches)} patches in {out}' in capsys.readouterr().out
+
+
+def test_patches_are_written_to_a_folder_that_is_not_there_yet(photo_folder, tmp_path):
+    out = tmp_path / 'data' / 'out.npy'
+    backgrounds.main([str(photo_folder), str(out)])
+    assert np.array_equal(backgrounds.open_patches(out), np.load(out))
+    assert len(backgrounds.open_patches('')) == 0
+
+
+@pytest.mark.parametrize('array', [
+    np.zeros((3, 8, 8, 4), np.uint8), np.zeros((3, 8, 8, 3), np.float32),
+    np.zeros((8, 8, 3), np.uint8), np.zeros((3, 8, 9, 3), np.uint8)])
+def test_a_file_of_something_else_than_patches_is_named(tmp_path, array):
+    np.save(tmp_path / 'other.npy', array)
+    with pytest.raises(DataSetError, match='other.npy holds .* shape .*expected uint8 patches'):
+        backgrounds.open_patches(tmp_path / 'other.npy')
 
 
 def test_missing_photographs_are_one_line(photo_folder, tmp_path, capsys):

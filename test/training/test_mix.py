@@ -11,6 +11,7 @@ from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.training.batch import collate
 from hiu_ros.training.losses import palm_length
 from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.set_source import SetOptions
 from hiu_ros.training.silhouettes import reproject
 from hiu_ros.training.sources import RenderSource
 
@@ -135,6 +136,18 @@ def test_sets_are_left_out_and_named(cache):
         mix_of(photos=str(cache), leave_out=('cellar',))
     with pytest.raises(ValueError, match='unlabelled_sets'):
         mix_of(unlabelled=str(cache), unlabelled_sets=('cellar',))
+
+
+@pytest.mark.parametrize('name', ['backgrounds', 'near_misses'])
+def test_a_file_of_something_else_than_patches_is_told_at_once(bank, name):
+    with pytest.raises(DataSetError, match='bgra.npy holds .* expected uint8 patches'):
+        mix_of(renders=(str(bank),), **{name: str(bank / 'bgra.npy')})
+
+
+def test_shares_that_are_all_nothing_are_refused(bank):
+    one = SetOptions('renders', str(bank), share=0.0)
+    with pytest.raises(ValueError, match='the shares of negative, set 0: renders are all 0'):
+        mix_of(sets=(one,), negative_share=0.0)
 
 
 def test_nothing_to_train_on_is_an_error(tmp_path):

@@ -69,6 +69,8 @@ def test_data_sets_can_be_given_on_the_command_line():
     ('sigmas=[a]', "sigmas.0 is 'a', expected a number"), ('loss.pof=yes', 'expected float'),
     ('data.renders=[3]', 'data.renders.0 is 3, expected str'),
     ('validation.hands=0', 'validation.hands is 0, expected at least 1'),
+    ('data.arm_share=-0.1', 'arm_share is -0.1, expected at least 0'),
+    ('data.sets=[{name: rhd, root: R, share: -1}]', 'share of rhd is -1.0, expected at least 0'),
     ('data.made_renders=-3', 'made_renders is -3, expected at least 0'),
     ('pictures=-1', 'pictures is -1, expected at least 0'),
 ])
