@@ -141,6 +141,9 @@ class Trainer:
         """Train until the last step, Ctrl-C or SIGTERM; saves in each case."""
         s = self.settings
         if self.step >= s.steps:
+            if self.rank == 0:
+                print(f'{self.folder} is at step {self.step} of {s.steps}, so there is nothing to '
+                      'do; more steps, or another run, train on')
             return
         if self.rank == 0:
             check(s.validation, self.hand, bool(s.hand))
@@ -247,7 +250,7 @@ class Trainer:
              'optimiser': self.optimiser},
             {'step': str(self.step), 'updates': str(self.average.updates),
              'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
-             'optimiser': self.settings.optimiser,
+             'optimiser': self.settings.optimiser, 'mano': str(bool(self.settings.hand)),
              'scaler': json.dumps(self.scaler.state_dict())})
         save(self.folder / 'weights.safetensors', self.average.module,
              {'step': self.step, 'hand': self.template.name})
@@ -261,6 +264,11 @@ class Trainer:
         if HIUConfig.from_dict(json.loads(header['config'])) != self.config:
             raise StateError(f'{path} is the state of another network; give another run folder')
         check_optimiser(path, header, self.settings.optimiser)
+        mano = str(bool(self.settings.hand))
+        if header.get('mano', mano) != mano:  # older states do not say
+            raise StateError(f'{path} is the state of another hand; go on '
+                             f'{"without" if self.settings.hand else "with"} hand=MANO_RIGHT.pkl, '
+                             'or give another run folder')
         restore(self.network, parts['network'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts['optimiser'])

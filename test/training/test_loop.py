@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 
 from hiu_ros import cli
 from hiu_ros.data.sets.layout import DataSetError
+from hiu_ros.hand.model import load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import CheckpointError
+from hiu_ros.training import loop
 from hiu_ros.training.loop import Share, Trainer, train
 from hiu_ros.training.settings import as_yaml, read_settings
 from hiu_ros.training.state import StateError
@@ -157,6 +159,20 @@ def test_state_of_another_network_is_refused(uninterrupted, tiny_settings):
 def test_state_of_another_optimiser_is_refused(uninterrupted, tiny_settings):
     with pytest.raises(StateError, match="optimiser 'adam', not of 'muon'; go on with 'adam'"):
         Trainer(tiny_settings('optimiser=muon', folder='straight'))
+
+
+def test_state_of_another_hand_is_refused(uninterrupted, tiny_settings, monkeypatch):
+    monkeypatch.setattr(loop, 'load_mano', lambda _: load_template('fast'))
+    with pytest.raises(StateError, match='another hand; go on without hand=.*another run folder'):
+        Trainer(tiny_settings('hand=MANO_RIGHT.pkl', folder='straight'))
+
+
+def test_a_run_that_is_at_its_end_says_so(uninterrupted, capsys):
+    before = (Path(uninterrupted.run) / 'log.jsonl').read_text()
+    train(uninterrupted)
+    told = f'{uninterrupted.run} is at step {uninterrupted.steps} of {uninterrupted.steps}'
+    assert told in capsys.readouterr().out
+    assert (Path(uninterrupted.run) / 'log.jsonl').read_text() == before
 
 
 def test_new_run_starts_from_given_weights(uninterrupted, tiny_settings):
