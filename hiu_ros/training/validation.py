@@ -204,8 +204,9 @@ def _labelled_tiles(
     """Some hands of a data set, evenly spread, with all joints labelled; ValueError if none."""
     source = SetSource(options, hand.template, mano, seed=0)
     found = False
-    for i in range(0, len(source.data), max(1, len(source.data) // hands)):
-        tile = source.tile(source.data[i])
+    count = len(source.data)
+    for k in range(min(count, hands)):
+        tile = source.tile(source.data[k * count // min(count, hands)])
         if np.isfinite(tile.keypoints).all() and tile.right is not None:
             found = True
             yield tile

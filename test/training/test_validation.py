@@ -6,8 +6,9 @@ import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE
 from hiu_ros.training.mix import HandMix
+from hiu_ros.training.set_source import SetOptions
 from hiu_ros.training.settings import read_settings
-from hiu_ros.training.validation import validate_renders
+from hiu_ros.training.validation import validate_renders, validate_set
 
 N = 64
 
@@ -50,3 +51,13 @@ def test_other_renders_end_in_black_like_pictures_at_their_edge(network, hand, n
     images = shown(network, hand, narrow_bank, grey=False)
     black = (images == -1).all(1)
     assert black.any() and not black[:, N // 2, N // 2].any()
+
+
+@pytest.mark.parametrize('hands', [3, 5, 100])
+def test_no_more_hands_of_a_set_are_read_than_asked_for(network, hand, bank, monkeypatch, hands):
+    seen = []
+    predict = network.predict
+    monkeypatch.setattr(network, 'predict', lambda x: seen.append(len(x)) or predict(x))
+    validate_set(network.eval(), hand, SetOptions('renders', str(bank)), hands)
+    count = len(np.load(bank / 'labels.npz')['pose'])
+    assert sum(seen) == min(hands, count)
