@@ -1,11 +1,14 @@
 """One training batch: images and every label that exists, the missing ones weighing nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from hiu_ros.command_errors import USER_ERRORS, traceback_wanted
 
 
 @dataclass
@@ -81,3 +84,24 @@ def collate(items: list[dict[str, np.ndarray]]) -> Batch:
         images=torch.from_numpy(columns.pop('images')).permute(0, 3, 1, 2),
         **{key: torch.from_numpy(value).float() for key, value in columns.items()},
     )
+
+
+@contextmanager
+def read_batches(loader: Iterable) -> Iterator[Iterator]:
+    """What a DataLoader gives, in a context that ends its processes: they ignore SIGTERM, so that
+    a program which ends with some alive would wait for them for ever.
+
+    RuntimeError of one line, as without such processes, where one of them met a user's error:
+    torch makes the whole traceback its message.
+    """
+    batches = iter(loader)
+    try:
+        yield batches
+    except USER_ERRORS as error:
+        _, traced, text = str(error).partition('Original Traceback (most recent call last):')
+        if not traced or traceback_wanted():
+            raise
+        raise RuntimeError(text.strip().splitlines()[-1].partition(': ')[2]) from None
+    finally:
+        if hasattr(batches, '_shutdown_workers'):  # torch has no public name for it
+            batches._shutdown_workers()

@@ -20,6 +20,7 @@ from hiu_ros.network.finder import (
     save_finder,
 )
 from hiu_ros.training.averaging import Average
+from hiu_ros.training.batch import read_batches
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
@@ -139,8 +140,8 @@ class FinderTrainer:
             validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
         progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
         began, first = time.monotonic(), self.step
-        with StopRequest() as stop, progress as bar:
-            for batch in loader:
+        with StopRequest() as stop, progress as bar, read_batches(loader) as stream:
+            for batch in stream:
                 self.means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
                 self.step += 1
                 bar.update()

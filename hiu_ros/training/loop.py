@@ -22,7 +22,7 @@ from hiu_ros.network.checkpoint import load_into, save
 from hiu_ros.network.config import HIUConfig
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training.averaging import Average
-from hiu_ros.training.batch import Batch, collate
+from hiu_ros.training.batch import Batch, collate, read_batches
 from hiu_ros.training.board import Board
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.losses import HandLoss, check_finite
@@ -157,8 +157,8 @@ class Trainer:
         started, seen = time.monotonic(), 0
         progress = tqdm(total=s.steps, initial=self.step, disable=self.rank != 0, unit='step',
                         smoothing=0.05, mininterval=5)
-        with StopRequest() as stop, progress as bar:
-            for batch in batches:
+        with StopRequest() as stop, progress as bar, read_batches(batches) as stream:
+            for batch in stream:
                 batch = batch.to(self.device)
                 self.means.add(self.train_step(batch))
                 seen += s.batch * self.world

@@ -343,6 +343,20 @@ def test_what_cannot_be_trained_on_is_the_last_line_and_leaves_the_run_as_it_was
             assert (Path(settings.run) / 'settings.yaml').read_text() == before
 
 
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_picture_that_cannot_be_read_is_one_line_and_the_end(tiny_settings, tmp_path, workers):
+    (tmp_path / 'pictures').mkdir()
+    (tmp_path / 'pictures' / 'a.png').write_text('no picture')
+    path = tmp_path / 'run.yaml'
+    path.write_text(as_yaml(tiny_settings('steps=1')))
+    sets = f'data.sets=[{{name: folder, root: {tmp_path / "pictures"}, share: 99}}]'
+    command = [sys.executable, '-m', 'hiu_ros.cli', 'train', path, sets, f'workers={workers}']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f'hiu train: cannot read the image {tmp_path}/pictures/a.png; it is missing or damaged')
+
+
 def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
     """A shortened form: 2 renders instead of 32, smaller pictures, few steps."""
     monkeypatch.chdir(tmp_path)
