@@ -279,10 +279,17 @@ class Pipeline:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; 'auto' is a GPU if there is one. RuntimeError if it is not there."""
+    """The device of a name; 'auto' is a GPU if there is one.
+
+    ValueError for what is no name of a device, RuntimeError where it is not there.
+    """
     if name == 'auto':
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r} is none that PyTorch knows; expected 'auto', 'cpu', "
+                         "'cuda', 'cuda:1', ...") from None
     if device.type == 'cuda':
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -92,17 +93,20 @@ def _video(path: Path) -> Source:
 
 
 def _frames(
-    capture: cv2.VideoCapture, rate: float, k: np.ndarray | None = None
+    capture: cv2.VideoCapture, rate: float | None, k: np.ndarray | None = None
 ) -> Iterator[Picture]:
-    index = 0
+    """rate: Hz, None for a camera, whose pictures are of when they came."""
+    index, begin = 0, None
     try:
         while True:
             ok, image = capture.read()
             if not ok:
                 return
+            now = time.monotonic()
+            begin = now if begin is None else begin
             height, width = image.shape[:2]
             info = None if k is None else pinhole(width, height, k)
-            yield Picture(image, index / rate, info)
+            yield Picture(image, index / rate if rate else now - begin, info)
             index += 1
     finally:
         capture.release()
@@ -141,7 +145,7 @@ def _camera(number: int) -> Source:
     if not capture.isOpened():
         raise SourceError(f'camera {number} cannot be opened; is /dev/video{number} there?')
     rate = capture.get(cv2.CAP_PROP_FPS)
-    return Source(f'camera {number}', _frames(capture, USUAL_RATE),
+    return Source(f'camera {number}', _frames(capture, None),
                   rate if 1.0 <= rate <= 1000.0 else USUAL_RATE, live=True)
 
 
@@ -196,7 +200,7 @@ def _bag(path: Path) -> Source:
                     sum(c.msgcount for c in images))
 
     def pictures() -> Iterator[Picture]:
-        info, first = None, None
+        info, first = _first_info(reader, infos), None
         for connection, stamp, data in _messages(reader, [*images, *infos], path):
             try:
                 message = reader.deserialize(data, connection.msgtype)
@@ -212,6 +216,14 @@ def _bag(path: Path) -> Source:
 
     source.pictures = pictures()
     return source
+
+
+def _first_info(reader: Any, connections: list[Any]) -> dict[str, Any] | None:
+    """What pictures have that were recorded just before the first camera_info."""
+    with suppress(Exception):  # a damage is told of where playing gets to it
+        for connection, _, data in reader.messages(connections) if connections else ():
+            return camera_info(reader.deserialize(data, connection.msgtype))
+    return None
 
 
 def _rate(reader: Any, connections: list[Any]) -> float:

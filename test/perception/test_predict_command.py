@@ -106,6 +106,7 @@ def test_a_broken_image_is_named_and_the_others_are_done(place, tmp_path, capsys
     (['{place}/a.png', '--json', '{out}', '--intrinsics', 'nan', '1', '1', '1'], 'not finite'),
     (['{place}/a.png', '--json', '{out}', '--hand-length', '19'], 'hand_length_m'),
     (['{place}/a.png', '--json', '{out}', '--device', 'cuda:63'], 'cuda:63 is not there'),
+    (['{place}/a.png', '--json', '{out}', '--device', 'gpu'], "device 'gpu' is none that PyTorch"),
     (['{place}', '--draw', '{place}'], 'would write over the image {place}/b.jpg'),
 ])
 def test_one_clear_error_for_what_cannot_be_done(place, tmp_path, capsys, arguments, message):

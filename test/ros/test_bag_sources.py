@@ -78,7 +78,8 @@ def test_a_driver_that_was_started_again_is_played_on(tmp_path):
     assert [int(p.image[0, 0, 0]) for p in source.pictures] == [0, 1, 2, 3, 4]
 
 
-def test_camera_info_is_played_as_it_was_recorded(tmp_path):
+@pytest.mark.parametrize('later', [False, True])
+def test_camera_info_is_played_as_it_was_recorded(tmp_path, later):
     pytest.importorskip('rclpy')
     from std_msgs.msg import Header
 
@@ -96,9 +97,11 @@ def test_camera_info_is_played_as_it_was_recorded(tmp_path):
         region(20, 10, 200, 300, True))
     grey = image(at, 100, 150, 'mono8', 0, 150, np.zeros(15000, np.uint8))
     with Writer(tmp_path / 'bag', version=9) as writer:
-        for topic, message in (('/a/camera_info', fisheye), ('/a/image_raw', grey)):
+        # Some drivers publish it behind the image that it belongs to.
+        for topic, message, stamped in (('/a/camera_info', fisheye, 10**9 + 1000 * later),
+                                        ('/a/image_raw', grey, 10**9)):
             kind = message.__msgtype__
-            writer.write(writer.add_connection(topic, kind, typestore=TYPES), 10**9,
+            writer.write(writer.add_connection(topic, kind, typestore=TYPES), stamped,
                          TYPES.serialize_cdr(message, kind))
     picture, = open_source(str(tmp_path / 'bag')).pictures
     played = messages.camera_info(Header(frame_id='a'), picture.info)

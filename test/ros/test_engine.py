@@ -159,6 +159,11 @@ def test_a_gpu_that_is_not_there_is_a_device_error():
         PipelineEngine(NodeOptions(device='cuda'))
 
 
+def test_what_is_no_device_is_no_lost_one():
+    with pytest.raises(ValueError, match="device 'banana' is none that PyTorch knows"):
+        PipelineEngine(NodeOptions(device='banana'))
+
+
 def test_mano_files_that_are_not_there_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='MANO_RIGHT.pkl'):
         PipelineEngine(NodeOptions(mano=str(tmp_path / 'MANO_RIGHT.pkl')))

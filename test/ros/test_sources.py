@@ -52,6 +52,31 @@ def test_rendered_video_brings_its_camera_matrix(tmp_path):
     assert next(open_source(str(path)).pictures).info is None
 
 
+def test_pictures_of_a_camera_are_of_when_they_came(monkeypatch):
+    class Capture:
+        left = 3
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def get(self, what):
+            return 100.0
+
+        def read(self):
+            time.sleep(0.05)
+            self.left -= 1
+            return self.left >= 0, picture(self.left)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda number: Capture())
+    source = open_source('0')
+    times = [p.time for p in source.pictures]
+    assert source.live and times[0] == 0 and len(times) == 3
+    assert all(0.05 <= later - earlier < 0.5 for earlier, later in zip(times, times[1:]))
+
+
 def test_odd_and_changing_sizes_fit_into_one_video(tmp_path):
     video = Video(tmp_path / 'a.mp4', 10.0)
     video.write(picture(1, (65, 49)))
