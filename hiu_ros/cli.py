@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hiu_ros import __version__
+from hiu_ros.brief_waits import wait_briefly
 from hiu_ros.command_errors import USER_ERRORS, traceback_wanted
 
 #: Subcommand -> module that defines it. The module has a function `add_<subcommand>(subparsers)`
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subcommand becomes one line on stderr and status 1; with HIU_TRACEBACK set in the environment
     the traceback is shown instead.
     """
+    wait_briefly()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else ''
     parser = make_parser((command,) if command in COMMANDS else tuple(COMMANDS))

@@ -12,6 +12,7 @@ Services:
 
 from typing import Any
 
+from hiu_ros.brief_waits import wait_briefly
 from hiu_ros.ros.process import run
 
 
@@ -24,6 +25,7 @@ def make_node() -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is asked to end; gives the exit code."""
+    wait_briefly()
     return run(make_node, arguments)
 
 
