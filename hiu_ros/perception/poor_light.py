@@ -10,9 +10,11 @@ import math
 import cv2
 import numpy as np
 
-#: Grey value of the brightest parts (percentile) of an image that is bright enough, and how far
-#: above the darkest parts they are; the largest gain.
-_BRIGHT, _CONTRAST, _GAIN_MOST = 140.0, 100.0, 6.0
+#: Grey value of the brightest parts (percentile) of an image that is bright enough; more would
+#: bring out what a video's compression has left of dark parts. The largest gain.
+_BRIGHT, _GAIN_MOST = 100.0, 6.0
+#: How far the brightest parts are above the darkest, as a share of their value, and at the most.
+_CONTRAST, _CONTRAST_MOST = 0.7, 100.0
 _DARKEST, _BRIGHTEST = 1, 98
 #: A colour's mean over that of all (geometric) from which on it is the light's, and how much is
 #: taken back of it at the most.
@@ -55,7 +57,8 @@ def levels(image: np.ndarray) -> tuple[np.ndarray, float]:
     white = np.clip(np.clip(tint, 1 / _TINT, _TINT) / tint, 1 / _UNTINTED_MOST, _UNTINTED_MOST)
     dark, bright = np.percentile((seen * white).max(1), [_DARKEST, _BRIGHTEST])
     lift = float(np.clip(_BRIGHT / max(bright, 1.0), 1.0, _GAIN_MOST))
-    gain = float(np.clip(_CONTRAST / max(bright - dark, 1.0), lift, _GAIN_MOST))
+    contrast = min(_CONTRAST * lift * bright, _CONTRAST_MOST)
+    gain = float(np.clip(contrast / max(bright - dark, 1.0), lift, _GAIN_MOST))
     return gain * white, float((lift - gain) * bright)
 
 

@@ -31,15 +31,15 @@ def test_good_light_is_left_alone():
     assert in_good_light(quiet) is quiet
 
 
-@pytest.mark.parametrize('gain', [0.4, 0.15])
+@pytest.mark.parametrize('gain', [0.3, 0.15])
 def test_what_is_dark_becomes_what_it_was_in_more_light(gain):
     image = scene()
     image.flags.writeable = False
     dark = lit(image, gain)
     dark.flags.writeable = False
     brighter = in_good_light(dark)
-    assert np.percentile(dark.max(-1), 98) < 105
-    assert np.percentile(brighter.max(-1), 98) == pytest.approx(140, abs=8)
+    assert np.percentile(dark.max(-1), 98) < 80
+    assert np.percentile(brighter.max(-1), 98) == pytest.approx(100, abs=6)
     assert np.corrcoef(brighter.ravel(), image.ravel())[0, 1] > 0.99
 
 
