@@ -26,6 +26,7 @@ from hiu_ros.perception.pipeline import Pipeline
 WIDTH, HEIGHT = 640, 480
 FLIP = np.diag([-1.0, 1.0, 1.0])
 OPTIONS = PipelineOptions(device='cpu', fit_pose=False, fit_outline=False)
+SINGLE = PipelineOptions(tracking=None, device='cpu')
 
 
 @dataclass(eq=False)
@@ -158,6 +159,11 @@ def make_stage(monkeypatch):
     # Scenes are told by the colours of their images.
     monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light', lambda image: image)
     return Stage
+
+
+def pipeline(stage, options=SINGLE):
+    """A pipeline that sees the stage."""
+    return Pipeline(options, network=stage, finder=stage)
 
 
 def follow(stage, scenes, options=OPTIONS, stamps=None, run=None):

@@ -7,25 +7,16 @@ import numpy as np
 import pytest
 
 from hiu_ros.geometry.camera import CameraError
-from hiu_ros.geometry.crop import Crop
-from hiu_ros.geometry.rasteriser import rasterise
 from hiu_ros.hand.size import hand_length
 from hiu_ros.hand.template import load_template
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.frame import Frame
-from hiu_ros.perception.lifting import _beyond_wrist, _within
 from hiu_ros.perception.masks import full_mask
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import ScaleSource
 from hiu_ros.perception.smoothing import Smoothing
-
-SINGLE = PipelineOptions(tracking=None, device='cpu')
-TRUE_LENGTH = float(hand_length(load_template('fast'), np.zeros(10)))
-
-
-def pipeline(stage, options=SINGLE):
-    return Pipeline(options, network=stage, finder=stage)
+from test.perception.conftest import SINGLE, pipeline
 
 
 def box_of(hand, grow=1.0):
@@ -121,177 +112,6 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     assert len(pipeline(stage).process(image, stage.camera)) == 0
     hand, = pipeline(stage).process(image, boxes=[[200, 100, 200, 200]])
     assert hand.score < 1e-3
-
-
-def test_without_a_camera_there_is_no_place_and_no_claim_of_scale(make_stage):
-    stage = make_stage()
-    true = stage.hand('left', (-0.1, 0.05, 0.6))
-    hand, = pipeline(stage).process(stage.image([true]))
-    assert hand.translation_m is None and np.isnan(hand.depth_sigma_m)
-    assert hand.scale_source is ScaleSource.ASSUMED_SIZE
-    assert np.abs(hand.keypoints_m - true.keypoints_m).max() < 0.02
-
-
-@pytest.mark.parametrize('assumed', [0.17, 0.21])
-def test_a_known_hand_length_sets_the_distance(make_stage, assumed):
-    stage = make_stage()
-    true = stage.hand(place=(0.05, 0.0, 0.9))
-    options = replace(SINGLE, hand_length_m=assumed)
-    hand, = pipeline(stage, options).process(stage.image([true]), stage.camera)
-    expected = true.place[2] * assumed / TRUE_LENGTH
-    assert hand.translation_m[2] == pytest.approx(expected, rel=0.03)
-    assert hand_length(load_template('fast'), hand.shape) == pytest.approx(assumed, abs=1e-4)
-    assert hand.residual_px < 1.0
-
-
-def test_the_sigma_of_the_depth_covers_an_unknown_size(make_stage):
-    stage = make_stage()
-    image = stage.image([stage.hand(place=(0, 0, 0.7))])
-    unknown, = pipeline(stage).process(image, stage.camera)
-    known, = pipeline(stage, replace(SINGLE, hand_length_m=TRUE_LENGTH)).process(
-        image, stage.camera)
-    assert 0.04 < unknown.depth_sigma_m < 0.08
-    assert known.depth_sigma_m < 0.6 * unknown.depth_sigma_m
-
-
-def depth_of(stage, hand, background=1.5):
-    """Depth image (m) of a scene with one hand before a wall, and the hand's pixels."""
-    import torch
-    pixels = stage.camera.project(hand.vertices_m + hand.place)
-    vertices = np.concatenate([pixels, (hand.vertices_m + hand.place)[:, 2:]], axis=1)
-    faces = stage.models[hand.side].template.faces
-    raster = rasterise(torch.tensor(vertices[None], dtype=torch.float32),
-                       torch.tensor(np.asarray(faces, np.int64)), 480, 640)
-    depth = raster.depth[0].numpy()
-    seen = np.isfinite(depth)
-    return np.where(seen, depth, background), seen
-
-
-def test_depth_gives_the_distance_of_a_hand_of_unknown_size(make_stage):
-    stage = make_stage()
-    true = stage.hand(place=(0.05, 0.0, 1.0), size=1.2)
-    told = replace_shape(true)
-    depth, _ = depth_of(stage, true)
-    run = pipeline(stage)
-    hand, = run.process(stage.image([told]), stage.camera, depth=depth)
-    assert hand.scale_source is ScaleSource.DEPTH
-    assert abs(hand.translation_m[2] - 1.0) < 0.006
-    assert hand.depth_sigma_m < 0.01
-    length = hand_length(load_template('fast'), true.shape)
-    assert hand_length(load_template('fast'), hand.shape) == pytest.approx(length, rel=0.03)
-    # Joints and mesh are those of the size that was measured.
-    assert np.abs(hand.keypoints_m - true.keypoints_m).max() < 0.006
-    assert np.abs(hand.vertices_m - true.vertices_m).max() < 0.008
-    millimetres, = run.process(
-        stage.image([told]), stage.camera, depth=(depth * 1000).astype(np.uint16))
-    assert np.allclose(millimetres.translation_m, hand.translation_m, atol=2e-3)
-
-
-def replace_shape(hand):
-    """The same hand, but the network reads a mean shape: its size is not known."""
-    return type(hand)(**{**vars(hand), 'shape': np.zeros(10)})
-
-
-@pytest.mark.parametrize('fault', ['holes', 'shadow', 'object', 'noise', 'garbage'])
-def test_outlier_pixels_of_the_depth_do_not_move_the_hand(make_stage, fault):
-    stage = make_stage()
-    true = stage.hand(place=(0.0, 0.02, 1.0), size=-0.8)
-    depth, seen = depth_of(stage, true)
-    rng = np.random.default_rng(0)
-    if fault == 'holes':
-        depth = np.where(rng.random(depth.shape) < 0.5, 0.0, depth)
-        depth[rng.random(depth.shape) < 0.1] = np.nan
-    elif fault == 'shadow':  # the background shines over the rim of the hand
-        from scipy.ndimage import binary_erosion
-        depth = np.where(binary_erosion(seen, iterations=4), depth, 1.5)
-    elif fault == 'object':  # a thing held before a third of the hand
-        x = np.nonzero(seen)[1]
-        depth[:, :int(np.quantile(x, 0.35))] = 0.93
-    elif fault == 'noise':
-        depth = depth + rng.normal(0, 0.006, depth.shape)
-    else:
-        depth = np.where(rng.random(depth.shape) < 0.35, rng.uniform(0.3, 4, depth.shape), depth)
-    hand, = pipeline(stage).process(stage.image([replace_shape(true)]), stage.camera, depth=depth)
-    assert hand.scale_source is ScaleSource.DEPTH
-    assert abs(hand.translation_m[2] - 1.0) < 0.008
-
-
-def test_a_depth_image_of_nothing_changes_nothing(make_stage):
-    stage = make_stage()
-    image = stage.image([stage.hand()])
-    without, = pipeline(stage).process(image, stage.camera)
-    with_holes, = pipeline(stage).process(image, stage.camera, depth=np.zeros((480, 640)))
-    assert with_holes.scale_source is ScaleSource.CAMERA_INFO
-    assert np.allclose(without.translation_m, with_holes.translation_m, atol=1e-6)
-
-
-def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
-    stage = make_stage()
-    true = stage.hand(place=(0.0, 0.0, 0.8), size=1.5)
-    told, (depth, _) = replace_shape(true), depth_of(stage, true)
-    run = pipeline(stage, PipelineOptions(device='cpu'))
-    for k in range(8):
-        hands = run.process(stage.image([told]), stage.camera, k / 30, depth)
-    measured, = hands
-    blind, = run.process(stage.image([told]), stage.camera, 8 / 30)
-    assert measured.scale_source is ScaleSource.DEPTH
-    assert blind.scale_source is ScaleSource.CAMERA_INFO
-    assert blind.translation_m[2] == pytest.approx(0.8, rel=0.03)
-    assert blind.depth_sigma_m < 0.04
-
-
-def test_depth_without_a_camera_teaches_no_length(make_stage):
-    stage = make_stage()
-    true = stage.hand(place=(0.0, 0.0, 0.8), size=1.5)
-    told, (depth, _) = replace_shape(true), depth_of(stage, true)
-    places = []
-    for shown in (depth, None):
-        run = pipeline(stage, PipelineOptions(device='cpu'))
-        for k in range(3):
-            hand, = run.process(stage.image([told]), None, k / 30, shown)
-            assert hand.translation_m is None and hand.scale_source is ScaleSource.ASSUMED_SIZE
-        places += [run.process(stage.image([told]), stage.camera, 0.1).hands[0].translation_m]
-    assert np.allclose(*places, atol=1e-4)
-
-
-@pytest.mark.parametrize('place, error', [((0.05, 0.0, 0.6), 0.004), ((0.0, 0.22, 0.6), 0.012)],
-                         ids=['whole', 'cut'])
-def test_the_outline_corrects_the_distance_of_joints_read_too_far_apart(make_stage, place, error):
-    stage = make_stage()
-    true, middle = stage.hand(place=place), stage.hand(place=place).pixels.mean(0)
-    wide = type(true)(**{**vars(true), 'pixels': middle + 1.05 * (true.pixels - middle)})
-    options = replace(SINGLE, hand_length_m=TRUE_LENGTH)
-    with_outline, without = (
-        pipeline(stage, replace(options, fit_outline=fit)).process(
-            stage.image([wide]), stage.camera).hands[0].translation_m[2] for fit in (True, False))
-    assert abs(without - 0.6) > 0.02 and abs(with_outline - 0.6) < error
-
-
-@pytest.mark.parametrize('mirrored', [False, True])
-def test_the_outline_counts_inside_the_image_and_on_the_hands_side_of_the_wrist(mirrored):
-    crop = Crop((20.0, 450.0), 200.0, 0.5, mirrored, 64)
-    rows, columns = np.mgrid[:64, :64]
-    x, y = np.moveaxis(crop.to_image(np.stack([columns, rows], axis=-1)), -1, 0)
-    edge = 1.5 * 200 / 64
-    inside = (x > edge) & (y > edge) & (x < 639 - edge) & (y < 479 - edge)
-    assert 0.2 < inside.mean() < 0.8 and np.array_equal(_within(crop, 640, 480), inside)
-
-    joints = np.zeros((21, 2))
-    joints[0], joints[9], joints[12] = (10, 50), (30, 40), (60, 20)
-    along = (columns - 10) * 20 - (rows - 50) * 10
-    assert np.array_equal(_beyond_wrist(joints, 64), along > 50)
-    joints[9] = joints[0] + 1
-    assert _beyond_wrist(joints, 64).all()
-
-
-def test_the_residual_is_the_distance_of_the_projected_joints_from_those_that_were_read(
-    make_stage
-):
-    stage = make_stage(noise=2.0)
-    hand, = pipeline(stage).process(stage.image([stage.hand()]), stage.camera)
-    joints = stage.camera.project(hand.keypoints_m + hand.translation_m)
-    away = np.linalg.norm(joints - hand.keypoints_px, axis=1)
-    assert 0.5 < away.mean() and hand.residual_px == pytest.approx(away.mean(), rel=1e-3)
 
 
 def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
