@@ -14,6 +14,8 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
     picture = image.astype(np.float32)
     if rng.random() < 0.9:
         picture = _light(picture, rng)
+    if rng.random() < 0.02:
+        picture = picture[..., ::-1]  # a driver that takes RGB for BGR
     if rng.random() < 0.08:
         picture = np.repeat(picture @ np.float32([[0.114], [0.587], [0.299]]), 3, axis=2)
     if rng.random() < 0.2:
@@ -21,11 +23,11 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
     if rng.random() < 0.2:
         picture = _coarse(picture, rng)
     if rng.random() < 0.35:
-        sigma = rng.uniform(1.0, 9.0)
+        sigma = rng.uniform(1.0, 9.0) if rng.random() < 0.8 else rng.uniform(9.0, 25.0)
         picture = picture + _noise(picture.shape[:2], 3 if rng.random() < 0.5 else 1, sigma, rng)
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        quality = int(rng.integers(15, 90))
+        quality = int(rng.integers(6, 90))
         code = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         picture = cv2.imdecode(code, cv2.IMREAD_COLOR)
     return picture
@@ -33,8 +35,11 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 def _light(picture: np.ndarray, rng: Rng) -> np.ndarray:
     gain = np.exp(rng.normal(-0.05, 0.2)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-    if rng.random() < 0.08:
-        gain *= rng.uniform(0.2, 0.6)
+    chance = rng.random()
+    if chance < 0.1:
+        gain *= rng.uniform(0.1, 0.6)
+    elif chance > 0.96:
+        gain *= rng.uniform(1.4, 2.5)
     mean = np.array(cv2.mean(picture)[:3])
     contrast, lift = np.exp(rng.normal(0, 0.2)), rng.normal(0, 8)
     # Contrast about the mean, gain and lift, then colours towards or away from their grey.
@@ -63,8 +68,8 @@ def _noise(shape: tuple[int, int], channels: int, sigma: float, rng: Rng) -> np.
 
 def _blur(picture: np.ndarray, rng: Rng) -> np.ndarray:
     if rng.random() < 0.6:
-        return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.8))
-    return motion_blur(picture, rng, 12)
+        return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 2.8))
+    return motion_blur(picture, rng, 16)
 
 
 def motion_blur(picture: np.ndarray, rng: Rng, limit: int) -> np.ndarray:
@@ -79,7 +84,7 @@ def motion_blur(picture: np.ndarray, rng: Rng, limit: int) -> np.ndarray:
 
 def _coarse(picture: np.ndarray, rng: Rng) -> np.ndarray:
     n = picture.shape[0]
-    small = max(20, int(n * rng.uniform(0.25, 0.8)))
+    small = max(16, int(n * rng.uniform(0.125, 0.8)))
     way = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
     back = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC
     return cv2.resize(cv2.resize(picture, (small, small), interpolation=way), (n, n),

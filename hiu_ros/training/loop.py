@@ -109,6 +109,9 @@ class Trainer:
                 network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             self.wrapped = DistributedDataParallel(network, device_ids=ids,
                                                    broadcast_buffers=True)
+        if settings.compiled:
+            self.wrapped = torch.compile(self.wrapped, dynamic=False)
+            self.loss.compile()
 
     def batches(self) -> DataLoader:
         """The stream of batches from the current step on, this process's share of it."""

@@ -104,6 +104,11 @@ class HandLoss:
         self.agreement = Agreement(self.self_supervision, heatmap_readout, pof_variant,
                                    self.silhouettes, self.joint_weights)
 
+    def compile(self) -> None:
+        """Fuse the many small kernels of the terms, for batches of one shape; see `compiled`."""
+        for name in ('pose', 'map_terms', 'hand_terms'):
+            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
+
     def __call__(
         self, outputs: list[StageOutput], batch: Batch, step: int = 0
     ) -> tuple[Tensor, dict[str, Tensor]]:

@@ -66,6 +66,7 @@ class Settings:
     weight_decay: float = 1e-5
     clip: float = 10.0  #: gradient norm
     ema: float = 0.999  #: decay of the averaged weights; 0: off
+    compiled: bool = False  #: torch.compile: minutes at first, then faster; for GPUs
     precision: str = 'float32'  #: or 'bfloat16', 'float16' (autocast; the latter on GPUs)
     seed: int = 2020
     workers: int = 0  #: loader processes per training process

@@ -221,6 +221,24 @@ def test_network_and_its_input_have_their_channels_last(tiny_settings):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='of machines without a GPU')
+def test_compiled_it_learns_the_same(uninterrupted, tiny_settings, monkeypatch):
+    # What is compiled is traced as for a GPU, but run by PyTorch's own kernels.
+    parts = []
+
+    def compiled(part, **options):
+        parts.append(getattr(part, '__name__', type(part).__name__))
+        return compile_(part, backend='eager', fullgraph=True, **options)
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, 'compile', compiled)
+    settings = tiny_settings('compiled=true')
+    train(settings)
+    assert parts == ['HIU', 'pose', 'map_terms', 'hand_terms']
+    for line, wanted in zip(figures(settings.run), figures(uninterrupted.run), strict=True):
+        assert line.pop('kind') == wanted['kind']
+        assert line == pytest.approx({k: v for k, v in wanted.items() if k != 'kind'}, rel=1e-3)
+
+
 def test_half_floats_with_loss_scaling_are_for_gpus(tiny_settings):
     with pytest.raises(ValueError, match="'float16' needs a GPU"):
         Trainer(tiny_settings('precision=float16'))
