@@ -200,7 +200,7 @@ class HiuNode(LifecycleNode):
     ) -> SetBool.Response:
         self._paused = not request.data
         if self._paused and self._session is not None:
-            self._session.slots.clear()
+            self._session.pause()
         self._on_listen()
         response.success = True
         response.message = 'paused' if self._paused else 'running'

@@ -132,27 +132,31 @@ class Outputs:
             self._publishers[topic].publish(build())
             self.built[topic] += 1
 
-    def close(self) -> None:
-        """Tell readers that there is nothing any more, and drop the publishers.
+    def take_back(self) -> None:
+        """Tell readers that there is nothing any more, until the next image.
 
         Empty arrays carry the header of the last image; without any image there is nothing to
         take back.
         """
-        if self._header is not None:
-            nothing = Hands(0, 0)
-            self._send('hands', lambda: messages.keypoints(nothing, self._header))
-            self._send('masks', lambda: messages.masks(nothing, self._header))
-            self._send('meshes', lambda: messages.meshes(
-                nothing, self._header, self._engine.model
-            ))
-            self._send('points', lambda: messages.points(nothing, self._header, {}))
-            self._send('hand_joint_states', lambda: controllers.joint_states({}, self._header))
-            self._send('markers', lambda: self._markers.clear(self._header))
-            until = time.monotonic() + FAREWELL
-            for topic in ('hands', 'masks', 'meshes', 'points', 'hand_joint_states', 'markers'):
-                left = max(0.0, until - time.monotonic())
-                if self.wanted(topic) and left:
-                    self._publishers[topic].wait_for_all_acked(Duration(seconds=left))
+        header, self._header = self._header, None
+        if header is None:
+            return
+        nothing = Hands(0, 0)
+        self._send('hands', lambda: messages.keypoints(nothing, header))
+        self._send('masks', lambda: messages.masks(nothing, header))
+        self._send('meshes', lambda: messages.meshes(nothing, header, self._engine.model))
+        self._send('points', lambda: messages.points(nothing, header, {}))
+        self._send('hand_joint_states', lambda: controllers.joint_states({}, header))
+        self._send('markers', lambda: self._markers.clear(header))
+
+    def close(self) -> None:
+        """Take back what was shown, and drop the publishers."""
+        self.take_back()
+        until = time.monotonic() + FAREWELL
+        for topic in ('hands', 'masks', 'meshes', 'points', 'hand_joint_states', 'markers'):
+            left = max(0.0, until - time.monotonic())
+            if self.wanted(topic) and left:
+                self._publishers[topic].wait_for_all_acked(Duration(seconds=left))
         self._drop_publishers()
 
     def _drop_publishers(self) -> None:

@@ -64,6 +64,11 @@ class Session:
             outputs.close()
         return ended
 
+    def pause(self) -> None:
+        """Forget the images that wait; the worker takes back what was shown by the ones before."""
+        for name in self.streams:
+            self.slots.put(name, None)
+
     def listen(self, paused: bool) -> None:
         """Lazy: have the image topic only while somebody reads what comes of it."""
         options = self._options()
@@ -75,8 +80,11 @@ class Session:
 
     def _work(self, items: dict[str, Any]) -> None:
         """One tick: the newest image of every camera that has a new one, as one batch."""
-        received = [one for one in (self._unpack(name, item) for name, item in items.items())
-                    if one is not None]
+        for name, item in items.items():
+            if item is None:
+                self._outputs[name].take_back()
+        received = [one for one in (self._unpack(name, item) for name, item in items.items()
+                                    if item is not None) if one is not None]
         if not received:
             return
         begin = time.monotonic()

@@ -32,11 +32,6 @@ class Slots:
             items, self._items = self._items, {}
             return {} if self._closed else items
 
-    def clear(self) -> None:
-        """Forget what waits."""
-        with self._condition:
-            self._items = {}
-
     def close(self) -> None:
         """Wake whoever waits in `take`; from now on it gives {}."""
         with self._condition:

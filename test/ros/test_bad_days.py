@@ -14,6 +14,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa:
 from rcl_interfaces.srv import SetParametersAtomically  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from visualization_msgs.msg import Marker  # noqa: E402
 
 SIZE = (160, 120)
 
@@ -204,6 +205,19 @@ def test_pause_resume_and_reset(node, peer, wait_for):
     assert peer.call(SetBool, 'hiu_node/enable', SetBool.Request(data=True)).success
     assert len(peer.ask(1).hands) == 1
     assert peer.call(Trigger, 'hiu_node/reset_tracking', Trigger.Request()).success
+
+
+def test_a_pause_takes_back_what_was_shown(node, peer, wait_for):
+    last = peer.ask_all(('hands', 'markers'), hands=1)['hands']
+    assert peer.call(SetBool, 'hiu_node/enable', SetBool.Request(data=False)).success
+    try:
+        assert wait_for(lambda: [m.action for m in peer.received['markers'][-1].markers]
+                        == [Marker.DELETEALL], 5.0)
+        assert wait_for(lambda: not peer.received['hands'][-1].hands, 5.0)
+        assert peer.received['hands'][-1].header == last.header
+    finally:
+        assert peer.call(SetBool, 'hiu_node/enable', SetBool.Request(data=True)).success
+    assert peer.ask(1).hands
 
 
 def set_parameters(peer, **values):

@@ -35,6 +35,9 @@ class Publishers:
             raise OSError('no room in shared memory')
         self.published.append((self.camera, header.frame_id))
 
+    def take_back(self):
+        self.published.append((self.camera, 'nothing'))
+
     def close(self):
         self.published.append((self.camera, 'farewell'))
 
@@ -106,6 +109,17 @@ def test_an_abandoned_frame_is_not_published_by_the_next_session(world, wait_for
     world.gate.set()
     assert wait_for(lambda: ('left', 'new') in Publishers.published, 5.0)
     assert ('left', 'old') not in Publishers.published
+
+
+def test_a_pause_takes_back_what_the_frame_in_work_shows_and_drops_what_waits(world, wait_for):
+    session = world.make()
+    begun(world, session, image('in work'))
+    session.slots.put('left', image('waiting'))
+    session.pause()
+    world.gate.set()
+    assert wait_for(lambda: ('right', 'nothing') in Publishers.published, 5.0)
+    left = [what for camera, what in Publishers.published if camera == 'left']
+    assert left == ['in work', 'nothing']
 
 
 def test_a_device_that_an_abandoned_frame_loses_ends_no_later_session(world, wait_for):
