@@ -67,9 +67,10 @@ def rendered_clip(out: Path) -> Path:
 
 
 class Tally:
-    """What was seen, frame by frame."""
+    """What was seen, frame by frame; `damage` is where a source could not be read on."""
 
     def __init__(self) -> None:
+        self.damage: SourceError | None = None
         self.frames = self.with_hands = self.lost = 0
         self.ids: Counter[str] = Counter()
         self.latencies: list[float] = []
@@ -106,6 +107,8 @@ def play(source: Source, player: Player, out: Path, limit: int | None) -> tuple[
     except KeyboardInterrupt:
         print('\nInterrupted; what was played so far is kept.')
         again.clear()
+    except SourceError as error:
+        tally.damage = error
     finally:
         bar.close()
         video.close()
@@ -170,11 +173,13 @@ def run(
     finally:
         bag.close()
     if not tally.frames:
-        raise SourceError(f'{source.name} has no pictures'
-                          + (f': {source.skipped}' if source.skipped else ''))
+        raise tally.damage or SourceError(
+            f'{source.name} has no pictures' + (f': {source.skipped}' if source.skipped else ''))
     if source.skipped:
         print(f'\n{source.skipped}')
     report(tally, free, seconds, out, bag)
+    if tally.damage:
+        raise tally.damage
     return 0 if tally.lost < tally.frames else 1
 
 

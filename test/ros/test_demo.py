@@ -16,6 +16,8 @@ pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 pytest.importorskip('rosbags')
 
+from hiu_ros.ros.sources import Picture, Source, SourceError  # noqa: E402
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: Runs the demo around fake_node.py, which no option of the demo can do.
@@ -98,6 +100,25 @@ def test_a_bag_is_a_source(played, domain, tmp_path):
     assert json.loads((tmp_path / 'summary.json').read_text())['frames'] == 3
 
 
+@pytest.mark.parametrize('whole', [0, 2])
+def test_what_was_played_of_a_damaged_bag_is_summarised(
+    around, monkeypatch, tmp_path, capsys, whole
+):
+    def pictures():
+        yield from [Picture(np.zeros((48, 64, 3), np.uint8), k / 30) for k in range(whole)]
+        raise SourceError('the.bag is damaged: disk image is malformed')
+
+    monkeypatch.setattr(around, 'open_source', lambda what: Source('the.bag', pictures()))
+    assert around.main(['--source', 'the.bag', '--out', str(tmp_path)],
+                       [sys.executable, '-c', 'pass']) == 1
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1] == 'demo: the.bag is damaged: disk image is malformed'
+    assert (tmp_path / 'summary.json').exists() == bool(whole)
+    if whole:
+        assert 'hands in 2 of them' in told.out
+        assert json.loads((tmp_path / 'summary.json').read_text())['frames'] == 2
+
+
 def test_a_missing_source_is_one_line(domain, tmp_path):
     done = demo(domain, '--source', tmp_path / 'nothing.mp4', '--out', tmp_path / 'out')
     assert done.returncode == 1
@@ -116,8 +137,8 @@ def test_a_node_that_cannot_start_ends_the_demo(domain, tmp_path, played):
 
 
 @pytest.fixture
-def interrupted(monkeypatch, tmp_path):
-    """`interrupted(method)`: the demo in this process; Ctrl-C comes in that method of Player."""
+def around(monkeypatch):
+    """The demo's module, around a player of which every picture has a left hand."""
     from hiu_ros.ros import children
     from hiu_ros.ros import demo as module
     from hiu_ros.ros.player import Answer
@@ -142,17 +163,23 @@ def interrupted(monkeypatch, tmp_path):
         def free_run(self, pictures, rate):
             return {}
 
+    monkeypatch.setattr(module, 'Player', Player)
+    monkeypatch.setattr(children.signal, 'signal', lambda *arguments: None)
+    return module
+
+
+@pytest.fixture
+def interrupted(around, monkeypatch, tmp_path):
+    """`interrupted(method)`: the demo in this process; Ctrl-C comes in that method of Player."""
     def stop(self, *arguments):
         raise KeyboardInterrupt
 
     def run(method):
         cv2.imwrite(str(tmp_path / '0.png'), np.zeros((48, 64, 3), np.uint8))
-        monkeypatch.setattr(Player, method, stop)
-        monkeypatch.setattr(module, 'Player', Player)
+        monkeypatch.setattr(around.Player, method, stop)
         options = ['--source', str(tmp_path), '--out', str(tmp_path / 'out')]
-        return module.main(options, [sys.executable, '-c', 'pass'])
+        return around.main(options, [sys.executable, '-c', 'pass'])
 
-    monkeypatch.setattr(children.signal, 'signal', lambda *arguments: None)
     return run
 
 
