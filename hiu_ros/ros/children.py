@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ament_index_python.packages import get_package_share_directory
+
 from hiu_ros.ros.player import NodeEnded
 from hiu_ros.ros.sources import SourceError
 
-_PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
 #: How long a process may take to end before it is killed, s.
 PATIENCE = 15.0
 
@@ -20,8 +21,8 @@ def environment() -> dict[str, str]:
     result = dict(os.environ)
     result.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    if _PROFILE.is_file():
-        result.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(_PROFILE))
+    profile = Path(get_package_share_directory('hiu_ros')) / 'config' / 'fastdds.xml'
+    result.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(profile))
     return result
 
 

@@ -26,7 +26,6 @@ from hiu_ros.ros.recording import Bag, Sheet, Video
 from hiu_ros.ros.sources import Source, SourceError, open_source
 
 NAMESPACE = '/hiu_demo'
-ROOT = Path(__file__).parents[2]
 #: Pictures that are played again, at their own rate.
 REPLAY = 90
 #: A camera is watched for so long unless told otherwise, s.

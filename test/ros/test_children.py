@@ -40,6 +40,20 @@ def _alive(pid):
     return True
 
 
+def test_processes_have_room_for_images_wherever_the_package_lies(tmp_path):
+    (tmp_path / 'hiu_ros').symlink_to(Path(__file__).parents[2] / 'hiu_ros')
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
+        [str(tmp_path), os.environ.get('PYTHONPATH', '')])}
+    environment.pop('FASTDDS_DEFAULT_PROFILES_FILE', None)
+    done = subprocess.run(
+        [sys.executable, '-c', 'from hiu_ros.ros import children; print(children.__file__); '
+         'print(children.environment().get("FASTDDS_DEFAULT_PROFILES_FILE"))'],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    module, profile = done.stdout.splitlines()
+    assert module.startswith(str(tmp_path))
+    assert Path(profile).is_file() and Path(profile).name == 'fastdds.xml'
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
     command = subprocess.Popen(
