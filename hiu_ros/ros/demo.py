@@ -53,6 +53,7 @@ def rendered_clip(out: Path) -> Path:
     clip = out / 'clip.mp4'
     if not clip.is_file() or not clip.with_suffix('.json').is_file():
         print(f'Rendering a clip of moving hands to {clip} (once)', flush=True)
+        out.mkdir(parents=True, exist_ok=True)
         part = out / 'clip_part.mp4'
         done = subprocess.run([
             sys.executable, '-W', 'ignore::UserWarning', '-m', 'hiu_ros.data.renders.sequences',

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -83,11 +84,8 @@ def write_into(path: Path, table: str) -> None:
 
 def run(options: argparse.Namespace, process: list[subprocess.Popen]) -> int:
     """Measure and print."""
-    clip = Path(options.clip)
-    if not clip.is_file():
-        clip.parent.mkdir(parents=True, exist_ok=True)
-        clip = rendered_clip(clip.parent)
-    pictures = list(open_source(str(clip)).pictures)[:options.frames]
+    clip = options.clip or str(rendered_clip(Path('out')))
+    pictures = list(islice(open_source(clip).pictures, options.frames))
     process.append(start(node_command(options.param)))
     rows = []
     with Player(NAMESPACE, process[0], lambda *message: None) as player:
@@ -115,12 +113,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog='python -m hiu_ros.ros.latency', description='From image to hands, in milliseconds.')
     parser.add_argument('--frames', type=int, default=150, help='pictures a size')
-    parser.add_argument('--clip', default='out/clip.mp4', metavar='FILE',
-                        help='the clip; rendered where it is missing')
+    parser.add_argument('--clip', metavar='FILE', help='default: out/clip.mp4, rendered once')
     parser.add_argument('--into', metavar='FILE', help='a text to write the table into')
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of the node')
     options = parser.parse_args(arguments)
+    if options.frames < WARM + ENOUGH:
+        parser.error(f'--frames must be at least {WARM + ENOUGH}, got {options.frames}: the first '
+                     f'{WARM} are warm-up, and a row needs {ENOUGH}')
     return run_with_children('latency', lambda processes: run(options, processes), (ValueError,))
 
 

@@ -1,9 +1,9 @@
 """The pictures of the documentation, made by the shipped weights from a clip of our own.
 
-`python -m hiu_ros.ros.pictures [--out docs/pictures] [--clip out/clip.mp4]` follows the hands
-through the clip (rendered first where it is missing) and writes overlay.jpg, mesh.jpg, viewer.jpg
-and joints.png: what the node publishes on `annotated`, `meshes`, `markers` with TF, and
-`hand_joint_states`.
+`python -m hiu_ros.ros.pictures [--out docs/pictures] [--clip FILE]` follows the hands through the
+clip (out/clip.mp4 if not given, rendered first where it is missing) and writes overlay.jpg,
+mesh.jpg, viewer.jpg and joints.png: what the node publishes on `annotated`, `meshes`, `markers`
+with TF, and `hand_joint_states`.
 """
 
 import argparse
@@ -136,15 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog='python -m hiu_ros.ros.pictures', description='The pictures of the documentation.')
     parser.add_argument('--out', default='docs/pictures', metavar='DIR')
-    parser.add_argument('--clip', default='out/clip.mp4', metavar='FILE',
-                        help='rendered clip with its truth beside it; made where it is missing')
+    parser.add_argument('--clip', type=Path, metavar='FILE', help='rendered clip with its truth '
+                        'beside it (default: out/clip.mp4, rendered once)')
     parser.add_argument('--weights', default=None, metavar='FILE')
     options = parser.parse_args(arguments)
-    clip = Path(options.clip)
     try:
-        if not clip.is_file():
-            clip.parent.mkdir(parents=True, exist_ok=True)
-            clip = rendered_clip(clip.parent)
+        clip = options.clip or rendered_clip(Path('out'))
         pipeline = Pipeline(PipelineOptions(weights=options.weights))
         for path in make(clip, Path(options.out), pipeline):
             print(f'{path}  {path.stat().st_size / 1024:.0f} kB')

@@ -16,7 +16,7 @@ from hiu_ros.ros import controllers, latency, pictures  # noqa: E402
 from hiu_ros.ros.joint_plot import plot  # noqa: E402
 from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
 from hiu_ros.ros.markers import HandMarkers, HandNumbers  # noqa: E402
-from hiu_ros.ros.sources import Picture, pinhole  # noqa: E402
+from hiu_ros.ros.sources import Picture, SourceError, pinhole  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = Header(frame_id='camera')
@@ -101,3 +101,30 @@ def test_the_table_replaces_the_one_before(tmp_path):
         latency.write_into(file, 'new')
     readme = (ROOT / 'README.md').read_text()
     assert all(readme.count(mark) == 1 for mark in latency.MARKS)
+
+
+@pytest.mark.parametrize('frames', [0, 7])
+def test_a_table_needs_as_many_pictures_as_a_row(monkeypatch, capsys, frames):
+    monkeypatch.setattr(latency, 'run_with_children', lambda *arguments: 0)
+    with pytest.raises(SystemExit):
+        latency.main(['--frames', str(frames)])
+    assert f'--frames must be at least 8, got {frames}' in capsys.readouterr().err
+    assert latency.main(['--frames', '8']) == 0
+
+
+def test_another_clip_is_rendered_only_where_none_is_named(monkeypatch, capsys, tmp_path):
+    def rendered(out):
+        raise SourceError(f'rendered into {out}')
+
+    monkeypatch.setattr(pictures, 'Pipeline', lambda options: None)
+    monkeypatch.setattr(latency, 'run_with_children', lambda name, run, errors: run([]))
+    missing = str(tmp_path / 'mine.mp4')
+    for module in (latency, pictures):
+        monkeypatch.setattr(module, 'rendered_clip', rendered)
+    with pytest.raises(SourceError, match='mine.mp4 does not exist'):
+        latency.main(['--clip', missing])
+    with pytest.raises(SourceError, match='rendered into out'):
+        latency.main([])
+    assert pictures.main(['--clip', missing]) == pictures.main([]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert 'mine.mp4 does not exist' in told[0] and told[1] == 'pictures: rendered into out'
