@@ -57,6 +57,14 @@ def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: d
     write_tensors(path, tensors, header)
 
 
+def keep_inputs(out: Path | str, *inputs: Path | str) -> None:
+    """CheckpointError where `out` is one of the files that it is to be made of."""
+    for path in inputs:
+        if Path(out).exists() and Path(path).exists() and Path(out).samefile(path):
+            raise CheckpointError(f'{out} would replace the weights that it is made of; give '
+                                  'another file to write')
+
+
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str] | None
                   ) -> None:
     """Write a safetensors file by renaming a whole one. OSError where that fails, as on a full

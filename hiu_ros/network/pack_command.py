@@ -17,10 +17,11 @@ def add_pack(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Pack; raises CheckpointError for what cannot be read."""
+    """Pack; raises CheckpointError for what cannot be read, or would be lost."""
     from hiu_ros.network import checkpoint
     from hiu_ros.network.finder import load_finder, save_finder
 
+    checkpoint.keep_inputs(arguments.out, arguments.trained)
     header = checkpoint.read_header(arguments.trained)
     before = arguments.trained.stat().st_size / 1e6
     load, save = checkpoint.load, checkpoint.save

@@ -23,6 +23,7 @@ def blend_files(old: str, new: str, out: str, share: float, half: bool = False) 
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f'share is {share}, expected 0 (all of the old) to 1 (all of the new)')
+    checkpoint.keep_inputs(out, old, new)
     load, save = partial(checkpoint.load, fitted=False), checkpoint.save
     if checkpoint.read_header(old).kind == 'finder':
         load, save = load_finder, save_finder

@@ -142,6 +142,7 @@ def grow_file(small: str, network: str, out: str, seed: int = 0) -> None:
     'finder' is the shipped finder's configuration. Raises CheckpointError, ConfigError, and
     ValueError as `grow`.
     """
+    checkpoint.keep_inputs(out, small)
     notes = checkpoint.read_header(small).notes
     if network == 'finder':
         save_finder(out, grow_finder(load_finder(small), FinderConfig(), seed), notes)

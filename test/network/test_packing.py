@@ -62,6 +62,17 @@ def test_command_packs_hand_networks_and_finders(
         assert 'out.safetensors' in capsys.readouterr().out
 
 
+def test_command_does_not_replace_what_it_packs(tmp_path, network, capsys):
+    trained, link = tmp_path / 'trained.safetensors', tmp_path / 'link.safetensors'
+    save(trained, network)
+    link.symlink_to(trained)
+    before = trained.read_bytes()
+    for out in (trained, link):
+        assert main(['pack', str(trained), str(out)]) == 1
+        assert f'{out} would replace the weights' in capsys.readouterr().err
+    assert trained.read_bytes() == before and link.is_symlink()
+
+
 def test_command_names_a_file_that_is_not_there(tmp_path, capsys):
     assert main(['pack', str(tmp_path / 'none'), str(tmp_path / 'out')]) == 1
     assert 'does not exist' in capsys.readouterr().err

@@ -66,10 +66,13 @@ def test_what_cannot_be_blended_is_named(pair, tmp_path, capsys):
     old, new = (str(tmp_path / f'{name}.safetensors') for name in ('old', 'new'))
     checkpoint.save(old, pair[0], {})
     checkpoint.save(new, HIU(preset('hiu_lite', decoder_channels=40)), {})
+    out = str(tmp_path / 'out.safetensors')
     for arguments, words in (
-        ([old, old, old, '--share', '1.5'], 'expected 0'),
-        ([old, new, old, '--share', '0.5'], 'differ'),
-        ([old, old + 'x', old, '--share', '0.5'], 'does not exist'),
+        ([old, old, out, '--share', '1.5'], 'expected 0'),
+        ([old, new, out, '--share', '0.5'], 'differ'),
+        ([old, old + 'x', out, '--share', '0.5'], 'does not exist'),
+        ([old, new, old, '--share', '0.5'], 'would replace'),
+        ([old, new, new, '--share', '0.5'], 'would replace'),
     ):
         with pytest.raises(SystemExit) as end:
             main(arguments)

@@ -130,3 +130,6 @@ def test_a_file_grows_from_the_command_line(tmp_path, capsys):
             growing.main([*given, str(tmp_path / 'no.safetensors')])
         assert stop.value.code == 2
     assert 'hiu_huge' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        growing.main([str(source), 'hiu_medium', str(source)])
+    assert 'would replace' in capsys.readouterr().err
