@@ -28,7 +28,13 @@ from hiu_ros.training.loop import Share
 from hiu_ros.training.losses import check_finite
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
-from hiu_ros.training.state import check_optimiser, read_state, restore, write_state
+from hiu_ros.training.state import (
+    check_optimiser,
+    read_state,
+    restore,
+    tell_changed,
+    write_state,
+)
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 
 
@@ -181,6 +187,7 @@ class FinderTrainer:
             'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
             'step': torch.tensor(self.step)},
             {'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'seed': str(self.settings.seed), 'batch': str(self.settings.batch),
              'optimiser': self.settings.optimiser})
         save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
                     {'step': self.step})
@@ -188,7 +195,9 @@ class FinderTrainer:
     def resume(self) -> None:
         """Go on from the folder's state; StateError where it does not fit."""
         parts, header = read_state(self.state)
-        check_optimiser(self.state, header, self.settings.optimiser)
+        s = self.settings
+        check_optimiser(self.state, header, s.optimiser)
+        tell_changed(s.folder, header, seed=s.seed, batch=s.batch)
         restore(self.model, parts['model'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts.get('moment', {}))

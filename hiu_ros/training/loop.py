@@ -31,7 +31,14 @@ from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.pictures import sheet
 from hiu_ros.training.schedule import learning_rate
 from hiu_ros.training.settings import Settings, as_yaml
-from hiu_ros.training.state import StateError, check_optimiser, read_state, restore, write_state
+from hiu_ros.training.state import (
+    StateError,
+    check_optimiser,
+    read_state,
+    restore,
+    tell_changed,
+    write_state,
+)
 from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 from hiu_ros.training.validation import check, validate
 
@@ -253,6 +260,7 @@ class Trainer:
              'optimiser': self.optimiser},
             {'step': str(self.step), 'updates': str(self.average.updates),
              'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
+             'seed': str(self.settings.seed), 'batch': str(self.settings.batch * self.world),
              'optimiser': self.settings.optimiser, 'mano': str(bool(self.settings.hand)),
              'scaler': json.dumps(self.scaler.state_dict())})
         save(self.folder / 'weights.safetensors', self.average.module,
@@ -272,6 +280,9 @@ class Trainer:
             raise StateError(f'{path} is the state of another hand; go on '
                              f'{"without" if self.settings.hand else "with"} hand=MANO_RIGHT.pkl, '
                              'or give another run folder')
+        if self.rank == 0:
+            tell_changed(self.folder, header, seed=self.settings.seed,
+                         batch=self.settings.batch * self.world)
         restore(self.network, parts['network'])
         restore(self.average.module, parts['average'])
         restore(self.optimiser, parts['optimiser'])

@@ -3,6 +3,7 @@
 Tensors are named PART.NAME, for an optimiser PART.INDEX.SLOT. Nothing is unpickled.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def check_optimiser(path: Path, header: Mapping[str, str], name: str) -> None:
     if own != name:
         raise StateError(f'{path} is a state of the optimiser {own!r}, not of {name!r}; go on '
                          f'with {own!r}, or begin another run folder with its weights')
+
+
+def tell_changed(folder: Path, header: Mapping[str, str], **settings: int) -> None:
+    """One line on stderr where a state was written with other `settings`, which choose the samples
+    of a step. Older states do not name theirs."""
+    changed = [f'{name} {value} instead of {header[name]}' for name, value in settings.items()
+               if header.get(name, str(value)) != str(value)]
+    if changed:
+        print(f'{folder} goes on with {" and ".join(changed)}: from here on it sees other samples '
+              'than it would have', file=sys.stderr)
 
 
 def restore(target: nn.Module | torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

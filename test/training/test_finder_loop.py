@@ -120,6 +120,15 @@ def test_state_of_another_optimiser_is_refused(tmp_path, bank):
         FinderTrainer(settings(tmp_path, bank, steps=2, optimiser='muon'))
 
 
+def test_a_run_that_goes_on_with_other_samples_says_so(tmp_path, bank, capsys):
+    FinderTrainer(settings(tmp_path, bank, steps=1), SMALL).run()
+    capsys.readouterr()
+    FinderTrainer(settings(tmp_path, bank))
+    assert capsys.readouterr().err == ''
+    FinderTrainer(settings(tmp_path, bank, batch=3))
+    assert f'{tmp_path} goes on with batch 3 instead of 2: ' in capsys.readouterr().err
+
+
 def test_weights_and_log_are_there_after_the_last_step(tmp_path, bank):
     trainer = FinderTrainer(settings(tmp_path, bank), SMALL)
     trainer.run()

@@ -161,6 +161,16 @@ def test_state_of_another_optimiser_is_refused(uninterrupted, tiny_settings):
         Trainer(tiny_settings('optimiser=muon', folder='straight'))
 
 
+def test_a_run_that_goes_on_with_other_samples_says_so(uninterrupted, tiny_settings, capsys):
+    Trainer(uninterrupted)
+    assert capsys.readouterr().err == ''
+    had = uninterrupted
+    Trainer(tiny_settings('seed=7', f'batch={had.batch + 1}', folder='straight'))
+    assert capsys.readouterr().err.startswith(
+        f'{had.run} goes on with seed 7 instead of {had.seed} and batch {had.batch + 1} instead '
+        f'of {had.batch}: ')
+
+
 def test_state_of_another_hand_is_refused(uninterrupted, tiny_settings, monkeypatch):
     monkeypatch.setattr(loop, 'load_mano', lambda _: load_template('fast'))
     with pytest.raises(StateError, match='another hand; go on without hand=.*another run folder'):

@@ -7,7 +7,14 @@ import torch
 
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.journal import Journal, Means
-from hiu_ros.training.state import StateError, check_optimiser, read_state, restore, write_state
+from hiu_ros.training.state import (
+    StateError,
+    check_optimiser,
+    read_state,
+    restore,
+    tell_changed,
+    write_state,
+)
 
 
 def trained() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
@@ -60,6 +67,13 @@ def test_a_state_that_does_not_name_its_optimiser_goes_on(tmp_path):
     check_optimiser(tmp_path, {'optimiser': 'muon'}, 'muon')
     with pytest.raises(StateError, match=f"{tmp_path} is a state of the optimiser 'adam'"):
         check_optimiser(tmp_path, {'optimiser': 'adam'}, 'muon')
+
+
+def test_a_state_that_does_not_name_its_samples_says_nothing_of_them(tmp_path, capsys):
+    tell_changed(tmp_path, {}, seed=1, batch=2)
+    assert capsys.readouterr().err == ''
+    tell_changed(tmp_path, {'seed': '3'}, seed=1, batch=2)
+    assert 'seed 1 instead of 3: ' in capsys.readouterr().err
 
 
 def test_journal_forgets_what_is_done_again(tmp_path):
