@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+#: Far beyond what anybody trains; numbers that are larger by mistake would take all memory.
+MOST, MOST_LAYERS = 1 << 16, 64
+
 
 class ConfigError(ValueError):
     """A network configuration holds an illegal value."""
@@ -76,6 +79,11 @@ class HIUConfig:
             length = len(getattr(self, f'{name}_channels'))
             check(len(getattr(self, f'{name}_blocks')) == length, f'{name}_blocks',
                   f'as many numbers as {name}_channels, {length}')
+        for f in fields(self):
+            most = MOST_LAYERS if f.name.endswith(('_blocks', '_convs')) else MOST
+            value = getattr(self, f.name)
+            check(all(number <= most for number in (value if isinstance(value, tuple) else [value])
+                      if whole(number)), f.name, f'at most {most}')
 
     @property
     def map_size(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hiu_ros.network.blocks import RepBlock, RepConv
 from hiu_ros.network.checkpoint import CheckpointError, fill, open_checkpoint, write
-from hiu_ros.network.config import ConfigError, whole
+from hiu_ros.network.config import MOST, ConfigError, whole
 
 #: One output cell is this many pixels of the (reduced) frame.
 STRIDE = 8
@@ -24,13 +24,14 @@ class FinderConfig:
     channels: tuple[int, ...] = (16, 32, 64, 128, 192)  #: at strides 2, 4, 8, 16, 32
 
     def __post_init__(self) -> None:
-        if not whole(self.long_side) or self.long_side < 64 or self.long_side % 32:
+        if (not whole(self.long_side) or not 64 <= self.long_side <= MOST
+                or self.long_side % 32):
             raise ConfigError(f'FinderConfig.long_side is {self.long_side!r}, expected a multiple '
-                              f'of 32, at least 64')
+                              f'of 32, 64 to {MOST}')
         if not isinstance(self.channels, (list, tuple)) or len(self.channels) != 5 or not all(
-                whole(count) and count > 0 for count in self.channels):
+                whole(count) and 0 < count <= MOST for count in self.channels):
             raise ConfigError(f'FinderConfig.channels is {self.channels!r}, expected 5 positive '
-                              f'whole numbers')
+                              f'whole numbers, at most {MOST}')
         object.__setattr__(self, 'channels', tuple(self.channels))
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,8 @@ def test_presets_survive_json(name):
     ('regressor_first_stride', 3), ('regressor_evidence', 1), ('stem_channels', (8,)),
     ('encoder_channels', (8, 8, 8)), ('encoder_channels', (8, 8, 8, 0)), ('encoder_channels', 8),
     ('encoder_blocks', (1, 1, 1)), ('regressor_channels', ()), ('regressor_blocks', (1,)),
-    ('name', None),
+    ('name', None), ('input_size', 32 * 10**18), ('encoder_blocks', (1, 1, 10**9, 1)),
+    ('decoder_convs', 10**9), ('attention_hidden', 10**9), ('encoder_channels', (8, 8, 8, 10**9)),
 ])
 def test_illegal_value_is_named(field, value):
     with pytest.raises(ConfigError, match=f'HIUConfig.{field} is .*expected'):
@@ -44,7 +45,8 @@ def test_unknown_names_are_listed():
 
 
 @pytest.mark.parametrize('values', [{'long_side': 100}, {'channels': (8, 8)},
-                                    {'channels': (8, 8, 8, 8, 0)}])
+                                    {'channels': (8, 8, 8, 8, 0)}, {'long_side': 32 * 10**18},
+                                    {'channels': (8, 8, 8, 8, 10**9)}])
 def test_finder_refuses_illegal_values(values):
     with pytest.raises(ConfigError, match=f'FinderConfig.{next(iter(values))}'):
         FinderConfig(**values)
