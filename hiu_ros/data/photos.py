@@ -136,19 +136,22 @@ def label_line(photo: Photo) -> str:
 def _parse(line: dict) -> Photo:
     if line['split'] not in SPLITS:
         raise ValueError(f'split must be one of {SPLITS}, got {line["split"]!r}')
-    hands = []
+    hands, size = [], (int(line['width']), int(line['height']))
     for hand in line['hands']:
         if hand['side'] not in SIDES:
             raise ValueError(f'side must be one of {SIDES}, got {hand["side"]!r}')
         points = _points(hand['keypoints_px'], 2, 'keypoints_px')
         if not np.ptp(points, axis=0).any():
             raise ValueError(f'keypoints_px are all at one place, {points[0].tolist()}')
+        if not ((points >= -0.5) & (points < np.array(size) - 0.5)).all(axis=1).any():
+            raise ValueError(f'keypoints_px all lie outside the {size[0]} x {size[1]} image, the '
+                             f'first at {points[0].tolist()}')
         hands.append(LabelledHand(
             hand['side'], float(hand['side_score']), points,
             _points(hand['keypoints_m'], 3, 'keypoints_m'),
         ))
-    return Photo(line['set'], line['file'], int(line['width']), int(line['height']),
-                 line['split'], line.get('licence', ''), tuple(hands))
+    return Photo(line['set'], line['file'], *size, line['split'], line.get('licence', ''),
+                 tuple(hands))
 
 
 def _points(values: list, width: int, name: str) -> np.ndarray:

@@ -84,6 +84,23 @@ def test_a_hand_without_extent_is_named(photo_folder):
         PhotoFolder(photo_folder)
 
 
+@pytest.mark.parametrize('moved', [(-5000, 0), (0, 5000)])
+def test_a_hand_wholly_outside_its_image_is_named(photo_folder, moved):
+    labels = photo_folder / 'labels.jsonl'
+    lines = [json.loads(line) for line in labels.read_text().splitlines()]
+    hand = lines[3]['hands'][1]
+    points, size = np.array(hand['keypoints_px']), (lines[3]['width'], lines[3]['height'])
+    hand['keypoints_px'] = (points + moved).tolist()
+    labels.write_text('\n'.join(map(json.dumps, lines)))
+    with pytest.raises(PhotoError, match=f'line 4.*outside the {size[0]} x {size[1]} image'):
+        PhotoFolder(photo_folder)
+    # One joint in a corner is enough.
+    hand['keypoints_px'] = (points - points[0] + np.sign(moved) * size).tolist()
+    hand['keypoints_px'][0] = [size[0] - 1, size[1] - 1]
+    labels.write_text('\n'.join(map(json.dumps, lines)))
+    assert len(list(PhotoFolder(photo_folder).hands())) == 4
+
+
 def test_images_are_read_and_checked(photo_folder):
     folder = PhotoFolder(photo_folder)
     photo = folder.photos[0]
