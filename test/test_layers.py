@@ -1,6 +1,7 @@
 """Who may import whom: ros -> perception -> network, geometry -> hand; the rest stands beside."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,11 @@ def test_only_the_ros_layer_imports_ros(path):
     ros = {name for name in names if name.split('.')[0] in ROS or '_msgs.' in name}
     ros |= {name for name in names if name.startswith(('hiu_ros.msg', 'hiu_ros.srv'))}
     assert not ros
+
+
+def test_no_imports_go_in_a_circle():
+    files = {str(path.relative_to(PACKAGE.parent).with_suffix('')).replace('/', '.'): path
+             for path in FILES}
+    imports = {own: {part for name in modules(path) for part in (name, name.rpartition('.')[0])
+                     if part in files} for own, path in files.items()}
+    TopologicalSorter(imports).prepare()  # CycleError names the circle

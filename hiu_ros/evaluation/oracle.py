@@ -15,10 +15,11 @@ from scipy.spatial.transform import Rotation
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
 from hiu_ros.geometry.placement import crop_to_camera
-from hiu_ros.perception.estimator import Reading, Region
+from hiu_ros.perception.estimator import Region
 from hiu_ros.perception.finder import Detection
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.reading import Reading
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 

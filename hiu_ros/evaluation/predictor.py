@@ -14,11 +14,12 @@ from hiu_ros.geometry.placement import crop_to_camera
 from hiu_ros.geometry.rotations import matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, HandTemplate, load_template
 from hiu_ros.network import checkpoint
-from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
+from hiu_ros.perception.estimator import HandEstimator, Network, Region
 from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.masks import mask_region
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.perception.wrist_frame import wrist_rotation
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hiu_ros.perception.colour import colour_difference
-from hiu_ros.perception.estimator import Reading
+from hiu_ros.perception.reading import Reading
 
 #: Mean distance of joints, in hand sizes, at which their similarity has fallen to 1 / e.
 _NEAR = 0.3

@@ -20,9 +20,9 @@ from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel
 from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
 from hiu_ros.hand.template import HandTemplate
-from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.masks import mask_region
 from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hand, ScaleSource
 from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.wrist_frame import wrist_rotation

@@ -14,13 +14,14 @@ from hiu_ros.geometry.depth_surface import metres
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import joint_box, overlap, without_duplicates
-from hiu_ros.perception.estimator import HandEstimator, Network, Reading, Region
+from hiu_ros.perception.estimator import HandEstimator, Network, Region
 from hiu_ros.perception.finder import Detection, Finder, HandFinder
 from hiu_ros.perception.frame import Frame, check_frame
 from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
 from hiu_ros.perception.mirrored import mirrored_back, mirrored_frame
 from hiu_ros.perception.options import PipelineOptions, hand_weights
 from hiu_ros.perception.poor_light import in_good_light
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.tracker import Tracker

@@ -21,9 +21,9 @@ from hiu_ros.perception.association import (
     without_duplicates,
 )
 from hiu_ros.perception.colour import colour_difference
-from hiu_ros.perception.estimator import Reading
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.track import YOUNG, Track
 
 #: Seconds between frames that come without a stamp.

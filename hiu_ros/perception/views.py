@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.crop import Crop
-
-if TYPE_CHECKING:
-    from hiu_ros.perception.estimator import Reading
+from hiu_ros.perception.reading import Reading
 
 #: Turn in degrees of a right hand's crop and factor of its side; the first is the crop itself.
 VIEWS: Final = ((0.0, 1.0), (0.0, 0.92), (8.0, 0.95), (-8.0, 0.95), (0.0, 0.86), (0.0, 1.08))
@@ -29,7 +27,7 @@ def views_of(crop: Crop, count: int, side: str = 'right') -> list[Crop]:
             for turn, factor in VIEWS[:count]]
 
 
-def averaged(readings: Sequence['Reading'], shares: Sequence[float] | None = None) -> 'Reading':
+def averaged(readings: Sequence[Reading], shares: Sequence[float] | None = None) -> Reading:
     """One reading, in the first one's crop, of several of the same region and side.
 
     shares: what each counts, all the same if not given. Keypoints weigh by their scores, too; the
@@ -64,7 +62,7 @@ def averaged(readings: Sequence['Reading'], shares: Sequence[float] | None = Non
     )
 
 
-def _turned(reading: 'Reading', base: Crop) -> np.ndarray:
+def _turned(reading: Reading, base: Crop) -> np.ndarray:
     """Rotations (16, 3, 3) of a reading as the camera of `base` sees them."""
     rotations = reading.rotations.copy()
     turn = Rotation.from_euler('z', base.angle - reading.crop.angle).as_matrix()
@@ -72,7 +70,7 @@ def _turned(reading: 'Reading', base: Crop) -> np.ndarray:
     return rotations
 
 
-def _laid_over(reading: 'Reading', base: Crop) -> np.ndarray:
+def _laid_over(reading: Reading, base: Crop) -> np.ndarray:
     """The mask (n, n) of a reading in the pixels of `base`."""
     if reading.crop == base:
         return reading.mask

@@ -14,7 +14,8 @@ from hiu_ros.data.photo_trust import FIT_BEND, FIT_RESIDUAL, FIT_STRAIN, depth_f
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel
 from hiu_ros.hand.template import load_template
-from hiu_ros.perception.estimator import HandEstimator, Reading, Region
+from hiu_ros.perception.estimator import HandEstimator, Region
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.views import VIEWS, averaged, views_of
 
 #: Least presence and mean score of the joints.

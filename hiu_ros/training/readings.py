@@ -23,10 +23,11 @@ from hiu_ros.evaluation.photos import UNSEEN_SETS
 from hiu_ros.evaluation.tracking import as_seen, camera_of, visible_box
 from hiu_ros.network.hiu import HIU
 from hiu_ros.perception.association import joint_box, overlap
-from hiu_ros.perception.estimator import HandEstimator, Reading, Region
+from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hands
 from hiu_ros.training.false_finds import labels_are_whole
 

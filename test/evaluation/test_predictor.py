@@ -13,7 +13,7 @@ from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.placement import crop_to_camera
 from hiu_ros.hand.model import HandModel, load_template
-from hiu_ros.perception.estimator import Reading
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hands
 from hiu_ros.perception.wrist_frame import wrist_rotation
 

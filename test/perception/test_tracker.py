@@ -10,10 +10,11 @@ import pytest
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.association import steadiness
 from hiu_ros.perception.colour import UNKNOWN
-from hiu_ros.perception.estimator import HandEstimator, Reading, Region
+from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.track import Track
 from hiu_ros.perception.tracker import Tracker
 from test.perception.conftest import OPTIONS, follow, ids

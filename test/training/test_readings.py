@@ -8,8 +8,9 @@ from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.data.renders.sequences import Frame, HandTruth
 from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU
-from hiu_ros.perception.estimator import HandEstimator, Reading
+from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import Detection
+from hiu_ros.perception.reading import Reading
 from hiu_ros.training import readings
 from hiu_ros.training.readings import Reader, Readings, chosen, of_photos, of_video
 
