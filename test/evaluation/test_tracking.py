@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from hiu_ros.evaluation.following import FollowingScores, Seen
-from hiu_ros.evaluation.tracking import PlacingScores, jitter, lag, noisy_depth
+from hiu_ros.evaluation.tracking import PlacingScores, follow, jitter, lag, noisy_depth
 from hiu_ros.geometry.camera import Camera
+from hiu_ros.perception.result import Hands
 
 
 def seen(name, x, side='right', counted=True):
@@ -114,3 +115,45 @@ def test_a_place_is_scored_in_percent_millimetres_and_pixels():
     assert row['reprojection'] == pytest.approx(np.linalg.norm(away, axis=1).mean())
     scores.add(true, hand(None, float('nan')), camera)
     assert scores.row()['hands'] == 3 and len(scores.distance) == 2
+
+
+def test_each_hand_of_a_video_is_scored_against_the_true_one_it_matches():
+    camera = Camera(500.0, 500.0, 320.0, 240.0, 640, 480)
+    joints = np.random.default_rng(1).uniform(-0.05, 0.05, (2, 21, 3))
+
+    def true(k, name, x, away):
+        keypoints = joints[k] + [x, 0, away]
+        return SimpleNamespace(
+            id=name, side='left', visible=1.0, keypoints_m=keypoints, translation=keypoints[0],
+            keypoints_px=camera.project(keypoints))
+
+    class Video(list):
+        width, height = 640, 480
+        camera_matrix = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+
+    video = Video(SimpleNamespace(
+        image=k, time=k / 30, depth=np.full((4, 4), 0.7),
+        hands=[true(0, 'a', -0.1 + 0.01 * k, 0.5), true(1, 'b', 0.2, 0.8)]) for k in range(3))
+    asked = []
+
+    def process(image, given, stamp, depth):
+        """What a perfect pipeline gives, in the other order and behind a hand that is none."""
+        asked.append((stamp, depth is not None))
+        found = [SimpleNamespace(
+            id=f'left_{hand.id}', side='left', keypoints_px=given.project(hand.keypoints_m),
+            keypoints_m=hand.keypoints_m - hand.translation, translation_m=hand.translation,
+            depth_sigma_m=0.05) for hand in video[image].hands[::-1]]
+        none = SimpleNamespace(id='left_9', side='left', keypoints_px=np.eye(21, 2) * 40)
+        return Hands(640, 480, (none, *found))
+
+    following, placing = FollowingScores(), PlacingScores()
+    for seed, scored in ((None, None), (3, placing)):
+        frames = list(follow(SimpleNamespace(process=process), video, f'video {seed}', following,
+                             scored, depth_seed=seed))
+        assert [frame for frame, _ in frames] == video
+    assert asked == [(k / 30, seeded) for seeded in (False, True) for k in range(3)]
+    assert placing.row()['hands'] == 6
+    assert placing.row()['millimetres'] == pytest.approx(0) == placing.row()['keypoints']
+    scores = following.row()
+    assert (scores['hand_frames'], scores['recall'], scores['switches']) == (12, 1, 0)
+    assert scores['false'] == pytest.approx(6 / 18)

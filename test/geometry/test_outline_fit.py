@@ -57,10 +57,29 @@ def test_outline_that_is_none_is_left_out():
     assert fit_outline(mask, mesh_at(), usable).scale == pytest.approx(1.06, abs=0.025)
 
 
+def test_what_the_mask_says_where_it_is_not_usable_changes_nothing():
+    mask, usable = mask_at(scale=1.06), np.ones((N, N), bool)
+    edge = int(np.percentile(np.nonzero(mask)[1], 60))
+    usable[:, edge:] = False
+    # The mask has run into an arm, a thing lies before the hand, or neither.
+    grown, cut = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9))) > 0, mask.copy()
+    cut[:, edge + 2:] = False
+    fits = [fit_outline(np.where(usable, mask, other), mesh_at(), usable)
+            for other in (mask, grown, cut)]
+    assert fits[0].scale == pytest.approx(1.06, abs=0.012)
+    for fit in fits[1:]:
+        assert fit.scale == pytest.approx(fits[0].scale, abs=0.003)
+        assert np.allclose(fit.shift, fits[0].shift, atol=0.1)
+    assert fit_outline(mask, mesh_at(), ~usable).share > 0.9
+
+
 def test_too_little_to_go_by_gives_no_fit():
     empty = np.zeros((N, N), bool)
     assert fit_outline(empty, mesh_at()) is None
     assert fit_outline(mask_at(), empty) is None
+    assert fit_outline(mask_at(), mesh_at(), empty) is None
+    few = mask_at(scale=0.08)
+    assert few.any() and fit_outline(few, few) is None
     elsewhere = np.zeros((N, N), bool)
     elsewhere[5:30, 5:120] = True
     assert fit_outline(elsewhere, mesh_at(shift=(0, 30))) is None

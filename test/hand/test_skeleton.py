@@ -34,4 +34,6 @@ def test_counts():
     assert len(skeleton.JOINT_NAMES) == len(skeleton.JOINT_PARENTS) == skeleton.JOINT_COUNT == 16
     assert skeleton.KEYPOINT_COUNT == 21
     assert len(skeleton.BONES) == len(skeleton.BONE_NAMES) == 20
-    assert all(skeleton.KEYPOINT_NAMES[k].endswith('_tip') for k in skeleton.TIP_KEYPOINTS)
+    assert [skeleton.KEYPOINT_NAMES[k] for k in skeleton.TIP_KEYPOINTS] == [
+        f'{finger}_tip' for finger in skeleton.FINGERS]
+    assert skeleton.POSE_COUNT == 48

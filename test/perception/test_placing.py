@@ -161,6 +161,21 @@ def test_the_outline_corrects_the_distance_of_joints_read_too_far_apart(make_sta
     assert abs(without - 0.6) > 0.02 and abs(with_outline - 0.6) < error
 
 
+def test_what_a_mask_says_beyond_the_image_does_not_move_a_hand(make_stage):
+    stage = make_stage()
+    perfect, true = stage.predict, stage.hand(place=(0.3, 0.0, 0.6))
+    run = pipeline(stage, replace(SINGLE, hand_length_m=TRUE_LENGTH, refine_passes=0))
+    places = []
+    for beyond in (0.0, 1.0):
+        def predict(images, beyond=beyond):
+            reading = perfect(images)
+            black = images[:, 2] < -0.997  # the stage's images are nowhere black
+            return reading._replace(mask=reading.mask.masked_fill(black, beyond))
+        stage.predict = predict
+        places += [run.process(stage.image([true]), stage.camera).hands[0].translation_m]
+    assert np.allclose(*places, atol=1e-3) and abs(places[0][2] - 0.6) < 0.012
+
+
 @pytest.mark.parametrize('mirrored', [False, True])
 def test_the_outline_counts_inside_the_image_and_on_the_hands_side_of_the_wrist(mirrored):
     crop = Crop((20.0, 450.0), 200.0, 0.5, mirrored, 64)

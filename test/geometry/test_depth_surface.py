@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from hiu_ros.geometry.camera import Camera
+from hiu_ros.geometry.depth_surface import depth_behind_mesh, metres
+
+CAMERA = Camera(600.0, 600.0, 319.5, 239.5, 640, 480)
+FACES = np.array([[0, 2, 1], [0, 3, 2]])
+ORIGIN, SIDE, AWAY = (300, 200), 60, 0.6
+
+
+def board(side=SIDE):
+    """Corners of a board that faces the camera, and its mask."""
+    low = np.array(ORIGIN) - 0.5
+    pixels = low + side * np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    rays = CAMERA.normalise(pixels)
+    return np.column_stack([rays, np.ones(4)]) * AWAY, np.full((side, side), 255, np.uint8)
+
+
+def measured(depth, side=SIDE, **options):
+    vertices, mask = board(side)
+    return depth_behind_mesh(vertices, FACES, CAMERA, depth, mask, ORIGIN, **options)
+
+
+def image(away):
+    return np.full((480, 640), away, np.float32)
+
+
+def agreeing(share, seed=0):
+    """Depth that shows the board 3 cm farther in a share of the pixels, and anything elsewhere."""
+    rng = np.random.default_rng(seed)
+    depth = rng.uniform(0.3, 0.9, (480, 640))
+    return np.where(rng.random(depth.shape) < share, AWAY + 0.03, depth).astype(np.float32)
+
+
+def test_depth_of_a_board_is_measured_to_its_surface():
+    found = measured(image(0.65))
+    assert found.shift == pytest.approx(0.05, abs=1e-4) and found.share == 1
+    assert 0.5 * SIDE ** 2 < found.pixels <= SIDE ** 2
+    assert 0.001 < found.sigma < 0.005
+
+
+def test_sensors_are_less_exact_far_away_and_where_they_scatter():
+    rng = np.random.default_rng(1)
+    noisy = measured(image(0.65) + rng.normal(0, 0.01, (480, 640)).astype(np.float32))
+    assert abs(noisy.shift - 0.05) < 0.002 and noisy.sigma > 1.02 * measured(image(0.65)).sigma
+
+
+def test_what_few_pixels_or_a_small_share_of_them_agree_on_is_no_distance():
+    assert measured(agreeing(0.6)).shift == pytest.approx(0.03, abs=0.001)
+    assert measured(agreeing(0.4)).share < 0.6
+    assert measured(agreeing(0.05)) is None
+    # 36 pixels of the board are enough for nothing, 64 are.
+    assert measured(image(0.65), side=6) is None
+    assert measured(image(0.65), side=8).pixels == 64
+    holes = np.full((480, 640), np.nan, np.float32)
+    assert measured(holes) is None
+    holes[ORIGIN[1] + 10:ORIGIN[1] + 15, ORIGIN[0] + 10:ORIGIN[0] + 15] = 0.65
+    assert measured(holes) is None
+
+
+def test_what_is_much_nearer_or_farther_than_the_mesh_is_not_it():
+    assert measured(image(1.0)) is None and measured(image(0.2)) is None
+    assert measured(image(0.9)).shift == pytest.approx(0.3, abs=1e-4)
+    assert measured(image(0.9), reach=0.4) is None
+
+
+def test_a_mesh_beside_its_mask_is_not_measured():
+    vertices, mask = board()
+    aside = vertices + [0.3, 0, 0]
+    assert depth_behind_mesh(aside, FACES, CAMERA, image(0.65), mask, ORIGIN) is None
+    behind = vertices * [1, 1, -1]
+    assert depth_behind_mesh(behind, FACES, CAMERA, image(0.65), mask, ORIGIN) is None
+    assert depth_behind_mesh(vertices, FACES, CAMERA, image(0.65), 0 * mask, ORIGIN) is None
+
+
+def test_millimetres_and_metres_are_told_by_the_type_and_holes_are_not_a_number():
+    whole = metres(np.array([[0, 650]], np.uint16))
+    assert whole.dtype == np.float32 and np.isnan(whole[0, 0])
+    assert whole[0, 1] == pytest.approx(0.65)
+    for kind in (np.float32, np.float64):
+        given = np.array([[0.65, 0.0, -1.0, np.inf, np.nan]], kind)
+        result = metres(given)
+        assert result[0, 0] == pytest.approx(0.65) and np.isnan(result[0, 1:]).all()
+        assert given[0, 2] == -1  # what was given stays as it is
+
+
+def test_depth_that_is_none_is_refused():
+    with pytest.raises(ValueError, match='uint16'):
+        metres(np.zeros((4, 4), np.int32))
+    with pytest.raises(ValueError, match='shape'):
+        metres(np.zeros((4, 4, 1), np.float32))
