@@ -1,5 +1,6 @@
 """What goes into a pipeline: one image of one camera, and what belongs to it."""
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ def check_frame(frame: Frame) -> None:
     if image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f'image{where} must be uint8 and not empty, got {image.dtype} '
                          f'{image.shape}')
+    if frame.stamp is not None and not math.isfinite(frame.stamp):
+        raise ValueError(f'stamp{where} must be finite seconds or None, got {frame.stamp}')
     if frame.camera is not None:
         frame.camera.check_image(*image.shape[:2])
     if frame.depth is not None and frame.depth.shape != image.shape[:2]:

@@ -259,12 +259,28 @@ def test_whole_image_as_one_region(make_stage):
     ({'boxes': [[0, 0, 5]]}, 'box'),
     ({'boxes': [[0, 0, 5, float('nan')]]}, 'box'),
     ({'boxes': [[0, 0, 5, 0]]}, 'box'),
+    ({'stamp': float('nan')}, 'stamp of camera .front. must be finite'),
+    ({'stamp': float('inf')}, 'stamp'),
 ])
 def test_frames_that_cannot_be_processed_are_refused(make_stage, change, message):
     stage = make_stage()
     frame = {'image': stage.image([]), 'key': 'front', **change}
     with pytest.raises(ValueError, match=message):
         pipeline(stage).process(**frame)
+
+
+def test_a_refused_frame_changes_nothing_for_those_that_follow(make_stage):
+    stage = make_stage()
+    run = pipeline(stage, PipelineOptions(device='cpu'))
+    names = []
+    for stamp in (0.0, 0.03, float('nan'), float('inf'), 0.1, 0.13):
+        image = stage.image([stage.hand()])
+        if np.isfinite(stamp):
+            names += [[hand.id for hand in run.process(image, stage.camera, stamp)]]
+        else:
+            with pytest.raises(ValueError, match='stamp'):
+                run.process(image, stage.camera, stamp)
+    assert names == [['right_1']] * 4
 
 
 def test_camera_of_another_image_size_is_refused(make_stage):
