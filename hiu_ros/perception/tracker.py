@@ -162,9 +162,8 @@ class Tracker:
         _note_apart(seen)
         self._forget({id(track) for track, _ in seen})
         alive = {id(track) for track in self.tracks}
-        announced = [pair for pair in seen if id(pair[0]) in alive and self._announce(pair[0])]
-        announced = [(track, reading.as_side(track.side)) for track, reading in announced
-                     if any(track is other for other in self.tracks)]
+        announced = [(track, reading.as_side(track.side)) for track, reading in seen
+                     if id(track) in alive and self._announce(track)]
         # A hand read as one of the other side alone has no pose to show; both are tried next.
         for track, reading in announced:
             track.doubtful = reading.side != track.side
