@@ -1,0 +1,200 @@
+"""Which readings of a frame begin, go on with and end followed hands."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hiu_ros.perception.options import TrackingOptions
+from hiu_ros.perception.tracker import Tracker
+
+JOINTS = np.random.default_rng(3).uniform(-0.5, 0.5, (21, 2))
+TAN = np.array([50.0, 18.0, 24.0])
+
+
+def reading(x=200.0, size=100.0, right=6.0, score=0.95, quality=0.89, y=240.0):
+    points = JOINTS * size + [x, y]
+    one = SimpleNamespace(
+        keypoints_px=points, keypoint_scores=np.full(21, 0.9), presence=0.99, score=score,
+        quality=quality, right=right, side='right' if right > 0 else 'left', colour=TAN,
+        size=float(np.ptp(points, axis=0).max()))
+    one.as_side = lambda side: one
+    return one
+
+
+class Follower:
+    """A tracker and the time of its last frame."""
+
+    def __init__(self, max_hands=4, min_score=0.5, **options):
+        self.tracker = Tracker(TrackingOptions(**options), max_hands, min_score)
+        self.frame = 0
+
+    def see(self, readings=(), askers=None, found=0.9, frames=1):
+        """Names of what the last of some frames shows. askers: None for readings of found
+        regions."""
+        askers = [None] * len(readings) if askers is None else askers
+        for _ in range(frames):
+            self.tracker.begin(self.frame / 30, (640, 480))
+            self.frame += 1
+            seen = self.tracker.update(
+                readings, askers, [found if who is None else 0.0 for who in askers])
+        return [track.name for track, _ in seen]
+
+    @property
+    def names(self):
+        """Names of all hands that are known."""
+        return [track.name for track in self.tracker.tracks]
+
+
+def test_a_new_hand_needs_a_better_reading_than_a_followed_one():
+    run = Follower()
+    assert run.see([reading(score=0.45)]) == [] and run.names == []
+    assert run.see([reading(score=0.55)]) == ['right_1']
+    assert run.see([reading(score=0.42)], [0]) == ['right_1']
+    assert run.see([reading(score=0.29)], [0]) == []
+    # Nor does a reading of a followed hand's region begin another one where it is not that hand.
+    run = Follower()
+    run.see([reading()], frames=3)
+    assert run.see([reading(500.0, score=0.45)], [0]) == [] and run.names == ['right_1']
+
+
+def test_a_followed_hand_is_never_asked_for_more_than_a_new_one():
+    run = Follower(min_score=0.2)
+    assert run.see([reading(score=0.25)]) == ['right_1']
+    assert run.see([reading(score=0.22)], [0]) == ['right_1']
+    assert run.see([reading(score=0.18)], [0]) == []
+
+
+def test_a_hand_of_low_scores_for_many_frames_is_not_shown():
+    run = Follower()
+    run.see([reading()], frames=3)
+    shown = [run.see([reading(score=0.32)], [0]) for _ in range(12)]
+    assert shown[0] == ['right_1'] and shown[-1] == []
+    assert run.names == ['right_1']
+
+
+@pytest.mark.parametrize('misses, kept', [(5, True), (6, False)])
+def test_a_named_hand_ends_when_it_is_missed_too_often(misses, kept):
+    run = Follower(max_misses=5)
+    run.see([reading()], frames=3)
+    run.see(frames=misses)
+    assert run.see([reading()]) == (['right_1'] if kept else ['right_2'])
+
+
+def test_a_hand_without_a_name_ends_when_it_is_missed_twice():
+    for misses, known in ((1, 1), (2, 0)):
+        run = Follower(min_hits=3)
+        run.see([reading()], frames=2)
+        run.see(frames=misses)
+        assert len(run.names) == known
+
+
+def test_misses_of_a_hand_at_the_edge_or_behind_another_do_not_count_for_a_while():
+    def gone(x, frames, *others):
+        run = Follower(max_misses=5)
+        run.see([reading(x), *others], frames=3)
+        run.see(others, frames=frames)
+        return 'right_1' not in run.names
+
+    assert gone(200, 8) and gone(200, 8, reading(400))
+    assert not gone(10, 40) and not gone(630, 40)
+    assert not gone(200, 40, reading(250))
+    # Not for ever, and not where it is all but within the image.
+    assert gone(10, 60) and gone(200, 60, reading(250)) and gone(60, 8)
+
+
+@pytest.mark.parametrize('y', [5, 475])
+def test_a_hand_may_leave_over_any_edge_of_the_image(y):
+    run = Follower(max_misses=5)
+    run.see([reading(300, y=y)], frames=3)
+    run.see(frames=20)
+    assert run.names == ['right_1']
+
+
+def test_a_hand_that_was_hidden_and_seen_again_may_be_hidden_as_long_again():
+    run = Follower(max_misses=5)
+    hidden = reading(250)
+    run.see([reading(), hidden], frames=20)
+    for _ in range(3):
+        run.see([hidden], frames=40)
+        assert len(run.names) == 2
+        assert run.see([reading(), hidden]) == ['right_1', 'right_2']
+
+
+def test_a_side_that_is_not_clear_is_waited_for_a_few_frames_only():
+    run = Follower(min_hits=2)
+    assert [run.see([reading(right=0.1)]) for _ in range(5)] == [[], [], [], [], ['right_1']]
+    run = Follower(min_hits=2)
+    assert [run.see([reading(right=-6.0)]) for _ in range(2)] == [[], ['left_1']]
+
+
+def test_a_hand_the_finder_hardly_saw_has_no_name_until_it_is_found_again():
+    run = Follower(announce_score=0.4)
+    assert run.see([reading()], found=0.35, frames=20) == []
+    assert run.see([reading()], [0]) == []
+    assert run.see([reading()], found=0.45) == ['right_1']
+    assert run.see([reading()], found=0.1) == ['right_1']
+
+
+def test_what_was_learned_of_a_hand_ends_with_its_side():
+    run = Follower()
+    run.see([reading()], frames=5)
+    memory = run.tracker.tracks[0].memory
+    names = [run.see([reading(right=-6.0)]) for _ in range(30)]
+    assert names[-1] == ['left_2'] and run.names == ['left_2']
+    assert run.tracker.tracks[0].memory is not memory
+    # In between nothing is shown: the hand has one side, its readings have the other.
+    assert [] in names and ['right_1'] not in names and ['right_2'] not in names
+
+
+def test_with_one_hand_too_many_named_ones_go_before_new_ones_and_sure_ones_before_others():
+    run = Follower(max_hands=2, min_hits=2)
+    run.see([reading(100), reading(300)], frames=5)
+    assert sorted(run.see([reading(500, score=0.99), reading(100), reading(300)], frames=5)) == [
+        'right_1', 'right_2']
+    assert sorted(run.names) == ['right_1', 'right_2']
+    run = Follower(max_hands=1)
+    run.see([reading(100, score=0.6), reading(300, score=0.9)])
+    assert [track.trust for track in run.tracker.tracks] == [0.9]
+
+
+def test_of_many_missed_hands_those_seen_last_are_kept():
+    run = Follower(max_hands=2)
+    for x in (100, 300, 500):
+        run.see([reading(x)], frames=2)
+    run.see()
+    assert run.names == ['right_2', 'right_3']
+
+
+def test_a_hand_that_is_back_is_the_one_that_was_seen_last():
+    run = Follower()
+    run.see([reading(100), reading(340)], frames=20)
+    run.see([reading(340)], frames=2)
+    run.see(frames=15)
+    assert run.see([reading(220, size=45.0)]) == ['right_2']
+
+
+def test_a_frame_in_which_one_hand_is_near_another_is_none_in_which_it_was_seen_apart():
+    def apart(other, **change):
+        run = Follower()
+        run.see([reading(200, **change), *other], frames=4)
+        return run.tracker.tracks[0].apart
+
+    assert apart([]) == apart([reading(400)]) == 4
+    assert apart([reading(280)]) == apart([], quality=0.5) == apart([], score=0.55) == 0
+
+
+def test_a_newcomer_read_as_the_older_hand_ends_but_not_where_it_may_be_another():
+    def left(older_frames=30, younger_frames=4, right=6.0, x=150.0):
+        run = Follower()
+        run.see([reading(100)], frames=older_frames)
+        run.see([reading(100), reading(x, right=right)], [0, None], frames=younger_frames)
+        assert len(run.names) == 2
+        # The regions of both show the older hand.
+        run.see([reading(100), reading(101)], [0, 1])
+        return len(run.names)
+
+    assert left() == 1
+    assert left(right=-6.0) == 2  # of the other side
+    assert left(x=300.0) == 2  # seen apart
+    assert left(younger_frames=20) == 2  # not new
