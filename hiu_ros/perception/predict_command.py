@@ -192,9 +192,10 @@ def read_image(path: str) -> Any:
     import cv2
     import numpy as np
 
+    from hiu_ros.perception.bit_depth import unpacked
+
     try:
-        data = np.fromfile(path, np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        return unpacked(np.fromfile(path, np.uint8))
     except (OSError, cv2.error):
         return None
 

@@ -15,6 +15,8 @@ from typing import Final
 import cv2
 import numpy as np
 
+from hiu_ros.perception.bit_depth import eight_bits, unpacked
+
 #: OpenCV's warps address pixels with 16-bit integers; a larger side cannot be cropped from.
 MAX_SIDE: Final = 32766
 #: A compressed image that claims more pixels than this is refused before it is unpacked.
@@ -41,11 +43,10 @@ class Layout:
 
 
 def _colour(code: int | None) -> Callable[[np.ndarray, int], np.ndarray]:
-    """A conversion by an OpenCV colour code; 16-bit samples keep their upper byte."""
+    """A conversion by an OpenCV colour code, of samples brought to 8 bits."""
 
     def convert(samples: np.ndarray, height: int) -> np.ndarray:
-        if samples.dtype.itemsize == 2:
-            samples = (samples >> 8).astype(np.uint8)
+        samples = eight_bits(samples)
         if code is None:
             return np.ascontiguousarray(samples)
         return cv2.cvtColor(np.ascontiguousarray(samples), code)
@@ -130,8 +131,8 @@ def _samples(
 def decode(message: object) -> np.ndarray:
     """A sensor_msgs/Image as (height, width, 3) contiguous uint8 BGR.
 
-    A view of the message's data where the encoding allows it (bgr8 without padding). Encodings
-    with 16 bits keep their upper byte. Raises ImageError for an encoding that is not in
+    A view of the message's data where the encoding allows it (bgr8 without padding). Samples of
+    16 bits are brought to 8 by `eight_bits`. Raises ImageError for an encoding that is not in
     ENCODINGS, a zero size, a step or data too short, an odd size where pixels come in pairs.
     """
     encoding = message.encoding
@@ -191,8 +192,7 @@ def decode_compressed(message: object) -> np.ndarray:
     if min(size) <= 0 or max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
         raise ImageError(f'{name}: claims {size[0]} x {size[1]} px')
     try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = unpacked(np.frombuffer(data, np.uint8), cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise ImageError(f'{name}: {error.err}') from None
     if image is None:

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hiu_ros.perception.bit_depth import unpacked
 from hiu_ros.ros.images import decode, decode_compressed
 
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
@@ -159,8 +160,8 @@ def _folder(path: Path) -> Source:
     def pictures() -> Iterator[Picture]:
         for index, file in enumerate(files):
             try:
-                image = cv2.imread(str(file))
-            except cv2.error:  # it claims an absurd size
+                image = unpacked(np.fromfile(file, np.uint8))
+            except (OSError, cv2.error):  # it cannot be opened, or claims an absurd size
                 image = None
             if image is None:
                 source.skip(SourceError(f'{file} is not an image that OpenCV can read'))

@@ -9,7 +9,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.network.config import HIU_LITE
 from hiu_ros.network.finder import Finder, FinderConfig, save_finder
 from hiu_ros.network.hiu import HIU
-from hiu_ros.perception.predict_command import image_files, read_boxes
+from hiu_ros.perception.predict_command import image_files, read_boxes, read_image
 
 KEYS = ['id', 'side', 'side_score', 'score', 'box', 'keypoints_px', 'keypoint_scores',
         'keypoints_m', 'translation_m', 'pose', 'shape', 'mask', 'mesh']
@@ -171,3 +171,9 @@ def test_images_without_boxes_are_told_and_get_none(tmp_path, capsys):
 def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(ValueError, match='holds no image'):
         image_files([str(tmp_path)])
+
+
+def test_a_file_of_a_camera_of_12_bits_is_not_dark(tmp_path):
+    shades = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    cv2.imwrite(str(tmp_path / 'a.png'), shades * 16)
+    assert np.array_equal(read_image(str(tmp_path / 'a.png')), np.dstack([shades] * 3))

@@ -133,6 +133,12 @@ def test_byte_order_follows_the_flag(encoding):
     assert np.array_equal(little, big)
 
 
+@pytest.mark.parametrize('encoding', ['mono16', 'rgba16', 'bayer_rggb16'])
+def test_a_sensor_of_12_bits_gives_the_picture_that_16_give(encoding):
+    rows = encode(picture(), encoding)
+    assert np.array_equal(decode(message(encoding, rows >> 4)), decode(message(encoding, rows)))
+
+
 def test_bgr8_without_padding_is_not_copied():
     source = message('bgr8', picture())
     source.data = bytearray(source.data)
@@ -210,6 +216,8 @@ def test_grey_and_16_bit_compressed_images_become_bgr8():
     assert decode_compressed(compressed('.jpg', grey)).shape == (8, 8, 3)
     deep = decode_compressed(compressed('.png', grey.astype(np.uint16) * 257))
     assert deep.dtype == np.uint8 and (deep == 90).all()
+    twelve_bits = decode_compressed(compressed('.png', grey.astype(np.uint16) * 16))
+    assert (twelve_bits == 90).all()
 
 
 def test_a_jpeg_whose_tables_come_before_its_size_decodes():

@@ -104,6 +104,12 @@ def test_folder_is_read_in_order_of_names(tmp_path):
         assert np.array_equal(one.image, picture(k))
 
 
+def test_a_folder_of_a_camera_of_12_bits_is_not_dark(tmp_path):
+    cv2.imwrite(str(tmp_path / '0.png'), picture(0).astype(np.uint16) * 16)
+    (one,) = open_source(str(tmp_path)).pictures
+    assert np.array_equal(one.image, picture(0))
+
+
 @pytest.mark.parametrize('make, words', [
     (lambda folder: folder / 'nothing.mp4', 'does not exist'),
     (lambda folder: folder, 'holds no images'),

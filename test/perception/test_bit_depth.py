@@ -1,0 +1,45 @@
+import cv2
+import numpy as np
+import pytest
+
+from hiu_ros.perception.bit_depth import eight_bits, unpacked
+
+
+def shades(channels=()):
+    """An image of 8 bits with every shade in it."""
+    return np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(16, 16, *[1] * len(channels)),
+                           (16, 16, *channels))
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+@pytest.mark.parametrize('channels', [(), (1,), (3,)])
+def test_all_shades_of_a_sensor_of_fewer_bits_are_kept(bits, channels):
+    image = shades(channels)
+    deep = image.astype(np.uint16) << (bits - 8)
+    assert np.array_equal(eight_bits(deep), image)
+    # The lower bits are cut off.
+    assert np.array_equal(eight_bits(deep + (1 << (bits - 8)) - 1), image)
+
+
+def test_alpha_does_not_tell_how_many_bits_there_are():
+    deep = np.dstack([shades((3,)).astype(np.uint16) << 4, np.full((16, 16), 65535, np.uint16)])
+    assert np.array_equal(eight_bits(deep)[..., :3], shades((3,)))
+
+
+def test_eight_bits_stay_as_they_are():
+    image = shades((3,))
+    assert eight_bits(image) is image
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tiff', '.pgm'])
+def test_files_of_a_sensor_of_12_bits_are_unpacked_as_bright_as_it_saw(suffix):
+    data = cv2.imencode(suffix, shades().astype(np.uint16) << 4)[1]
+    assert np.array_equal(unpacked(data), np.dstack([shades()] * 3))
+
+
+def test_files_of_floats_and_what_is_none_are_as_opencv_says():
+    bright = cv2.imencode('.hdr', np.full((8, 8, 3), 0.5, np.float32))[1]
+    image = unpacked(bright)
+    assert image.dtype == np.uint8 and abs(int(image[0, 0, 0]) - 128) <= 2
+    assert unpacked(np.zeros(0, np.uint8)) is None
+    assert unpacked(np.zeros(50, np.uint8)) is None
