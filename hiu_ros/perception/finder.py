@@ -17,6 +17,12 @@ from hiu_ros.perception.options import FINDER_WEIGHTS
 _MULTIPLE = 32
 #: Share of an image's sides that a part of it takes when small hands are looked for.
 _PART = 0.6
+#: Sides of the network's input, in sides of those that it was trained with: the shorter one at
+#: least, since hands are as large as that allows, be the image ever so wide, and the longer one
+#: at most.
+_SHORT_LEAST, _LONG_MOST = 0.5, 4.0
+#: An image is enlarged this much at most; beyond, it is more blurred than any of the training.
+_ENLARGED_MOST = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +46,9 @@ class Finder(Protocol):
 class HandFinder:
     """The finder network on images of any size.
 
-    An image is reduced to the longer side that the network was trained with; centres are the
-    peaks of its heat map, and every detection is a square, as the network tells one size.
+    An image is reduced to the longer side that the network was trained with, a very wide or high
+    one to less; centres are the peaks of its heat map, and every detection is a square, as the
+    network tells one size.
 
     threshold: of a peak's probability; low, for the hand network judges again, and a followed hand
     may be found anew where it is half hidden. small_hands: four overlapping parts of the image are
@@ -84,7 +91,7 @@ class HandFinder:
                 output = both_ways_averaged(self._network(torch.cat([batch, batch.flip(3)])))
             else:
                 output = self._network(batch)
-        found = decode(output, max(picture.shape[:2]), self.threshold)
+        found = decode(output, self._long_side, self.threshold)
         detections = []
         for detection in found:
             box = detection.box / scale
@@ -104,9 +111,16 @@ class HandFinder:
 
 
 def reduced(image: np.ndarray, long_side: int) -> tuple[np.ndarray, float]:
-    """The image at a longer side of `long_side` px, padded below and right, and its scale."""
+    """The image as the network takes it, padded below and right, and its scale.
+
+    Its longer side is `long_side` px; more where the shorter one would be less than half of that,
+    and less where the image is very small.
+    """
+    longer, shorter = max(image.shape[:2]), min(image.shape[:2])
+    scale = max(long_side / longer, min(
+        _SHORT_LEAST * long_side / shorter, _LONG_MOST * long_side / longer))
+    scale = min(scale, _ENLARGED_MOST)
     height, width = image.shape[:2]
-    scale = long_side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else
                        cv2.INTER_LINEAR)
@@ -129,8 +143,8 @@ def both_ways_averaged(output: FinderOutput) -> FinderOutput:
 def decode(output: FinderOutput, longer: int, threshold: float) -> list[Detection]:
     """Squares of the first image of a batch, in pixels of the network's input.
 
-    longer: the input's longer side. A cell is a peak where none of its eight neighbours is
-    higher; its offset refines the centre.
+    longer: the longer side of the inputs that the network was trained with. A cell is a peak where
+    none of its eight neighbours is higher; its offset refines the centre.
     """
     heat = output.centre[0].float().sigmoid()
     around = torch.nn.functional.max_pool2d(heat[None, None], 3, 1, 1)[0, 0]

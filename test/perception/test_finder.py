@@ -30,7 +30,7 @@ class BlobFinder:
             x, y = np.clip(np.rint(place).astype(int), 0, [w - 1, h - 1])
             centre[0, y, x] = 4.0
             offset[0, :, y, x] = torch.tensor(place - [x, y])
-            size[0, y, x] = float(np.log(extent / max(height, width)))
+            size[0, y, x] = float(np.log(extent / self.config.long_side))
             side[0, y, x] = 3.0 if frame[int(middles[k][1]), int(middles[k][0]), 2] > 128 else -3.0
         return FinderOutput(centre, offset, size, side)
 
@@ -50,7 +50,7 @@ def test_boxes_lie_on_the_hands_of_images_of_any_shape(height, width):
     x, y = int(0.3 * width), int(0.6 * height)
     found = HandFinder(BlobFinder()).find(picture(height, width, [(x, y, radius, True)]))
     assert len(found) == 1
-    box, pixel = found[0].box, max(height, width) / 256
+    box, pixel = found[0].box, max(max(height, width) / 256, 0.5)
     assert np.allclose(box[:2] + box[2:] / 2, [x, y], atol=pixel)
     assert np.allclose(box[2:], 2 * radius, atol=2.5 * pixel)
     assert found[0].side == 'right' and found[0].side_score > 0.9 and found[0].score > 0.9
@@ -114,9 +114,29 @@ def test_hands_that_cross_are_two_even_if_one_is_the_smaller():
 
 
 def test_input_is_padded_to_what_the_network_takes():
-    small, scale = reduced(np.full((300, 1000, 3), 9, np.uint8), 256)
-    assert small.shape == (96, 256, 3) and scale == pytest.approx(0.256)
-    assert (small[:77] == 9).all() and (small[77:] == 0).all()
+    small, scale = reduced(np.full((600, 1000, 3), 9, np.uint8), 256)
+    assert small.shape == (160, 256, 3) and scale == pytest.approx(0.256)
+    assert (small[:154] == 9).all() and (small[154:] == 0).all()
+
+
+@pytest.mark.parametrize('size, inner', [
+    ((480, 640), (192, 256)), ((720, 1280), (144, 256)), ((2000, 1000), (256, 128)),
+    ((360, 1800), (128, 640)), ((2000, 400), (640, 128)), ((20, 8192), (2, 1024)),
+    ((96, 128), (192, 256)), ((48, 64), (96, 128)), ((30, 150), (60, 300)),
+])
+def test_wide_images_keep_their_height_and_tiny_ones_are_not_blown_up(size, inner):
+    small, scale = reduced(np.full((*size, 3), 9, np.uint8), 256)
+    filled = small[..., 0] == 9
+    assert (filled.any(axis=1).sum(), filled.any(axis=0).sum()) == inner
+    assert scale == pytest.approx(inner[1] / size[1], rel=0.03)
+    assert not any(side % 32 for side in small.shape[:2])
+
+
+def test_a_hand_in_a_wide_image_is_found_as_large_as_it_is():
+    # In an input of 256 px it would be 9 px large, less than the stand-in for a network sees.
+    image = picture(360, 2000, [(1500, 200, 36, True)])
+    (found,) = HandFinder(BlobFinder()).find(image)
+    assert np.allclose(found.box, [1464, 164, 72, 72], atol=8)
 
 
 def test_the_real_network_runs_on_any_image():
