@@ -28,8 +28,9 @@ from hiu_ros.perception.track import YOUNG, Track
 
 #: Seconds between frames that come without a stamp.
 FRAME = 1 / 30
-#: A pause longer than this (s) ends all hands; so does time running back.
-PAUSE = 2.0
+#: A pause longer than this (s) ends all hands; so does time running back by more than `LATE`: a
+#: clock that is set right, or images that change places on their way, do not.
+PAUSE, LATE = 2.0, 0.2
 #: Log odds of the side where a name changes, and where a hand may be named at once.
 _SIDE_TURNED, _SIDE_NAMED = 4.0, 2.5
 #: A hand not announced yet ends after so many misses.
@@ -69,15 +70,17 @@ class Tracker:
         """Start a frame, at a time in seconds or one frame after the last; returns the time.
 
         size: width and height of the image. Time that runs back or a pause forgets the hands: a
-        recording began anew.
+        recording began anew. Where it runs back by little it stands still.
         """
         self._size = size
         if stamp is None:
             stamp = 0.0 if self._stamp is None else self._stamp + FRAME
         elif self._stamp is not None:
             pauses = self._pauses + 1 if stamp - self._stamp > PAUSE else 0
-            if pauses or stamp < self._stamp:
+            if pauses or stamp < self._stamp - LATE:
                 self.reset()
+            else:
+                stamp = max(stamp, self._stamp)
             self._pauses = pauses
         self._stamp = float(stamp)
         self._since_search += 1

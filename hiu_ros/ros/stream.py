@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from hiu_ros.geometry.camera import Camera, CameraError
 from hiu_ros.perception.frame import Frame
+from hiu_ros.perception.tracker import LATE
 from hiu_ros.ros import images, topics
 from hiu_ros.ros.diagnostics import FrameLog
 from hiu_ros.ros.parameters import NodeOptions
@@ -158,12 +159,14 @@ class Stream:
         image = decode(message)
         stamp = seconds(message.header.stamp)
         now = stamp if stamp > 0 else arrived
-        last, self._last_seconds = self._last_seconds, now
+        last = now if self._last_seconds is None else self._last_seconds
+        went_back = now < last - LATE
+        self._last_seconds = now if went_back else max(last, now)
         frame = Frame(
             image, self._camera_for(image), now, boxes=self._boxes(options), key=self.name,
             depth=self._depth_for(message.header, image, options) if options.use_depth else None,
         )
-        return Received(message.header, frame, last is not None and now < last)
+        return Received(message.header, frame, went_back)
 
     def _camera_for(self, image: np.ndarray) -> Camera | None:
         camera = self._camera

@@ -9,6 +9,7 @@ import pytest
 from hiu_ros.perception.colour import UNKNOWN
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.smoothing import Smoothing
 from hiu_ros.perception.tracker import Tracker
 from test.perception.conftest import OPTIONS, follow, ids
 
@@ -123,6 +124,17 @@ def test_time_that_runs_back_forgets_the_hands_but_not_their_names(make_stage):
     seen = follow(stage, [[stage.hand()]] * 6, stamps=stamps)
     assert ids(seen[:3], 'right') == ['right_1'] * 3
     assert ids(seen[3:], 'right') == ['right_2'] * 3
+
+
+@pytest.mark.parametrize('late', [0.05, 0.15])
+def test_a_clock_set_back_a_little_and_images_out_of_order_keep_the_hands(make_stage, late):
+    stage = make_stage()
+    options = replace(OPTIONS, smoothing=Smoothing.usual())
+    stamps = [10 + k / 30 - late * (k % 4 == 3) for k in range(12)]
+    stamps += [stamp - late + 0.4 for stamp in stamps]
+    scenes = [[stage.hand('right', (0.01 * k, 0, 0.6))] for k in range(24)]
+    seen = follow(stage, scenes, options, stamps)
+    assert ids(seen, 'right') == ['right_1'] * 24
 
 
 def test_a_recording_gives_the_same_names_every_time(make_stage):
