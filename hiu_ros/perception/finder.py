@@ -47,7 +47,7 @@ class HandFinder:
     """The finder network on images of any size.
 
     An image is reduced to the longer side that the network was trained with, a very wide or high
-    one to less; centres are the peaks of its heat map, and every detection is a square, as the
+    one less far; centres are the peaks of its heat map, and every detection is a square, as the
     network tells one size.
 
     threshold: of a peak's probability; low, for the hand network judges again, and a followed hand

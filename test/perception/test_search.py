@@ -7,7 +7,7 @@ from hiu_ros.perception.association import joint_box
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.track import Track
-from hiu_ros.perception.tracker import PAUSE, Tracker
+from hiu_ros.perception.tracker import LATE, PAUSE, Tracker
 
 JOINTS = np.random.default_rng(3).uniform(-0.5, 0.5, (21, 2))
 
@@ -110,7 +110,8 @@ def test_frames_without_a_stamp_are_a_thirtieth_of_a_second_apart():
 
 
 @pytest.mark.parametrize('step, kept', [(1 / 30, True), (0.0, True), (0.99 * PAUSE, True),
-                                        (1.01 * PAUSE, False), (-0.001, False)])
+                                        (1.01 * PAUSE, False), (-0.99 * LATE, True),
+                                        (-1.01 * LATE, False)])
 def test_a_pause_or_time_that_runs_back_forgets_the_hands(step, kept):
     it = tracker(track())
     it.begin(1 / 30 + step)
