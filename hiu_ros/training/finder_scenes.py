@@ -20,6 +20,8 @@ from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
 Rng = np.random.Generator
 #: A photograph is not enlarged by more than this.
 LARGEST = 1.6
+#: Longer sides of a frame that a hand may be large.
+LARGEST_HAND = 1.25
 #: A labelled hand that leaves the frame with its middle is in doubt from this share inside on.
 _PARTLY = 0.15
 
@@ -36,6 +38,7 @@ class SceneOptions:
     photo_share: float = 0.72
     crossing: float = 0.45  #: of the rendered hands in frames with others: over or beside one
     arms: float = 0.0  #: of the frames with hands: an arm of the same skin over one of them
+    turned: float = 0.08  #: of the photographs: upside down, or to either side
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
 
 
@@ -126,7 +129,7 @@ class Scenes(torch.utils.data.Dataset):
     def photograph(self, rng: Rng, height: int, width: int) -> Frame:
         """A photograph, whole, around one of its hands at any size, or away from them."""
         shot = self.shots.draw(rng)
-        matrix = _view(shot, rng, height, width)
+        matrix = _view(shot, rng, height, width, self.options.turned)
         # What leaves nothing of the frame free needs no background.
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) - matrix[:, 2]
         corners = corners @ np.linalg.inv(matrix[:, :2]).T
@@ -170,8 +173,9 @@ def mirror(frame: Frame) -> None:
     frame.doubts = [np.array([last - x1, y0, last - x0, y1]) for x0, y0, x1, y1 in frame.doubts]
 
 
-def _view(shot: Shot, rng: Rng, height: int, width: int) -> np.ndarray:
-    """2 x 3, pixels of the photograph to pixels of the frame."""
+def _view(shot: Shot, rng: Rng, height: int, width: int, turned: float) -> np.ndarray:
+    """2 x 3, pixels of the photograph to pixels of the frame. turned: share that is, and not by
+    a little."""
     h, w = shot.image.shape[:2]
     fit = min(height / h, width / w)
     middle, aim = np.array([(w - 1) / 2, (h - 1) / 2]), np.array([(width - 1) / 2,
@@ -189,7 +193,7 @@ def _view(shot: Shot, rng: Rng, height: int, width: int) -> np.ndarray:
         points = shot.points[rng.integers(len(shot.points))]
         box = joints_box(points)
         extent = max(box[2] - box[0], box[3] - box[1], 1.0)
-        wanted = max(height, width) * np.exp(rng.uniform(np.log(0.08), np.log(1.0)))
+        wanted = max(height, width) * np.exp(rng.uniform(np.log(0.08), np.log(LARGEST_HAND)))
         scale = np.clip(wanted / extent, 0.4 * fit, max(LARGEST, fit))
         middle = (box[:2] + box[2:]) / 2
         # Large hands are near the middle, or next to nothing of them would be in view.
@@ -199,8 +203,10 @@ def _view(shot: Shot, rng: Rng, height: int, width: int) -> np.ndarray:
         middle, side = _away(shot, rng)
         scale = min(max(height, width) / side, 2.0)
     chance = rng.random()
-    turn = rng.normal(0, 8) if chance < 0.8 else rng.normal(0, 40) if chance < 0.92 else (
-        90.0 * rng.integers(1, 4))
+    if chance >= 1 - turned:
+        turn = 90.0 * rng.choice([1, 2, 2, 3]) + rng.normal(0, 8)
+    else:
+        turn = rng.normal(0, 8 if chance < 0.87 * (1 - turned) else 40)
     matrix = cv2.getRotationMatrix2D(middle.tolist(), turn, scale)
     matrix[:, 2] += aim - middle
     return matrix

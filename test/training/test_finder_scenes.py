@@ -9,7 +9,7 @@ import pytest
 from hiu_ros.training.finder_light import Weather
 from hiu_ros.training.finder_paste import Renders, add_arm, add_patch, hide, lay, skin_at
 from hiu_ros.training.finder_photos import Shots
-from hiu_ros.training.finder_scenes import SceneOptions, Scenes, mirror
+from hiu_ros.training.finder_scenes import SceneOptions, Scenes, _view, mirror
 from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
 
 WIDTH, HEIGHT = 120, 90
@@ -70,6 +70,19 @@ def test_labels_stay_on_the_hands_of_photographs(photos, tmp_path):
             assert is_red(frame.image)[y, x]
             checked += 1
     assert checked > 20
+
+
+def test_as_many_photographs_are_turned_as_asked_for(photos, tmp_path):
+    shot = Shots(str(photos), tmp_path / 'pack')[0]
+    rng = np.random.default_rng(0)
+
+    def angles(turned: float) -> np.ndarray:
+        along = np.array([_view(shot, rng, 96, 128, turned)[:, 0] for _ in range(200)])
+        return np.degrees(np.abs(np.arctan2(along[:, 1], along[:, 0])))
+
+    assert (angles(1.0) > 50).all() and (angles(1.0) > 140).mean() > 0.3
+    assert (angles(0.0) < 40).mean() > 0.85
+    assert abs((angles(0.5) > 140).mean() - 0.25) < 0.12
 
 
 def test_photographs_of_validation_and_without_hands_are_not_packed(photos, tmp_path):
