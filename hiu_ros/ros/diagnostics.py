@@ -15,6 +15,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 #: Times of the last so many frames make the medians and percentiles.
 HISTORY = 300
+#: WARN where a larger share of the frames has no depth; the first ones often have none.
+WITHOUT_DEPTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Summary:
     faults: int = 0
     ages: tuple[float, ...] = ()
     inference: tuple[float, ...] = ()
+    without_depth: int = 0  #: of those published, where depth is asked for
     hands: int = 0
     silence: float = math.inf
     waiting: float = 0.0  #: since the first image that no result or fault came after
@@ -44,6 +47,7 @@ class State:
     device: str = ''
     memory_bytes: int = 0  #: of the accelerator, 0 on a CPU
     camera_info: str = 'none'  #: 'used', 'none' or why it is not used
+    depth: str = 'off'  #: 'off', 'used' or why it is not used
     dead: str = ''  #: why no frame can be processed any more
     warnings: tuple[str, ...] = ()
 
@@ -78,10 +82,17 @@ class FrameLog:
             if dropped:
                 self._add('dropped')
 
-    def result(self, age: float, inference: float, hands: int) -> None:
-        """A frame's results were published: age of its stamp by then, and the network's time."""
+    def result(
+        self, age: float, inference: float, hands: int, without_depth: bool = False
+    ) -> None:
+        """A frame's results were published: age of its stamp by then, and the network's time.
+
+        `without_depth` where depth is asked for and the frame had none.
+        """
         with self._lock:
             self._add('published')
+            if without_depth:
+                self._add('without_depth')
             self._unanswered = None
             self._ages.append(age)
             self._inference.append(inference)
@@ -129,6 +140,9 @@ def judge(summary: Summary, state: State, options: object) -> tuple[int, str]:
         findings.append((OK, why))
     else:
         findings += _frame_findings(summary, options)
+        if summary.without_depth > WITHOUT_DEPTH * summary.published:
+            findings.append((WARN, f'{summary.without_depth} of {summary.published} frames had no '
+                             f'depth, the last: {state.depth}'))
     findings += [(WARN, text) for text in state.warnings]
     if not findings:
         return OK, f'{summary.published / summary.period:.1f} frames/s'
@@ -185,6 +199,8 @@ def values(summary: Summary, state: State) -> dict[str, str]:
         'inference, p95 [ms]': times(summary.inference, 95),
         'hands followed': str(summary.hands),
         'camera_info': state.camera_info,
+        'depth': state.depth,
+        'without depth': str(summary.without_depth),
         'device': state.device,
         'device memory [MiB]': f'{state.memory_bytes / 2**20:.0f}',
         'last error': state.dead or summary.last_fault or 'none',

@@ -168,6 +168,7 @@ class HiuNode(LifecycleNode):
                 device=engine.device if engine else '',
                 memory_bytes=engine.memory_bytes() if engine else 0,
                 camera_info=stream.camera_state if stream else 'none',
+                depth=stream.depth_state if stream else 'off',
                 dead=self._dead, warnings=self._warnings(),
             )
         self._diagnostics.publish(diagnostics.to_message(

@@ -112,13 +112,14 @@ class Session:
         return received
 
     def _publish(self, received: Received, hands: Hands, inference: float) -> None:
-        name, header = received.frame.key, received.header
-        self._outputs[name].publish(hands, header, received.frame, self._options())
+        name, header, options = received.frame.key, received.header, self._options()
+        self._outputs[name].publish(hands, header, received.frame, options)
         self._calibration.observe(name, hands)
         stamp = seconds(header.stamp)
         now = 1e-9 * self._node.get_clock().now().nanoseconds
         self.streams[name].log.result(
-            now - stamp if stamp > 0 else inference, inference, len(hands))
+            now - stamp if stamp > 0 else inference, inference, len(hands),
+            options.use_depth and received.frame.depth is None)
 
     def _fault(self, name: str, text: str) -> None:
         if self.slots.closed:

@@ -25,6 +25,7 @@ from hiu_ros.ros.slot import Slots
 
 #: Depth images kept to find the one that belongs to a colour image.
 DEPTH_HISTORY = 8
+NO_DEPTH = 'no depth image came'
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Stream:
         # Of the info itself, and of its size against the newest image's.
         self._info_fault = self._size_fault = ''
         self._depths: deque[Image] = deque(maxlen=DEPTH_HISTORY)
+        self._depth_topic = topics.below(name, topics.DEPTH)
+        self._depth_fault = NO_DEPTH
         self._region: RegionOfInterest | None = None
         self._last_seconds: float | None = None
 
@@ -106,6 +109,7 @@ class Stream:
                 self._depth_subscription = topics.subscription(
                     self._node, self.name, topics.DEPTH, self._on_depth
                 )
+                self._depth_topic = self._depth_subscription.topic_name
             self._image_subscription = topics.subscription(
                 self._node, self.name, topics.IMAGE, self._on_image, self._options.compressed
             )
@@ -115,6 +119,7 @@ class Stream:
                     self._node.destroy_subscription(subscription)
             self._image_subscription = self._depth_subscription = None
             self._depths.clear()
+            self._depth_fault = NO_DEPTH
             self._last_seconds = None
 
     def close(self) -> None:
@@ -128,6 +133,13 @@ class Stream:
     def camera_state(self) -> str:
         """For diagnostics: whether camera_info is used, and why not."""
         return self._info_fault or self._size_fault or ('used' if self._camera else 'none')
+
+    @property
+    def depth_state(self) -> str:
+        """For diagnostics: whether depth is used, and why not."""
+        if not self._options.use_depth:
+            return 'off'
+        return f'{self._depth_topic}: {self._depth_fault}' if self._depth_fault else 'used'
 
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
@@ -186,11 +198,17 @@ class Stream:
     ) -> np.ndarray | None:
         """The depth image nearest in time, within the tolerance and of the same pixels."""
         stamp = seconds(header.stamp)
-        candidates = list(self._depths)
+        # The newest first: it is taken where stamps are alike, such as zero.
+        candidates = list(self._depths)[::-1]
         if not candidates:
+            self._depth_fault = NO_DEPTH
             return None
         nearest = min(candidates, key=lambda depth: abs(seconds(depth.header.stamp) - stamp))
-        if abs(seconds(nearest.header.stamp) - stamp) > options.depth_tolerance:
+        late = seconds(nearest.header.stamp) - stamp
+        if abs(late) > options.depth_tolerance:
+            self._depth_fault = (
+                f'the nearest is {abs(late):.3f} s {"younger" if late > 0 else "older"} than the '
+                f'image, depth_tolerance is {options.depth_tolerance:g} s')
             return None
         try:
             if (nearest.height, nearest.width) != image.shape[:2]:
@@ -203,10 +221,13 @@ class Stream:
                     f'it is in frame {nearest.header.frame_id!r}, the image in '
                     f'{header.frame_id!r}: use depth aligned to colour'
                 )
-            return images.decode_depth(nearest)
+            depth = images.decode_depth(nearest)
         except images.ImageError as error:
+            self._depth_fault = str(error)
             self._ignored('depth', error)
             return None
+        self._depth_fault = ''
+        return depth
 
     def _boxes(self, options: NodeOptions) -> list[list[int]] | None:
         region = self._region

@@ -181,6 +181,36 @@ def test_depth_that_does_not_fit_is_told_and_not_used(node, peer, wait_for, chan
     assert sum(words in line for line in node.lines) == 1
 
 
+def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer, wait_for):
+    def shown(words, offset=None):
+        peer.listen('/diagnostics', DiagnosticArray)
+        seen = len(peer.received['/diagnostics'])
+
+        def found():
+            image = peer.image(1)
+            if offset is not None:
+                depth = Image(header=copy.deepcopy(image.header), width=160, height=120,
+                              step=320, encoding='16UC1')
+                depth.header.stamp.sec += offset
+                depth.data.frombytes(np.full((120, 160), 700, np.uint16).tobytes())
+                peer.send(depth, 'depth')
+            peer.send(image)
+            # The hands go on without it.
+            peer.answer(image.header, timeout=0.2)
+            return next((s for m in peer.received['/diagnostics'][seen:] for s in m.status
+                         if words in s.message), None)
+
+        return wait_for(found)
+
+    peer.ask(1)
+    without = shown('frames had no depth, the last: /depth: ')
+    assert without.level == DiagnosticStatus.WARN
+    assert int({p.key: p.value for p in without.values}['without depth']) > 0
+    assert 's older than the image' in shown('frames had no depth', offset=-9).message
+    pairs = {p.key: p.value for p in shown('frames/s', offset=0).values}
+    assert pairs['depth'] == 'used'
+
+
 def test_the_camera_stops_and_returns(node, peer, wait_for):
     assert status(peer, wait_for, lambda s: True)
     peer.ask(1)

@@ -46,6 +46,9 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, published=0, waiting=0.2), ACTIVE, OK, '0.0 frames/s'),
     (replace(GOOD, published=0, waiting=0.5), ACTIVE, WARN, 'no result for 0.50 s'),
     (replace(GOOD, published=0, waiting=25.0), ACTIVE, ERROR, 'no result for 25.00 s'),
+    (replace(GOOD, without_depth=2), ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, without_depth=3), replace(ACTIVE, depth='/depth: none came'), WARN,
+     '3 of 28 frames had no depth, the last: /depth: none came'),
     (GOOD, replace(ACTIVE, dead='CUDA error'), ERROR, 'CUDA error'),
     (GOOD, replace(ACTIVE, warnings=('2 nodes have the name /a',)), WARN, '2 nodes'),
     (replace(GOOD, silence=math.inf), replace(ACTIVE, sleeping=True), OK, 'nobody listens'),
@@ -93,10 +96,11 @@ def test_a_log_counts_by_period():
     log.start(100.0)
     for k in range(4):
         log.image(100.0 + k / 10, dropped=k == 3)
-        log.result(0.2 + k / 100, 0.1, hands=k)
+        log.result(0.2 + k / 100, 0.1, hands=k, without_depth=k > 1)
     log.fault('too short')
     summary = log.summary(101.0)
     assert (summary.received, summary.published, summary.dropped, summary.faults) == (4, 4, 1, 1)
+    assert summary.without_depth == 2
     assert summary.period == pytest.approx(1.0) and summary.hands == 3
     assert summary.silence == pytest.approx(0.7) and summary.last_fault == 'too short'
     assert summary.ages == pytest.approx((0.2, 0.21, 0.22, 0.23))

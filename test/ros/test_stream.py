@@ -87,6 +87,34 @@ def test_a_frame_has_the_depth_nearest_to_it_in_time_within_the_tolerance(stream
     assert stream.unpack(image(160, 120, stamp), OPTIONS).frame.depth is None
 
 
+def test_of_depth_images_without_stamps_the_newest_is_taken(stream):
+    for k in range(3):
+        stream._on_depth(depth(700 + k, 0.0))
+    found = stream.unpack(image(160, 120), replace(OPTIONS, use_depth=True)).frame.depth
+    assert found[0, 0] == pytest.approx(0.702)
+
+
+def test_why_frames_have_no_depth_is_told_until_one_has():
+    assert Stream(None, '', OPTIONS, Slots(), QuietLog(Lines())).depth_state == 'off'
+    options = replace(OPTIONS, use_depth=True)
+    stream = Stream(None, 'left', options, Slots(), QuietLog(Lines()))
+
+    def state(stamp, width=160):
+        stream.unpack(image(width, 120, stamp), options)
+        return stream.depth_state
+
+    assert state(7.0) == 'left/depth: no depth image came'
+    stream._on_depth(depth(700, 7.0))
+    assert 'the nearest is 0.250 s older than the image' in state(7.25)
+    assert 'the nearest is 1.000 s younger than the image' in state(6.0)
+    header_of_other_frame = depth(700, 9.0)
+    header_of_other_frame.header.frame_id = 'depth_frame'
+    stream._on_depth(header_of_other_frame)
+    assert "in frame 'depth_frame'" in state(9.0)
+    assert 'it is 160 x 120, the image 80 x 120' in state(7.0, width=80)
+    assert state(7.0) == 'used'
+
+
 def test_regions_are_boxes_only_where_they_are_asked_for(stream):
     def boxes(regions):
         return stream.unpack(image(160, 120), replace(OPTIONS, regions=regions)).frame.boxes
