@@ -48,6 +48,7 @@ class State:
     memory_bytes: int = 0  #: of the accelerator, 0 on a CPU
     camera_info: str = 'none'  #: 'used', 'none' or why it is not used
     depth: str = 'off'  #: 'off', 'used' or why it is not used
+    silence: str = ''  #: why no image may come, where none does
     dead: str = ''  #: why no frame can be processed any more
     warnings: tuple[str, ...] = ()
 
@@ -139,10 +140,7 @@ def judge(summary: Summary, state: State, options: object) -> tuple[int, str]:
             'paused' if state.paused else 'nobody listens, the image topic is not subscribed')
         findings.append((OK, why))
     else:
-        findings += _frame_findings(summary, options)
-        if summary.without_depth > WITHOUT_DEPTH * summary.published:
-            findings.append((WARN, f'{summary.without_depth} of {summary.published} frames had no '
-                             f'depth, the last: {state.depth}'))
+        findings += _frame_findings(summary, state, options)
     findings += [(WARN, text) for text in state.warnings]
     if not findings:
         return OK, f'{summary.published / summary.period:.1f} frames/s'
@@ -154,12 +152,14 @@ def _rank(level: bytes | int) -> int:
     return level[0] if isinstance(level, bytes) else level
 
 
-def _frame_findings(summary: Summary, options: object) -> list[tuple[int, str]]:
+def _frame_findings(
+    summary: Summary, state: State, options: object
+) -> list[tuple[int, str]]:
     found = []
-    if summary.silence >= options.error_silence:
-        found.append((ERROR, f'no image for {summary.silence:.0f} s'))
-    elif summary.silence >= options.warn_silence:
-        found.append((WARN, f'no image for {summary.silence:.0f} s'))
+    if summary.silence >= options.warn_silence:
+        level = ERROR if summary.silence >= options.error_silence else WARN
+        why = f': {state.silence}' if state.silence else ''
+        found.append((level, f'no image for {summary.silence:.0f} s{why}'))
     if summary.faults:
         level = WARN if summary.published else ERROR
         found.append((level, f'{summary.faults} unusable images, the last: {summary.last_fault}'))
@@ -178,6 +178,9 @@ def _frame_findings(summary: Summary, options: object) -> list[tuple[int, str]]:
     share = summary.dropped / summary.received if summary.received else 0.0
     if summary.received >= 5 and share > options.warn_drops:
         found.append((WARN, f'{share:.0%} of the images come too fast to be used'))
+    if summary.without_depth > WITHOUT_DEPTH * summary.published:
+        found.append((WARN, f'{summary.without_depth} of {summary.published} frames had no depth, '
+                      f'the last: {state.depth}'))
     return found
 
 

@@ -16,7 +16,7 @@ from hiu_ros.ros import diagnostics, parameters, topics
 from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.engine import DeviceError, Engine, PipelineEngine
 from hiu_ros.ros.lasting_engine import LastingEngine
-from hiu_ros.ros.quiet_log import QuietLog
+from hiu_ros.ros.quiet_log import STANDING_PERIOD, QuietLog
 from hiu_ros.ros.session import Session
 from hiu_ros.ros.slot import Worker
 from hiu_ros.ros.transforms import TransformSender
@@ -162,6 +162,12 @@ class HiuNode(LifecycleNode):
         for name in self.options.cameras or ('',):
             stream = streams.get(name)
             summary = stream.log.summary(now) if stream else diagnostics.Summary(period=1.0)
+            silence = ''
+            if stream is not None and summary.silence >= self.options.warn_silence:
+                silence = stream.silence
+            if silence and summary.silence >= self.options.error_silence:
+                self._quiet_log.warning(
+                    f'{name}: no image: {silence}'.lstrip(': '), STANDING_PERIOD)
             reports[name] = summary, diagnostics.State(
                 lifecycle=self._state, paused=self._paused,
                 sleeping=stream is not None and not stream.listening,
@@ -169,7 +175,7 @@ class HiuNode(LifecycleNode):
                 memory_bytes=engine.memory_bytes() if engine else 0,
                 camera_info=stream.camera_state if stream else 'none',
                 depth=stream.depth_state if stream else 'off',
-                dead=self._dead, warnings=self._warnings(),
+                silence=silence, dead=self._dead, warnings=self._warnings(),
             )
         self._diagnostics.publish(diagnostics.to_message(
             self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip('/'),

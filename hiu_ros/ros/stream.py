@@ -139,7 +139,14 @@ class Stream:
         """For diagnostics: whether depth is used, and why not."""
         if not self._options.use_depth:
             return 'off'
+        if self._depth_fault == NO_DEPTH and self._depth_subscription is not None:
+            return f'{NO_DEPTH}, {topics.silence(self._node, self._depth_subscription)}'
         return f'{self._depth_topic}: {self._depth_fault}' if self._depth_fault else 'used'
+
+    @property
+    def silence(self) -> str:
+        """Why no image may come; empty where none is listened to."""
+        return topics.silence(self._node, self._image_subscription) if self.listening else ''
 
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()

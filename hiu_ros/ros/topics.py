@@ -157,3 +157,18 @@ def subscription(
             kind, name, callback, qos, raw=topic == IMAGE, qos_overriding_options=OVERRIDES,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
         )
+
+
+def silence(node: Node, subscription: Subscription) -> str:
+    """What the graph tells of a subscription to which nothing comes, in words."""
+    topic, kind = subscription.topic_name, subscription.msg_type
+    expected = f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
+    offered = sorted({end.topic_type for end in node.get_publishers_info_by_topic(topic)})
+    if not offered:
+        return f'nobody publishes {topic}'
+    if expected in offered:
+        return f'the publisher of {topic} sends none'
+    cure = ''
+    if kind is Image and offered == ['sensor_msgs/msg/CompressedImage']:
+        cure = '; the parameter compressed makes the node read <image>/compressed'
+    return f'{topic} carries {", ".join(offered)}, expected {expected}{cure}'

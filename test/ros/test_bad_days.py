@@ -203,7 +203,7 @@ def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer
         return wait_for(found)
 
     peer.ask(1)
-    without = shown('frames had no depth, the last: /depth: ')
+    without = shown('frames had no depth, the last: ')
     assert without.level == DiagnosticStatus.WARN
     assert int({p.key: p.value for p in without.values}['without depth']) > 0
     assert 's older than the image' in shown('frames had no depth', offset=-9).message
@@ -218,7 +218,8 @@ def test_the_camera_stops_and_returns(node, peer, wait_for):
 
     def silent():
         levels[:] = [s.level for m in peer.received['/diagnostics'] for s in m.status
-                     if 'no image for' in s.message]
+                     if 'no image for' in s.message
+                     and 's: the publisher of /image sends none' in s.message]
         return DiagnosticStatus.ERROR in levels
 
     assert wait_for(silent, 8.0) and DiagnosticStatus.WARN in levels, [
@@ -337,6 +338,20 @@ def test_quality_of_service_that_does_not_fit_is_told_with_the_cure(node, peer, 
 def test_the_device_is_lost_and_the_node_goes_on_on_the_cpu(node, peer):
     assert len(peer.ask(1, order=254).hands) == 1
     assert node.wait_log('CUDA error: out of memory; going on on the CPU')
+
+
+def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer, wait_for):
+    node = spawn('-r', '__node:=missing', '-r', 'image:=front/image', parameters={
+        'lazy': False, 'warn_silence': 0.2, 'error_silence': 0.2})
+
+    def told(text):
+        return node.wait_log(f'no image: {text}') and status(
+            peer, wait_for, lambda s: 'missing' in s.name and f's: {text}' in s.message)
+
+    assert told('nobody publishes /front/image')
+    peer.node.create_publisher(CompressedImage, 'front/image', 1)
+    assert told('/front/image carries sensor_msgs/msg/CompressedImage, expected '
+                'sensor_msgs/msg/Image; the parameter compressed')
 
 
 def test_two_cameras_share_one_node(spawn, peer):

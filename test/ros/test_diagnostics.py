@@ -41,6 +41,8 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, received=4, dropped=3), ACTIVE, OK, 'frames/s'),
     (replace(GOOD, silence=2.5), ACTIVE, WARN, 'no image for 2 s'),
     (replace(GOOD, silence=11.0), ACTIVE, ERROR, 'no image for 11 s'),
+    (replace(GOOD, silence=11.0), replace(ACTIVE, silence='nobody publishes /image'), ERROR,
+     'no image for 11 s: nobody publishes /image'),
     (replace(GOOD, faults=3, last_fault='step is 0'), ACTIVE, WARN, 'step is 0'),
     (replace(GOOD, published=0, faults=3, last_fault='x'), ACTIVE, ERROR, '3 unusable'),
     (replace(GOOD, published=0, waiting=0.2), ACTIVE, OK, '0.0 frames/s'),
