@@ -178,6 +178,8 @@ def _frame_findings(
     share = summary.dropped / summary.received if summary.received else 0.0
     if summary.received >= 5 and share > options.warn_drops:
         found.append((WARN, f'{share:.0%} of the images come too fast to be used'))
+    if state.camera_info not in ('used', 'none'):
+        found.append((WARN, f'camera_info is ignored: {state.camera_info}'))
     if summary.without_depth > WITHOUT_DEPTH * summary.published:
         found.append((WARN, f'{summary.without_depth} of {summary.published} frames had no depth, '
                       f'the last: {state.depth}'))

@@ -136,6 +136,8 @@ def test_nan_intrinsics_are_told_once_and_count_as_none(node, peer, wait_for):
         assert math.isnan(hand.translation.z) and hand.scale_source == hand.ASSUMED_SIZE
     lines = since(node, count)
     assert len(lines) == 1 and 'not finite' in lines[0]
+    found = status(peer, wait_for, lambda s: 'not finite' in s.message)
+    assert found.level != DiagnosticStatus.OK
     assert set_info(peer, wait_for, info(), used=True)
 
 

@@ -48,6 +48,8 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, published=0, waiting=0.2), ACTIVE, OK, '0.0 frames/s'),
     (replace(GOOD, published=0, waiting=0.5), ACTIVE, WARN, 'no result for 0.50 s'),
     (replace(GOOD, published=0, waiting=25.0), ACTIVE, ERROR, 'no result for 25.00 s'),
+    (GOOD, replace(ACTIVE, camera_info='used'), OK, '28.0 frames/s'),
+    (GOOD, replace(ACTIVE, camera_info='fx is 0'), WARN, 'camera_info is ignored: fx is 0'),
     (replace(GOOD, without_depth=2), ACTIVE, OK, '28.0 frames/s'),
     (replace(GOOD, without_depth=3), replace(ACTIVE, depth='/depth: none came'), WARN,
      '3 of 28 frames had no depth, the last: /depth: none came'),
