@@ -22,6 +22,10 @@ class _Stopped(BaseException):
     """A signal came while the node was still starting."""
 
 
+class ROSArgumentsError(ValueError):
+    """What stands behind --ros-args, or in a parameters file named there, cannot be read."""
+
+
 class Stop:
     """SIGINT and SIGTERM: end at once, break off the start, or end the spinning, by `phase`."""
 
@@ -66,6 +70,22 @@ def leave_after(seconds: float, code: int) -> None:
     timer.start()
 
 
+def initialise(arguments: list[str] | None = None) -> None:
+    """rclpy.init without its signal handlers; ROSArgumentsError for arguments that ROS refuses.
+
+    arguments: None for those of the process.
+    """
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        # Unknown ones come as their list alone; some texts of rcl have several lines.
+        text = ' '.join(str(error).split())
+        raise ROSArgumentsError(f'ROS arguments: {text}') from None
+
+
 def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int:
     """Make the node, start it where its `autostart` says so, spin until asked to end.
 
@@ -75,14 +95,13 @@ def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.lifecycle import TransitionCallbackReturn
-    from rclpy.signals import SignalHandlerOptions
     from rclpy.task import Future
 
     from hiu_ros.ros.parameters import ParameterError
 
     node, code, asked = None, 0, Future()
     try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        initialise(arguments)
         executor = SingleThreadedExecutor()
         node = make_node()
         stop.phase = 'starting'
@@ -99,7 +118,7 @@ def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int
             executor.spin_until_future_complete(asked)
     except (_Stopped, ExternalShutdownException):
         pass
-    except ParameterError as error:
+    except (ParameterError, ROSArgumentsError) as error:
         rclpy.logging.get_logger('hiu_node').fatal(f'cannot start: {error}')
         code = 1
     except Exception:

@@ -10,6 +10,7 @@ import time
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -17,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from hiu_ros.ros import messages
+from hiu_ros.ros.process import ROSArgumentsError, initialise
 from hiu_ros.ros.sources import Picture, SourceError, open_source
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -81,11 +83,11 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, _on_signal)
     try:
-        rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        initialise()
         SourceNode().play()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (SourceError, OSError) as error:
+    except (SourceError, OSError, ROSArgumentsError, InvalidParameterTypeException) as error:
         print(f'source: {error}', file=sys.stderr)
         return 1
     finally:

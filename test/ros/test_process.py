@@ -161,6 +161,25 @@ def test_an_illegal_parameter_at_start_is_one_line_and_exit_code_one(spawn):
             assert word in node.lines[0]
 
 
+def test_ros_arguments_that_cannot_be_read_are_told_without_a_traceback(spawn, tmp_path):
+    garbled = tmp_path / 'garbled.yaml'
+    garbled.write_text('hiu_node:\n  max_hands: 3\n')
+    cases = {
+        'missing': ('--params-file', str(tmp_path / 'missing.yaml')),
+        'garbled': ('--params-file', str(garbled)),
+        'remap': ('-r', 'image:=1cam/image'),
+        'unknown': ('--moon',),
+    }
+    nodes = {name: [spawn(*arguments), spawn(*arguments, module='hiu_ros.ros.source_node')]
+             for name, arguments in cases.items()}
+    for name, arguments in cases.items():
+        for node in nodes[name]:
+            assert (name, node.wait(60.0)) == (name, 1), node.log
+            assert 'Traceback' not in node.log, node.log
+            assert arguments[-1] in node.lines[-1], node.log
+            assert 'ROS arguments' in node.lines[-1], node.log
+
+
 def test_wrong_quality_of_service_is_one_line_and_exit_code_one_before_anybody_reads(spawn):
     cases = {
         'shared': ('/diagnostics.publisher.reliability', 'sometimes'),
