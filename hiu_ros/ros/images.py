@@ -180,7 +180,8 @@ def decode_compressed(message: object) -> np.ndarray:
     name = f'compressed image, format {message.format!r}, {len(data)} bytes'
     if data[:2] == b'\xff\xd8':
         size = _jpeg_size(data)
-        complete = b'\xff\xd9' in data[-4096:]
+        # Some cameras hand on their whole buffer, whose rest is zeros.
+        complete = b'\xff\xd9' in data.rstrip(b'\0')[-4096:]
     elif data[:8] == b'\x89PNG\r\n\x1a\n':
         size = struct.unpack('>II', data[16:24]) if len(data) >= 24 else None
         complete = b'IEND' in data[-64:]

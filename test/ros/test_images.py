@@ -230,6 +230,15 @@ def test_a_jpeg_whose_tables_come_before_its_size_decodes():
     assert np.array_equal(result, decode_compressed(compressed('.jpg')))
 
 
+def test_a_jpeg_in_a_longer_buffer_of_zeros_decodes():
+    source = compressed('.jpg')
+    longer = SimpleNamespace(format='jpeg', data=bytes(source.data) + bytes(100_000))
+    assert np.array_equal(decode_compressed(longer), decode_compressed(source))
+    cut = bytes(source.data)[: len(source.data) // 2] + bytes(100_000)
+    with pytest.raises(ImageError, match='cut short'):
+        decode_compressed(SimpleNamespace(format='jpeg', data=cut))
+
+
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
 def test_cut_compressed_images_name_the_fault(suffix):
     source = compressed(suffix)
