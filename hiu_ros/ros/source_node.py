@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from hiu_ros.ros import messages
-from hiu_ros.ros.process import ROSArgumentsError, initialise
+from hiu_ros.ros.process import PATIENCE, ROSArgumentsError, initialise, leave_after
 from hiu_ros.ros.sources import Picture, SourceError, open_source
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -74,6 +74,8 @@ def _on_signal(number: int, frame: object) -> None:
     """The first one ends the node; a launch sends more, and they must not hit its end."""
     for one in SIGNALS:
         signal.signal(one, signal.SIG_IGN)
+    # The middleware may hang over a node that was broken off.
+    leave_after(PATIENCE, 0)
     raise KeyboardInterrupt
 
 

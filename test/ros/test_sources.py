@@ -150,6 +150,22 @@ def test_signals_end_the_source_node_without_a_traceback(spawn, peer, wait_for, 
     assert node.wait() == 0 and 'Traceback' not in node.log, node.log
 
 
+def test_a_signal_ends_the_source_node_though_the_middleware_hangs(tmp_path, domain):
+    cv2.imwrite(str(tmp_path / '0.png'), picture(0))
+    process = subprocess.Popen(
+        [sys.executable, '-c', 'import sys, time; from hiu_ros.ros import source_node as module; '
+         'module.rclpy.shutdown = lambda: time.sleep(100); '
+         'module.SourceNode._publish = lambda *_: print("plays", flush=True); '
+         'sys.exit(module.main())', '--ros-args', '-p', f'source:={tmp_path}'],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, 'ROS_DOMAIN_ID': str(domain)})
+    try:
+        assert process.stdout.readline() == 'plays\n'
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20.0) == 0
+    finally:
+        process.kill()
+
+
 def test_a_single_picture_is_repeated_at_a_cameras_rate(spawn, peer, wait_for, tmp_path):
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
