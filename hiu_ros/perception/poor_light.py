@@ -70,8 +70,6 @@ def noise(image: np.ndarray) -> float:
     """
     height, width = image.shape[:2]
     h, w = min(_BLOCK, height), min(_BLOCK, width)
-    if min(h, w) < 3:
-        return 0.0
     blocks = [image[y:y + h, x:x + w]
               for y in np.linspace(0, height - h, _BLOCKS[0]).astype(int)
               for x in np.linspace(0, width - w, _BLOCKS[1]).astype(int)]

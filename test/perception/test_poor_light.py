@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.perception.poor_light import in_good_light, levels, noise
+from hiu_ros.perception.poor_light import in_good_light, levels, noise, smoothing
 
 
 def scene(height=240, width=320, seed=0):
@@ -53,6 +53,14 @@ def test_what_is_flat_gets_contrast_and_a_black():
     better = in_good_light(flat)
     assert span(flat) < 85 and span(better) == pytest.approx(100, abs=5)
     assert np.percentile(better.max(-1), 1) < np.percentile(flat.max(-1), 1) - 40
+    dim = in_good_light(lit(scene(), 0.15, 40))
+    assert np.percentile(dim.max(-1), 98) == pytest.approx(100, abs=5) and span(dim) > 60
+
+
+def test_a_bare_wall_stays_bare():
+    wall = np.full((240, 320, 3), 120, np.uint8)
+    wall[:, ::40] = 121
+    assert span(in_good_light(wall)) < 10
 
 
 def test_the_tint_of_the_light_goes_and_that_of_things_stays():
@@ -66,7 +74,24 @@ def test_the_tint_of_the_light_goes_and_that_of_things_stays():
     assert in_good_light(warm) is warm
 
 
-@pytest.mark.parametrize('size', [(240, 320), (60, 80), (1500, 50), (720, 1280)])
+def test_a_scene_of_one_colour_keeps_it():
+    blue, green, red = in_good_light(lit(scene(), (1.0, 0.05, 0.05))).reshape(-1, 3).mean(0)
+    assert blue > 2 * max(green, red)
+
+
+def test_a_dark_scene_in_tinted_light_gets_as_bright_as_one_in_white_light():
+    tinted = in_good_light(lit(scene(), (0.3, 0.2, 0.1)))
+    assert np.percentile(tinted.max(-1), 98) == pytest.approx(100, abs=6)
+
+
+def test_a_lamp_in_a_dark_room_stays_white():
+    dark = lit(scene(), 0.2)
+    dark[100:110, 100:140] = np.arange(216, 256)[:, None]
+    brighter = in_good_light(dark)
+    assert brighter.mean() > 1.5 * dark.mean() and (brighter[103:107, 103:137] > 250).all()
+
+
+@pytest.mark.parametrize('size', [(240, 320), (60, 80), (1500, 50), (700, 20), (720, 1280)])
 @pytest.mark.parametrize('deviation', [3.0, 15.0])
 def test_noise_is_measured_whatever_the_size(size, deviation):
     grey = np.clip(scene(*size) * 0.5 + 60, 0, 255).mean(-1, keepdims=True)
@@ -84,11 +109,23 @@ def test_noise_is_smoothed_and_edges_stay():
     assert near[0] == pytest.approx(60, abs=4) and near[-1] == pytest.approx(190, abs=4)
 
 
-def test_clipped_parts_do_not_hide_the_noise():
-    black = lit(scene(), deviation=12)
-    black[:200] = 0
-    assert noise(black) == pytest.approx(noise(lit(scene(), deviation=12)), rel=0.3)
-    assert noise(np.zeros_like(black)) == 0
+def test_the_stronger_the_noise_the_more_it_is_smoothed_up_to_a_limit():
+    assert smoothing(0.0) == smoothing(2.0) == 0
+    assert (np.diff([smoothing(deviation) for deviation in (2.0, 3.0, 4.0, 12.0, 14.0)]) > 0).all()
+    assert smoothing(14.0) < smoothing(40.0) == smoothing(90.0) < 3
+
+
+@pytest.mark.parametrize('value', [0, 255])
+def test_clipped_parts_do_not_hide_the_noise(value):
+    clipped = lit(scene(), deviation=12)
+    clipped[:200] = value
+    assert noise(clipped) == pytest.approx(noise(lit(scene(), deviation=12)), rel=0.3)
+    assert noise(np.full_like(clipped, value)) == 0
+
+
+def test_images_of_two_rows_or_columns_tell_no_noise():
+    for size in ((2, 500), (500, 2), (1, 1)):
+        assert noise(lit(scene(*size), deviation=12)) == 0
 
 
 @pytest.mark.parametrize('value', [0, 255, (255, 0, 0), (0, 0, 255), (40, 40, 40)])
