@@ -115,8 +115,8 @@ class Track:
     def see(self, reading: Reading, stamp: float) -> None:
         """Take a reading of this hand."""
         step = stamp - self.stamp
-        steady = steadiness(reading.keypoints_px, self.keypoints, step) if self.hits else 1.0
-        if not (self.hits and 0 <= step < _STEP_MOST):
+        steady = steadiness(reading.keypoints_px, self.keypoints, step)
+        if not 0 <= step < _STEP_MOST:
             self.motion = np.zeros(2)
         elif step >= _STEP_LEAST:
             moved = (reading.keypoints_px - self.keypoints).mean(axis=0) / step

@@ -186,8 +186,6 @@ class Tracker:
                         and track.right * older.right > 0
                         and not colour_difference(track.colour, older.colour) > _STRANGE):
                     dropped.add(young)
-        if not dropped:
-            return list(askers)
         kept = [k for k in range(len(self.tracks)) if k not in dropped]
         self.tracks = [self.tracks[k] for k in kept]
         return [kept.index(k) if k in kept else None for k in askers]
@@ -258,7 +256,7 @@ class Tracker:
     def _lost_one(self, track: Track) -> Track | None:
         """The lost hand that a newcomer is by its side, colour and place; the last one seen."""
         lost = [other for other in self.tracks
-                if other.name and other.misses and other.side == track.side and known_again(
+                if other.name and other.side == track.side and known_again(
                     other.awaited(self._stamp), track.keypoints, track.right, track.colour)]
         return min(lost, key=lambda other: other.misses, default=None)
 

@@ -179,6 +179,15 @@ def test_a_newcomer_that_is_a_lost_hand_by_its_colour_gets_its_name_back(change,
     assert len(tracker.tracks) == (1 if name == 'right_1' else 2)
 
 
+def test_a_left_hand_gets_its_name_back_too():
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k in range(30):
+        assert names(tracker, k / 30, [reading(100, right=-6.0)]) == ['left_1']
+    for k in range(30, 40):
+        names(tracker, k / 30, [])
+    assert names(tracker, 40 / 30, [reading(290, 40.0, right=-6.0)]) == ['left_1']
+
+
 def test_a_name_is_given_back_once_only():
     tracker = Tracker(TrackingOptions(), 4, 0.5)
     for k in range(30):

@@ -64,6 +64,9 @@ def test_a_hand_in_sight_explains_the_box_that_lies_on_it():
     assert it.unexplained([box(), box(210.0), box(390.0)], [0.4, 0.3, 0.2]) == [1]
     it.unexplained([box()], [0.2])
     assert it.tracks[0].found == 0.4
+    # Another hand elsewhere explains it no less.
+    it = tracker(track(), track(400.0), max_hands=4)
+    assert it.unexplained([box(395.0), box()], [0.7, 0.6]) == []
 
 
 @pytest.mark.parametrize('at, grow, explained', [
@@ -114,5 +117,7 @@ def test_frames_without_a_stamp_are_a_thirtieth_of_a_second_apart():
                                         (-1.01 * LATE, False)])
 def test_a_pause_or_time_that_runs_back_forgets_the_hands(step, kept):
     it = tracker(track())
-    it.begin(1 / 30 + step)
+    now = it.begin(1 / 30 + step)
     assert bool(it.tracks) is kept
+    # Where it runs back by little, it stands still.
+    assert now == (max(1 / 30 + step, 1 / 30) if kept else 1 / 30 + step)

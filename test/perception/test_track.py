@@ -15,10 +15,10 @@ JOINTS /= np.ptp(JOINTS, axis=0).max()
 TAN, PALE = np.array([50.0, 18.0, 24.0]), np.array([75.0, 8.0, 10.0])
 
 
-def reading(x=200.0, size=100.0, colour=TAN, right=6.0, quality=0.9, score=0.95):
+def reading(x=200.0, size=100.0, colour=TAN, right=6.0, quality=0.9, score=0.95, presence=1.0):
     return SimpleNamespace(
         keypoints_px=JOINTS * size + [x, 240], keypoint_scores=np.full(21, quality),
-        presence=1.0, score=score, quality=quality, right=right, colour=colour, size=size)
+        presence=presence, score=score, quality=quality, right=right, colour=colour, size=size)
 
 
 def followed(frames, speed=0.0, **change):
@@ -40,6 +40,12 @@ def test_a_hand_that_moves_steadily_is_expected_where_it_will_be():
     track = followed(12, speed=10.0)
     assert np.allclose(moved(track, track.stamp + STEP), [10, 0], atol=0.1)
     assert np.allclose(moved(followed(1, speed=10.0), STEP), 0)
+
+
+def test_a_single_leap_is_not_expected_to_go_on_in_full():
+    track = followed(12, speed=10.0)
+    track.see(reading(200.0 + 11 * 10 + 40), track.stamp + STEP)
+    assert 12 < moved(track, track.stamp + STEP)[0] < 35
 
 
 def test_a_missed_hand_slows_down_and_stops():
@@ -82,6 +88,10 @@ def test_the_region_of_blurred_joints_is_wider_but_does_not_grow_with_their_spre
     region = blurred.margin(crowded=False) * 100
     blurred.keypoints = JOINTS * 150 + 200
     assert blurred.margin(crowded=False) * 150 == pytest.approx(region, rel=0.05)
+    blurred.keypoints = JOINTS * 50 + 200
+    assert blurred.margin(crowded=False) * 50 < region
+    sharp.misses = blurred.misses = 4
+    assert blurred.margin(crowded=False) >= sharp.margin(crowded=False)
 
 
 def test_where_hands_touch_a_region_stays_about_as_large_as_the_hand():
@@ -92,6 +102,7 @@ def test_where_hands_touch_a_region_stays_about_as_large_as_the_hand():
     assert 75 < track.margin(crowded=True) * 50 <= 100 and track.margin(crowded=False) == 1
     track.keypoints = JOINTS * 10 + 200
     assert track.margin(crowded=True) * 10 < 30
+    assert followed(2, size=0.0).margin(crowded=True) == 1
 
 
 def test_the_usual_size_follows_slowly():
@@ -117,6 +128,13 @@ def test_both_sides_are_tried_until_one_is_sure_and_again_when_in_doubt():
         track.doubtful, track.right = False, -track.right
         assert track.side_to_try is None and track.side_score < 0.01
     assert followed(1, right=1.0).side_to_try is None
+
+
+def test_no_frame_says_more_of_the_side_than_another_and_a_doubtful_one_says_less():
+    most = followed(1, right=6.0).right
+    assert most == followed(1, right=60.0).right == followed(1, right=6.0, quality=1.0).right
+    assert followed(1, right=6.0, presence=0.3).right < 0.5 * most
+    assert followed(1, right=6.0, quality=0.3).right < 0.5 * most
 
 
 def test_a_side_seen_for_minutes_can_still_turn_within_seconds():
@@ -150,6 +168,15 @@ def test_trust_and_sharpness_are_those_of_the_last_frames():
     for _ in range(20):
         track.see(reading(score=0.9, quality=0.8), track.stamp + STEP)
     assert (track.trust, track.sharpness) == pytest.approx((0.9, 0.8), abs=0.01)
+
+
+def test_another_pose_in_the_next_frame_is_worth_less_than_the_same_one():
+    track, folded = followed(12), followed(12)
+    track.see(reading(), track.stamp + STEP)
+    other = reading()
+    other.keypoints_px = other.keypoints_px[::-1]
+    folded.see(other, folded.stamp + STEP)
+    assert folded.trust < 0.8 * track.trust
 
 
 def test_only_a_named_hand_in_sight_and_not_too_blurred_is_sure_of_its_place():
