@@ -60,6 +60,4 @@ class Reading:
 
     def as_side(self, side: str) -> 'Reading':
         """This region read as a hand of a side, where that was tried; else as it is."""
-        if side != self.side and self.other is not None and self.other.side == side:
-            return self.other
-        return self
+        return self.other if self.other is not None and self.other.side == side else self

@@ -26,6 +26,12 @@ def test_alpha_does_not_tell_how_many_bits_there_are():
     assert np.array_equal(eight_bits(deep)[..., :3], shades((3,)))
 
 
+def test_what_is_bright_anywhere_in_a_grey_image_tells_how_many_bits_there_are():
+    deep = np.zeros((16, 16), np.uint16)
+    deep[8, 12] = 0xfff0
+    assert eight_bits(deep)[8, 12] == 255 and eight_bits(deep).sum() == 255
+
+
 def test_eight_bits_stay_as_they_are():
     image = shades((3,))
     assert eight_bits(image) is image

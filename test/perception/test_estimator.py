@@ -52,6 +52,19 @@ def test_blurred_joints_and_no_side_speak_against_a_hand(make_stage):
     assert vague.score < 0.5
 
 
+def test_the_size_of_a_reading_is_that_of_its_joints_and_doubt_lowers_its_quality(make_stage):
+    stage = make_stage(resolution=128)
+    reading = look(stage)
+    assert reading.size == pytest.approx(max(np.ptp(stage.scenes[0][0].pixels, axis=0)), rel=0.01)
+    for share in (0.3, 0.9):
+        blurred = replace(reading, keypoint_scores=share * reading.keypoint_scores)
+        assert blurred.quality == pytest.approx(share * reading.quality)
+        assert replace(reading, presence=share * reading.presence).quality == pytest.approx(
+            share * reading.quality)
+    blurred = reading.keypoint_scores * np.array([0.1] * 20 + [1])
+    assert replace(reading, keypoint_scores=blurred).quality < 0.2 * reading.quality
+
+
 def test_what_the_network_says_of_its_joints_goes_before_the_formula(make_stage):
     reading = look(telling(make_stage(resolution=128), 0.2), 'right')
     assert reading.score == pytest.approx(0.2)
@@ -88,6 +101,8 @@ def test_a_region_read_both_ways_is_of_the_side_that_both_readings_say(make_stag
     assert both.side == 'right' and both.right == pytest.approx(np.mean(alone), abs=1e-6)
     assert both.other.side == 'left'
     assert both.other.right == both.right
+    assert both.as_side('left') is both.other and both.as_side('right') is both
+    assert both.other.as_side('right') is both.other  # it knows of no other reading
 
 
 @pytest.mark.parametrize('true', ['left', 'right'])

@@ -20,6 +20,13 @@ def test_each_piece_of_evidence_counts(change):
     assert verdict(**{**weak, **change}) > verdict(**weak) + 0.05
 
 
+def test_a_single_sharp_joint_does_not_make_a_hand():
+    blurred = np.full(21, 0.1)
+    spot = blurred.copy()
+    spot[8] = 1.0
+    assert verdict(0.9, blurred, 4.0) < verdict(0.9, spot, 4.0) < 0.5 < verdict(0.9, SHARP, 4.0)
+
+
 def test_side_counts_the_same_for_left_and_right():
     assert verdict(0.8, SHARP, 2.5) == verdict(0.8, SHARP, -2.5)
 
