@@ -232,6 +232,41 @@ def test_smoothing_can_begin_between_frames_for_hands_that_come_later(make_stage
     assert run._trackers[None].tracks[0].memory.smoother is not None
 
 
+def test_smoothing_that_changes_does_so_for_followed_hands_and_else_goes_on(make_stage):
+    stage = make_stage()
+    options = PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1),
+                              smoothing=Smoothing.usual())
+    run = pipeline(stage, options)
+    run.process(stage.image([stage.hand()]), stage.camera, 0.0)
+    track, = run._trackers[None].tracks
+    before = track.memory.smoother
+    run.reconfigure(replace(options, hand_length_m=0.16))
+    assert track.memory.smoother is before is not None
+    run.reconfigure(replace(options, smoothing=Smoothing()))
+    assert track.memory.smoother is None
+
+
+@pytest.mark.parametrize('change, shown', [
+    ({}, [2, 2, 2, 2]), ({'min_score': 1.0}, [0, 0, 0, 0]), ({'max_hands': 1}, [1, 1, 1, 1]),
+    ({'tracking': TrackingOptions(min_hits=4)}, [0, 0, 0, 2])])
+def test_hands_that_come_later_are_followed_as_the_options_are_by_then(make_stage, change, shown):
+    stage = make_stage()
+    options = PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1))
+    run = pipeline(stage, options)
+    run.process(stage.image([]), stage.camera, 0.0)
+    run.reconfigure(replace(options, **change))
+    seen = [run.process(stage.image(two_hands(stage)), stage.camera, k / 30) for k in range(1, 5)]
+    assert [len(hands) for hands in seen] == shown
+
+
+def test_two_frames_of_one_camera_in_a_call_are_refused_unless_tracking_is_off(make_stage):
+    stage = make_stage()
+    frames = [Frame(stage.image([stage.hand()]), key='front') for _ in range(2)]
+    with pytest.raises(ValueError, match='different cameras.*front'):
+        pipeline(stage, PipelineOptions(device='cpu')).process_many(frames)
+    assert [len(hands) for hands in pipeline(stage).process_many(frames)] == [1, 1]
+
+
 def test_a_running_finder_takes_over_how_thoroughly_it_searches(make_stage):
     stage, finder = make_stage(), HandFinder(SimpleNamespace(config=SimpleNamespace(long_side=64)))
     run = Pipeline(SINGLE, network=stage, finder=finder)

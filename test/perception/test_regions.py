@@ -1,0 +1,90 @@
+"""Where the pipeline looks for hands, and with how many crops."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hiu_ros.perception.estimator import HandEstimator
+from hiu_ros.perception.options import PipelineOptions, TrackingOptions
+from hiu_ros.perception.pipeline import Pipeline
+from test.perception.conftest import SINGLE, pipeline
+
+FOLLOWING = PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1))
+
+
+def box_of(hand):
+    low, high = hand.pixels.min(0), hand.pixels.max(0)
+    return [*low, *(high - low)]
+
+
+@pytest.mark.parametrize('sureness, crops', [(0.95, 2), (0.6, 3)])
+def test_only_a_finder_that_is_sure_of_the_side_spares_the_look_at_the_other(
+        make_stage, sureness, crops):
+    stage = make_stage()
+    find = stage.find
+    stage.find = lambda image: [
+        replace(found, side='right', side_score=sureness) for found in find(image)]
+    assert len(pipeline(stage).process(stage.image([stage.hand()]))) == 1
+    assert sum(stage.calls) == crops
+
+
+def test_more_views_are_more_crops_of_the_last_look_of_new_and_of_followed_hands(make_stage):
+    stage = make_stage()
+    pipeline(stage, replace(SINGLE, views=3)).process(stage.image([stage.hand()]))
+    assert stage.calls == [2, 3]
+    run = pipeline(stage, replace(FOLLOWING, views=3))
+    for k in range(5):
+        stage.calls.clear()
+        assert len(run.process(stage.image([stage.hand()]), stamp=k / 30)) == 1
+    assert stage.calls == [3]
+
+
+def test_of_many_finds_only_the_best_are_looked_at_and_no_more_hands_shown_than_asked_for(
+        make_stage):
+    stage = make_stage()
+    hands = [stage.hand(place=(x, y, 0.9)) for x in (-0.3, 0.0, 0.3) for y in (-0.15, 0.15)]
+    assert len(pipeline(stage, replace(SINGLE, max_hands=1)).process(stage.image(hands))) == 1
+    assert stage.calls[0] <= 4  # two finds, as either side
+    assert len(pipeline(stage, replace(SINGLE, max_hands=6)).process(stage.image(hands))) == 6
+
+
+def test_boxes_that_are_given_are_looked_at_though_no_search_is_due(make_stage):
+    stage = make_stage()
+    old, new = stage.hand('right', (0.15, 0, 0.7)), stage.hand('left', (-0.15, 0, 0.7))
+    run = pipeline(stage, replace(FOLLOWING, tracking=TrackingOptions(
+        min_hits=1, finder_interval=1000)))
+    for k in range(4):
+        run.process(stage.image([old]), stamp=k / 30, boxes=[box_of(old)])
+    seen = run.process(stage.image([old, new]), stamp=4 / 30, boxes=[box_of(old), box_of(new)])
+    assert {hand.id for hand in seen} == {'right_1', 'left_2'}
+
+
+def test_the_region_of_a_whole_image_is_as_large_as_the_image(make_stage):
+    stage, crops = make_stage(), []
+
+    class Watched(HandEstimator):
+        def look(self, regions):
+            crops.extend(region.crop for region in regions)
+            return super().look(regions)
+
+    Pipeline(replace(SINGLE, regions='whole'), estimator=Watched(stage)).process(stage.image([]))
+    crop, = crops
+    assert crop.size == pytest.approx(640) and np.allclose(crop.centre, [319.5, 239.5])
+
+
+def test_light_is_corrected_unless_that_is_off(make_stage, monkeypatch):
+    stage, corrected = make_stage(), []
+    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                        lambda image: corrected.append(image) or image)
+    pipeline(stage, replace(SINGLE, correct_light=False)).process(stage.image([]))
+    assert corrected == []
+    pipeline(stage).process(stage.image([]))
+    assert len(corrected) == 1
+
+
+def test_warming_up_runs_the_network_and_the_finder(make_stage):
+    stage = make_stage()
+    stage.image([])
+    pipeline(stage).warm_up()
+    assert stage.calls and stage.searches == 1
