@@ -151,7 +151,7 @@ class HandEstimator:
         """The crop for the next look; joints gone astray cannot blow it up or away."""
         points, scores = reading.keypoints_px, reading.keypoint_scores
         sharp = scores >= 0.3 * np.median(scores)
-        crop = self.crop_around(points, boxed=sharp if sharp.sum() > 4 else None)
+        crop = self.crop_around(points, boxed=sharp)
         size = float(np.clip(crop.size, 0.2 * first.size, 1.6 * first.size))
         offset = np.array(crop.centre) - first.centre
         offset = np.clip(offset, -0.5 * first.size, 0.5 * first.size)

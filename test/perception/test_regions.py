@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from hiu_ros.perception.estimator import HandEstimator
+from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from test.perception.conftest import SINGLE, pipeline
@@ -88,3 +89,77 @@ def test_warming_up_runs_the_network_and_the_finder(make_stage):
     stage.image([])
     pipeline(stage).warm_up()
     assert stage.calls and stage.searches == 1
+
+
+def changed(stage, *changes):
+    """The stage, its network's answers to each batch in turn changed by a function."""
+    perfect, left = stage.predict, iter(changes)
+    stage.predict = lambda images: next(left, lambda reading: reading)(perfect(images))
+    return stage
+
+
+def look(stage, side='right', passes=1):
+    """The first crop of a hand, and its reading."""
+    hand, estimator = stage.hand(), HandEstimator(stage)
+    first = estimator.crop_around(hand.pixels)
+    return first, estimator.look([Region(stage.image([hand]), first, side, passes)])[0]
+
+
+def test_one_joint_gone_astray_does_not_blow_up_the_next_look(make_stage):
+    def astray(reading):
+        points, scores = reading.keypoints_px.clone(), reading.keypoint_scores.clone()
+        points[:, 8], scores[:, 8] = points[:, 8] + 60, 0.01
+        return reading._replace(keypoints_px=points, keypoint_scores=scores)
+
+    first, reading = look(changed(make_stage(), astray))
+    assert reading.crop.size == pytest.approx(first.size, rel=0.15)
+
+
+@pytest.mark.parametrize('spread, away', [(8.0, 0.0), (1.0, 400.0)])
+def test_joints_all_gone_astray_do_not_take_the_next_look_far_away(make_stage, spread, away):
+    first, reading = look(changed(make_stage(), lambda reading: reading._replace(
+        keypoints_px=32 + spread * (reading.keypoints_px - 32) + away)))
+    assert reading.crop.size < 2 * first.size
+    assert np.abs(np.subtract(reading.crop.centre, first.centre)).max() < first.size
+
+
+def test_a_side_is_what_all_looks_say_and_both_are_tried_while_it_is_not_clear(make_stage):
+    def side(value):
+        return lambda reading: reading._replace(side=torch.full_like(reading.side, value))
+
+    rights = [look(changed(make_stage(), side(value)), passes=0)[1].right for value in (0.9, 0.6)]
+    both = look(changed(make_stage(), side(0.9), side(0.6)))[1]
+    assert both.right == pytest.approx(np.mean(rights))
+    stage = changed(make_stage(), lambda reading: reading._replace(
+        side=0.5 + 0.1 * (reading.side - 0.5).sign()))
+    look(stage, None)
+    assert stage.calls == [2, 2]
+
+
+def test_certainty_beyond_measure_stays_finite_and_scores_stay_shares(make_stage):
+    reading = look(changed(make_stage(), lambda reading: reading._replace(
+        side=torch.ones_like(reading.side), keypoint_scores=1.2 * reading.keypoint_scores)),
+        passes=0)[1]
+    assert np.isfinite(reading.right) and reading.right > 5 and reading.keypoint_scores.max() <= 1
+
+
+def test_many_regions_are_read_in_batches_and_come_back_in_their_order(make_stage):
+    stage = make_stage()
+    hands = [stage.hand(place=(x, 0, 0.9)) for x in (-0.3, -0.15, 0.0, 0.15, 0.3)]
+    estimator = HandEstimator(stage, largest_batch=2)
+    image = stage.image(hands)
+    readings = estimator.look([
+        Region(image, estimator.crop_around(hand.pixels), 'right') for hand in hands])
+    assert stage.calls == [2, 2, 1]
+    for hand, reading in zip(hands, readings):
+        assert np.allclose(reading.keypoints_px, hand.pixels, atol=2)
+
+
+def test_the_crop_around_joints_grows_with_its_margin_and_is_one_for_joints_in_one_place(
+        make_stage):
+    stage = make_stage()
+    estimator, points = HandEstimator(stage), stage.hand().pixels
+    usual = estimator.crop_around(points).size
+    assert estimator.crop_around(points, 1.5).size == pytest.approx(1.5 * usual)
+    point = estimator.crop_around(np.full((21, 2), 50.0))
+    assert 1 < point.size < usual and np.allclose(point.centre, 50)
