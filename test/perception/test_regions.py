@@ -61,16 +61,45 @@ def test_boxes_that_are_given_are_looked_at_though_no_search_is_due(make_stage):
     assert {hand.id for hand in seen} == {'right_1', 'left_2'}
 
 
+class Watched(HandEstimator):
+    """An estimator that keeps the crops of the regions of its last call."""
+
+    def look(self, regions):
+        self.crops = [region.crop for region in regions]
+        return super().look(regions)
+
+
+def test_a_part_of_a_followed_hand_that_touches_another_is_looked_for_as_a_whole_hand(make_stage):
+    def size(x, y):
+        stage = make_stage()
+        eyes = Watched(stage)
+        run = Pipeline(FOLLOWING, estimator=eyes, finder=stage)
+        hands = [stage.hand(place=(sign * x, sign * y, 0.6)) for sign in (1, -1)]
+        for k in range(4):
+            assert len(run.process(stage.image(hands), stage.camera, k / 30)) == 2
+        track = run._trackers[None].tracks[1]
+        track.keypoints = 0.5 * (track.keypoints + track.keypoints.mean(axis=0))
+        run.process(stage.image(hands), stage.camera, 4 / 30)
+        return eyes.crops[1].size
+
+    assert size(0.0, 0.04) > 1.3 * size(0.2, 0.0)
+
+
+def test_a_hand_that_left_the_image_is_not_looked_for_where_there_is_none(make_stage):
+    stage = make_stage()
+    eyes = Watched(stage)
+    run = Pipeline(FOLLOWING, estimator=eyes, finder=stage)
+    for k, x in enumerate([*np.linspace(-0.1, -0.45, 15), *[-0.7] * 8]):
+        run.process(stage.image([stage.hand(place=(x, 0, 0.6))]), stage.camera, k / 30)
+    track, = run._trackers[None].tracks
+    assert track.name == 'right_1' and track.misses > 5 and eyes.crops == []
+
+
 def test_the_region_of_a_whole_image_is_as_large_as_the_image(make_stage):
-    stage, crops = make_stage(), []
-
-    class Watched(HandEstimator):
-        def look(self, regions):
-            crops.extend(region.crop for region in regions)
-            return super().look(regions)
-
-    Pipeline(replace(SINGLE, regions='whole'), estimator=Watched(stage)).process(stage.image([]))
-    crop, = crops
+    stage = make_stage()
+    eyes = Watched(stage)
+    Pipeline(replace(SINGLE, regions='whole'), estimator=eyes).process(stage.image([]))
+    crop, = eyes.crops
     assert crop.size == pytest.approx(640) and np.allclose(crop.centre, [319.5, 239.5])
 
 
