@@ -15,7 +15,7 @@ _LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 #: `make eval` gives --masks to every run on photos.
 _TAKES = {
     'photos': (*_PHOTOS, *_LOOKS, 'light', 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
-    'photos --find': (*_PHOTOS, *_LOOKS, 'light', 'find', 'draw', 'finder'),
+    'photos --find': (*_PHOTOS, *_LOOKS, 'light', 'find', 'draw', 'finder', 'turn'),
     'renders': (*_LOOKS, 'light', 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
     'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
     'freihand|ho3d --score': ('root', 'predictions', 'score'),
@@ -69,6 +69,8 @@ def add_evaluate(subparsers) -> None:
     photos.add_argument('--draw', type=Path, metavar='DIR',
                         help='with --find: pictures of missed and false hands')
     photos.add_argument('--finder', type=Path, help='weights of the finder')
+    photos.add_argument('--turn', type=int, choices=(0, 90, 180, 270), default=0,
+                        help='with --find: degrees that the photos are turned anticlockwise')
     renders = parser.add_argument_group('--dataset renders')
     renders.add_argument('--bank', type=Path, help='folder of a render bank')
     renders.add_argument('--backgrounds', type=Path, metavar='DIR',
@@ -219,7 +221,8 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
         correct_light=not arguments.uncorrected)
     find = find_in(arguments.light, predictor.find) if arguments.light else predictor.find
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
-    images, regions = finding.evaluate(folder, chosen, find, show=show)
+    images, regions = finding.evaluate(
+        folder, chosen, find, show=show, quarters=arguments.turn // 90)
     rows = finding.summary_rows(images, regions, unseen)
     print(table(rows, finding.COLUMNS, f'{arguments.weights} with the finder on whole photos'))
     return rows

@@ -1,7 +1,7 @@
 """How well hands are found in whole photographs, and how often where there is none."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -93,27 +93,45 @@ def hand_free_region(photo: Photo) -> tuple[int, int, int, int] | None:
     return best
 
 
+def turned(photo: Photo, image: np.ndarray, quarters: int) -> tuple[Photo, np.ndarray]:
+    """A photo and its image turned anticlockwise by so many right angles."""
+    for _ in range(quarters % 4):
+        # What was rightmost is at the top now.
+        last = image.shape[1] - 1
+        hands = []
+        for hand in photo.hands:
+            (x, y), (across, down, depth) = hand.keypoints_px.T, hand.keypoints_m.T
+            hands.append(replace(hand, keypoints_px=np.stack([y, last - x], axis=1),
+                                 keypoints_m=np.stack([down, -across, depth], axis=1)))
+        photo = replace(photo, width=photo.height, height=photo.width, hands=tuple(hands))
+        image = np.rot90(image)
+    return photo, np.ascontiguousarray(image)
+
+
 def evaluate(
     folder: PhotoFolder, photos: Sequence[Photo], find: Find, quiet: bool = False,
-    show: Show | None = None,
+    show: Show | None = None, quarters: int = 0,
 ) -> tuple[list[ImageScore], list[RegionScore]]:
     """Run `find` on every photo that has labelled hands, and on its hand-free region.
 
-    show: called with what went wrong: 'missed' photos and 'false' regions.
+    show: called with what went wrong: 'missed' photos and 'false' regions. quarters: right angles
+    that photos and regions are turned by.
     """
     images, regions = [], []
     for photo in tqdm(photos, 'whole photos', mininterval=2, disable=quiet):
         if not photo.hands:
             continue
-        image = folder.read_image(photo)
+        upright = folder.read_image(photo)
+        region = hand_free_region(photo)
+        photo, image = turned(photo, upright, quarters)
         hands = find(image)
         images.append(score_image(photo, hands.hands))
         if show and len(images[-1].found) < len(photo.hands):
             show('missed', photo, image, hands)
-        region = hand_free_region(photo)
         if region is not None:
             x, y, width, height = region
-            part = np.ascontiguousarray(image[y:y + height, x:x + width])
+            part = np.ascontiguousarray(
+                np.rot90(upright[y:y + height, x:x + width], quarters))
             hands = find(part)
             regions.append(RegionScore(photo.set, photo.file, len(hands)))
             if show and len(hands):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -85,3 +87,47 @@ def test_shares_over_sets(tmp_path):
     assert rows['UNSEEN (all images)']['image_found'] == 0
     assert rows['all images']['hand_found'] == 1 / 3
     assert rows['all images']['false'] == 1 and rows['all images']['regions'] == 2
+
+
+def test_turned_photos_keep_their_labels_on_the_hands():
+    shot = replace(photo(label(10, 20)), width=SIZE + 40)
+    rng = np.random.default_rng(0)
+    shot = replace(shot, hands=(replace(
+        shot.hands[0], keypoints_px=rng.integers(0, SIZE, (21, 2)).astype(float),
+        keypoints_m=rng.normal(size=(21, 3))),))
+    image = rng.integers(0, 255, (SIZE, SIZE + 40, 3), dtype=np.uint8)
+
+    def at_joints(shot, image):
+        x, y = shot.hands[0].keypoints_px.astype(int).T
+        return image[y, x]
+
+    for quarters in range(4):
+        there, shown = finding.turned(shot, image, quarters)
+        assert shown.shape[:2] == (there.height, there.width)
+        assert np.array_equal(at_joints(there, shown), at_joints(shot, image))
+        back, same = finding.turned(there, shown, 4 - quarters)
+        assert np.array_equal(same, image) and back.width == shot.width
+        # The hand turns as its picture does, and is no mirror image.
+        turn = np.linalg.lstsq(shot.hands[0].keypoints_m, there.hands[0].keypoints_m)[0].T
+        angle = np.radians(-90 * quarters)
+        assert np.allclose(turn, [[np.cos(angle), -np.sin(angle), 0],
+                                  [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], atol=1e-9)
+
+
+def test_photos_are_searched_as_they_are_turned(tmp_path):
+    shot = photo(label(10, 10), label(140, 10), name='0.png')
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture[:5] = 255
+    cv2.imwrite(str(tmp_path / '0.png'), picture)
+    (tmp_path / 'labels.jsonl').write_text('')
+    there, _ = finding.turned(shot, picture, 2)
+
+    def find(image):
+        if image.shape[0] < SIZE:
+            return Hands(*image.shape[1::-1], ())
+        assert image[-5:].all() and not image[:5].any()
+        return Hands(SIZE, SIZE, tuple(
+            replace(hand(label.keypoints_px), id=str(k)) for k, label in enumerate(there.hands)))
+
+    images, _ = finding.evaluate(PhotoFolder(tmp_path), [shot], find, True, quarters=2)
+    assert len(images[0].found) == 2 and images[0].found[0].palm_error < 1e-6
