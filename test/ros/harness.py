@@ -215,6 +215,16 @@ class Peer:
         """Send images until one is answered on topic `hands`, and give that answer."""
         return self.ask_all(['hands'], hands, timeout, **arguments)['hands']
 
+    def status(self, wanted, timeout=8.0):
+        """A diagnostics status that fulfils `wanted`, newer than now."""
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        self.listen('/diagnostics', DiagnosticArray)
+        seen = len(self.received['/diagnostics'])
+        return wait_for(lambda: next(
+            (s for m in self.received['/diagnostics'][seen:] for s in m.status if wanted(s)),
+            None), timeout)
+
     def call(self, kind, name, request, timeout=PATIENCE):
         """A service's response; None at the timeout."""
         client = self.node.create_client(kind, name)

@@ -12,7 +12,7 @@ pytest.importorskip('hiu_ros.msg')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParametersAtomically  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 from visualization_msgs.msg import Marker  # noqa: E402
 
@@ -52,15 +52,6 @@ def set_info(peer, wait_for, message, used):
         if (scale_source(peer) == 1) is used:
             return True
     return False
-
-
-def status(peer, wait_for, wanted, timeout=8.0):
-    """A diagnostics status that fulfils `wanted`, newer than now."""
-    peer.listen('/diagnostics', DiagnosticArray)
-    seen = len(peer.received['/diagnostics'])
-    return wait_for(lambda: next(
-        (s for m in peer.received['/diagnostics'][seen:] for s in m.status if wanted(s)), None),
-        timeout)
 
 
 def since(node, count):
@@ -105,13 +96,13 @@ def test_a_message_that_is_cut_short_is_one_line_and_the_next_one_is_answered(
     assert len(lines) == 1 and 'image ignored: it is no Image message' in lines[0], lines
 
 
-def test_broken_images_show_in_diagnostics(node, peer, wait_for):
+def test_broken_images_show_in_diagnostics(node, peer):
     peer.ask(1)
     for _ in range(3):
         broken = peer.image(1)
         broken.encoding = 'rgb9'
         peer.send(broken)
-    found = status(peer, wait_for, lambda s: 'rgb9' in s.message)
+    found = peer.status(lambda s: 'rgb9' in s.message)
     assert found.level in (DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
     values = {pair.key: pair.value for pair in found.values}
     assert 'rgb9' in values['last error'] and int(values['unusable']) >= 1
@@ -136,7 +127,7 @@ def test_nan_intrinsics_are_told_once_and_count_as_none(node, peer, wait_for):
         assert math.isnan(hand.translation.z) and hand.scale_source == hand.ASSUMED_SIZE
     lines = since(node, count)
     assert len(lines) == 1 and 'not finite' in lines[0]
-    found = status(peer, wait_for, lambda s: 'not finite' in s.message)
+    found = peer.status(lambda s: 'not finite' in s.message)
     assert found.level != DiagnosticStatus.OK
     assert set_info(peer, wait_for, info(), used=True)
 
@@ -146,7 +137,7 @@ def test_camera_info_of_another_size_is_told_and_not_used(node, peer, wait_for):
     assert scale_source(peer, size=(80, 60)) == 0
     assert node.wait_log('camera_info is for 160 x 120 images but the image is 80 x 60')
     assert scale_source(peer) == 1
-    found = status(peer, wait_for, lambda s: True)
+    found = peer.status(lambda s: True)
     assert {p.key: p.value for p in found.values}['camera_info'] == 'used'
 
 
@@ -167,7 +158,7 @@ def test_size_encoding_and_frame_may_change_from_image_to_image(node, peer):
     (lambda m: setattr(m, 'encoding', 'rgb8'), "depth encoding 'rgb8'"),
     (lambda m: setattr(m, 'data', m.data[:10]), 'data holds 10 bytes'),
 ], ids=['size', 'frame', 'encoding', 'short'])
-def test_depth_that_does_not_fit_is_told_and_not_used(node, peer, wait_for, change, words):
+def test_depth_that_does_not_fit_is_told_and_not_used(node, peer, change, words):
     peer.ask(1)
     for _ in range(20):
         image = peer.image(1)
@@ -214,7 +205,7 @@ def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer
 
 
 def test_the_camera_stops_and_returns(node, peer, wait_for):
-    assert status(peer, wait_for, lambda s: True)
+    assert peer.status(lambda s: True)
     peer.ask(1)
     levels = []
 
@@ -300,7 +291,7 @@ def test_hand_size_is_calibrated_at_a_known_distance(node, peer, wait_for):
             assert math.isnan(response.hand_length_m)
 
 
-def test_regions_take_the_place_of_the_finder(node, peer, wait_for):
+def test_regions_take_the_place_of_the_finder(node, peer):
     from sensor_msgs.msg import RegionOfInterest
 
     assert set_parameters(peer, regions='topic').successful
@@ -319,14 +310,14 @@ def test_the_image_topic_is_left_alone_while_nobody_reads(node, peer, wait_for):
     image, depth = (peer.publisher(topic, Image, wait=False) for topic in ('image', 'depth'))
     assert wait_for(lambda: image.get_subscription_count() == 0)
     assert wait_for(lambda: depth.get_subscription_count() == 0)
-    assert status(peer, wait_for, lambda s: 'nobody listens' in s.message
+    assert peer.status(lambda s: 'nobody listens' in s.message
                   and s.level == DiagnosticStatus.OK)
     peer.listen('hand_joint_states')
     assert wait_for(lambda: image.get_subscription_count() == 1)
     assert wait_for(lambda: depth.get_subscription_count() == 1)
 
 
-def test_quality_of_service_that_does_not_fit_is_told_with_the_cure(node, peer, wait_for):
+def test_quality_of_service_that_does_not_fit_is_told_with_the_cure(node, peer):
     from hiu_ros.msg import HandKeypointsArray
     from rclpy.event_handler import SubscriptionEventCallbacks
     from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -340,74 +331,3 @@ def test_quality_of_service_that_does_not_fit_is_told_with_the_cure(node, peer, 
 def test_the_device_is_lost_and_the_node_goes_on_on_the_cpu(node, peer):
     assert len(peer.ask(1, order=254).hands) == 1
     assert node.wait_log('CUDA error: out of memory; going on on the CPU')
-
-
-def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer, wait_for):
-    node = spawn('-r', '__node:=missing', '-r', 'image:=front/image', parameters={
-        'lazy': False, 'warn_silence': 0.2, 'error_silence': 0.2})
-
-    def told(text):
-        return node.wait_log(f'no image: {text}') and status(
-            peer, wait_for, lambda s: 'missing' in s.name and f's: {text}' in s.message)
-
-    assert told('nobody publishes /front/image')
-    peer.node.create_publisher(CompressedImage, 'front/image', 1)
-    assert told('/front/image carries sensor_msgs/msg/CompressedImage, expected '
-                'sensor_msgs/msg/Image; the parameter compressed')
-
-
-def test_two_cameras_share_one_node(spawn, peer):
-    from hiu_ros.msg import HandKeypointsArray
-
-    node = spawn('-r', '__node:=pair', parameters={'cameras': "['left','right']"})
-    assert node.wait_log('fake on fake')
-    for camera in ('left', 'right'):
-        peer.listen(f'{camera}/hands', HandKeypointsArray)
-    for _ in range(30):
-        images = {'left': peer.image(1), 'right': peer.image(3, size=(64, 48))}
-        for camera, image in images.items():
-            peer.send(image, f'{camera}/image')
-        answers = [peer.answer(image.header, f'{camera}/hands', timeout=1.0)
-                   for camera, image in images.items()]
-        if all(answers):
-            break
-    assert [len(answer.hands) for answer in answers] == [1, 3]
-    assert [answer.image_width for answer in answers] == [160, 64]
-
-
-def test_a_publisher_that_does_not_fit_is_told_with_the_cure(spawn, peer):
-    from rclpy.qos import QoSProfile, ReliabilityPolicy
-
-    node = spawn('-r', '__node:=strict', '-r', 'image:=strict_image', parameters={
-        'lazy': False, 'qos_overrides./strict_image.subscription.reliability': 'reliable'})
-    assert node.wait_log('fake on fake')
-    peer.node.create_publisher(Image, 'strict_image', QoSProfile(
-        depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
-    assert node.wait_log('qos_overrides./strict_image.subscription.reliability')
-
-
-def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for):
-    import cv2
-
-    node = spawn('-r', '__node:=packed', '-r', 'image:=camera/image_raw',
-                 '-r', 'hands:=packed_hands', parameters={'compressed': True})
-    assert node.wait_log('fake on fake')
-    from hiu_ros.msg import HandKeypointsArray
-    peer.listen('packed_hands', HandKeypointsArray)
-    good = np.zeros((120, 160, 3), np.uint8)
-    good[:8, :8] = 1
-
-    def send(data):
-        message = CompressedImage(format='jpeg', data=data)
-        message.header.stamp = peer.stamp()
-        peer.send(message, 'camera/image_raw/compressed')
-        return peer.answer(message.header, 'packed_hands', timeout=1.0)
-
-    ok, data = cv2.imencode('.png', good)
-    answer = wait_for(lambda: send(data.tobytes()))
-    assert len(answer.hands) == 1
-    ok, data = cv2.imencode('.jpg', good)
-    for _ in range(3):
-        assert send(data.tobytes()[:200]) is None
-    assert sum('cut short or damaged' in line for line in node.lines) == 1
-    assert wait_for(lambda: send(data.tobytes())) is not None

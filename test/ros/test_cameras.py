@@ -1,0 +1,89 @@
+"""Cameras that are missing, that are two, or that publish otherwise than the node expects."""
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('hiu_ros.msg')
+
+from hiu_ros.msg import HandKeypointsArray  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+
+
+@pytest.fixture
+def spawn(spawn):
+    nodes = []
+
+    def start(*arguments, **keywords):
+        nodes.append(spawn(*arguments, **keywords))
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        assert node.alive and 'Traceback' not in node.log, node.log
+
+
+def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
+    node = spawn('-r', '__node:=missing', '-r', 'image:=front/image', parameters={
+        'lazy': False, 'warn_silence': 0.2, 'error_silence': 0.2})
+
+    def told(text):
+        return node.wait_log(f'no image: {text}') and peer.status(
+            lambda s: 'missing' in s.name and f's: {text}' in s.message)
+
+    assert told('nobody publishes /front/image')
+    peer.node.create_publisher(CompressedImage, 'front/image', 1)
+    assert told('/front/image carries sensor_msgs/msg/CompressedImage, expected '
+                'sensor_msgs/msg/Image; the parameter compressed')
+
+
+def test_two_cameras_share_one_node(spawn, peer):
+    node = spawn('-r', '__node:=pair', parameters={'cameras': "['left','right']"})
+    assert node.wait_log('fake on fake')
+    for camera in ('left', 'right'):
+        peer.listen(f'{camera}/hands', HandKeypointsArray)
+    for _ in range(30):
+        images = {'left': peer.image(1), 'right': peer.image(3, size=(64, 48))}
+        for camera, image in images.items():
+            peer.send(image, f'{camera}/image')
+        answers = [peer.answer(image.header, f'{camera}/hands', timeout=1.0)
+                   for camera, image in images.items()]
+        if all(answers):
+            break
+    assert [len(answer.hands) for answer in answers] == [1, 3]
+    assert [answer.image_width for answer in answers] == [160, 64]
+
+
+def test_a_publisher_that_does_not_fit_is_told_with_the_cure(spawn, peer):
+    node = spawn('-r', '__node:=strict', '-r', 'image:=strict_image', parameters={
+        'lazy': False, 'qos_overrides./strict_image.subscription.reliability': 'reliable'})
+    assert node.wait_log('fake on fake')
+    peer.node.create_publisher(Image, 'strict_image', QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    assert node.wait_log('qos_overrides./strict_image.subscription.reliability')
+
+
+def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for):
+    node = spawn('-r', '__node:=packed', '-r', 'image:=camera/image_raw',
+                 '-r', 'hands:=packed_hands', parameters={'compressed': True})
+    assert node.wait_log('fake on fake')
+    peer.listen('packed_hands', HandKeypointsArray)
+    good = np.zeros((120, 160, 3), np.uint8)
+    good[:8, :8] = 1
+
+    def send(data):
+        message = CompressedImage(format='jpeg', data=data)
+        message.header.stamp = peer.stamp()
+        peer.send(message, 'camera/image_raw/compressed')
+        return peer.answer(message.header, 'packed_hands', timeout=1.0)
+
+    ok, data = cv2.imencode('.png', good)
+    answer = wait_for(lambda: send(data.tobytes()))
+    assert len(answer.hands) == 1
+    ok, data = cv2.imencode('.jpg', good)
+    for _ in range(3):
+        assert send(data.tobytes()[:200]) is None
+    assert sum('cut short or damaged' in line for line in node.lines) == 1
+    assert wait_for(lambda: send(data.tobytes())) is not None
