@@ -175,7 +175,7 @@ def test_depth_that_does_not_fit_is_told_and_not_used(node, peer, change, words)
 
 
 def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer, wait_for):
-    def shown(words, offset=None):
+    def shown(words, level, offset=None):
         peer.listen('/diagnostics', DiagnosticArray)
         seen = len(peer.received['/diagnostics'])
 
@@ -191,16 +191,17 @@ def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer
             # The hands go on without it.
             peer.answer(image.header, timeout=0.2)
             return next((s for m in peer.received['/diagnostics'][seen:] for s in m.status
-                         if words in s.message), None)
+                         if words in s.message and s.level == level), None)
 
         return wait_for(found)
 
     peer.ask(1)
-    without = shown('frames had no depth, the last: ')
-    assert without.level == DiagnosticStatus.WARN
+    # On a busy machine a report may tell of more, and be an ERROR for that.
+    without = shown('frames had no depth, the last: ', DiagnosticStatus.WARN)
     assert int({p.key: p.value for p in without.values}['without depth']) > 0
-    assert 's older than the image' in shown('frames had no depth', offset=-9).message
-    pairs = {p.key: p.value for p in shown('frames/s', offset=0).values}
+    late = shown('frames had no depth', DiagnosticStatus.WARN, offset=-9)
+    assert 's older than the image' in late.message
+    pairs = {p.key: p.value for p in shown('frames/s', DiagnosticStatus.OK, offset=0).values}
     assert pairs['depth'] == 'used'
 
 
