@@ -141,7 +141,7 @@ def _tell_ignored(arguments: argparse.Namespace) -> None:
 def _predictor(arguments: argparse.Namespace):
     from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
     from hiu_ros.hand.mano_file import load_mano
-    from hiu_ros.perception.pipeline import choose_device
+    from hiu_ros.perception.device import choose_device
 
     template = load_mano(arguments.mano) if arguments.mano else None
     if arguments.through == 'pipeline':

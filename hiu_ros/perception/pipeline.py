@@ -14,6 +14,7 @@ from hiu_ros.geometry.depth_surface import metres
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import joint_box, overlap, without_duplicates
+from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.estimator import HandEstimator, Network, Region
 from hiu_ros.perception.finder import Detection, Finder, HandFinder
 from hiu_ros.perception.frame import Frame, check_frame
@@ -277,26 +278,6 @@ class Pipeline:
             id=name, side=side, side_score=side_score, score=score, reading=reading, memory=memory,
             size=(width, height), stamp=turn.stamp, camera=frame.camera,
             depth=turn.depth)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; 'auto' is a GPU if there is one.
-
-    ValueError for what is no name of a device, RuntimeError where it is not there.
-    """
-    if name == 'auto':
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device {name!r} is none that PyTorch knows; expected 'auto', 'cpu', "
-                         "'cuda', 'cuda:1', ...") from None
-    if device.type == 'cuda':
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise RuntimeError(f'device {name} is not there: PyTorch sees {count} GPUs; '
-                               "'auto' takes the CPU where there is none")
-    return device
 
 
 def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:

@@ -52,14 +52,17 @@ class Engine(Protocol):
 
 def pipeline_options(options: NodeOptions) -> Any:
     """The `perception.options.PipelineOptions` of node parameters; ValueError names a fault."""
+    from hiu_ros.perception.device import fast_in_half
     from hiu_ros.perception.options import PipelineOptions, TrackingOptions
     from hiu_ros.perception.smoothing import Smoothing
 
+    half = options.precision == 'half' or (
+        options.precision == 'auto' and fast_in_half(options.device))
     return PipelineOptions(
         weights=options.weights or None,
         finder_weights=options.finder_weights or None,
         device=options.device,
-        half=options.half,
+        half=half,
         regions='boxes' if options.regions == 'topic' else options.regions,
         max_hands=options.max_hands,
         min_score=options.min_score,
@@ -88,12 +91,13 @@ class PipelineEngine:
         import torch
 
         from hiu_ros.hand.template import load_template
-        from hiu_ros.perception.pipeline import Pipeline, choose_device
+        from hiu_ros.perception.device import choose_device
+        from hiu_ros.perception.pipeline import Pipeline
 
         if options.threads:
             torch.set_num_threads(options.threads)
         self._torch = torch
-        self._built = {'device': options.device, 'half': options.half}
+        self._built = {'device': options.device, 'precision': options.precision}
         self._lock = threading.Lock()
         self._pending: Any = None
         self._reset = False

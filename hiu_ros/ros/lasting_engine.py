@@ -73,5 +73,6 @@ class LastingEngine:
 
     def _on_cpu(self, error: DeviceError) -> Engine:
         self._warn(f'{error}; going on on the CPU')
-        # Not every CPU is fast, or even usable, in half precision.
-        return self._factory(replace(self._options, device='cpu', half=False))
+        # Half precision was asked for on a GPU; not every CPU is even usable in it.
+        precision = 'auto' if self._options.precision == 'half' else self._options.precision
+        return self._factory(replace(self._options, device='cpu', precision=precision))

@@ -87,11 +87,11 @@ PARAMETERS: Final = (
         choices=('fast', 'render')),
     Row('device', 'auto', 'Where the networks run: auto (a GPU if there is one), cpu, cuda, '
         'cuda:1, ...'),
-    Row('cpu_fallback', True, 'Go on on the CPU, not in half precision, where the GPU cannot be '
-        'used or is lost; false: an error.'),
-    Row('half', False, 'The hand network in half precision: float16 on a GPU, bfloat16 on a CPU. '
-        'That is faster where the CPU has instructions for it (AVX-512 BF16, AMX, Arm BF16), and '
-        'slower elsewhere.'),
+    Row('cpu_fallback', True, 'Go on on the CPU where the GPU cannot be used or is lost; false: '
+        'an error.'),
+    Row('precision', 'auto', 'Of the hand network. half: float16 on a GPU, bfloat16 on a CPU; '
+        'full: float32; auto: half on a CPU with instructions for it (AVX-512 BF16, AMX, Arm '
+        'BF16), where it is faster, else full.', choices=('auto', 'full', 'half')),
     Row('threads', 0, 'CPU threads of the networks; 0: as many as PyTorch takes.',
         minimum=0, maximum=256),
     # Inputs

@@ -23,9 +23,9 @@ from hiu_ros.data.photos import PhotoFolder
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import STORAGE
 from hiu_ros.network.regressor import Legibility
+from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import hand_weights
-from hiu_ros.perception.pipeline import choose_device
 from hiu_ros.training.readings import Reader, Readings, of_photos, of_video
 
 #: First seed and number of the videos; none is one of the bench or of those that choices are made

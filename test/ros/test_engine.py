@@ -58,7 +58,7 @@ def engine(monkeypatch):
 
 
 def test_defaults_are_those_of_the_pipeline():
-    made, default = pipeline_options(NodeOptions()), PipelineOptions()
+    made, default = pipeline_options(NodeOptions(precision='full')), PipelineOptions()
     assert {f.name: getattr(made, f.name) for f in fields(made)} == {
         f.name: getattr(default, f.name) for f in fields(default)
     }, 'give the rows of hiu_ros/ros/parameters.py the defaults of perception/options.py'
@@ -69,13 +69,22 @@ def test_parameters_reach_the_pipeline():
         weights='/w', max_hands=2, min_hits=4, max_misses=7, keep_score=0.2, announce_score=0.6,
         finder_interval=9,
         mirrored_input=True, hand_length_m=0.18, smoothing=True, regions='topic', detail='render',
-        half=True, device='cpu', views=3, small_hands=True, correct_light=False,
+        precision='half', device='cpu', views=3, small_hands=True, correct_light=False,
     ))
     assert (made.weights, made.max_hands, made.mirrored_input) == ('/w', 2, True)
     assert made.tracking == TrackingOptions(4, 7, 0.2, 0.6, 9)
     assert made.smoothing.any and made.hand_length_m == 0.18
     assert (made.regions, made.detail, made.half) == ('boxes', 'render', True)
     assert made.views == 3 and made.small_hands and not made.correct_light
+
+
+@pytest.mark.parametrize(('precision', 'fast', 'half'), [
+    ('auto', True, True), ('auto', False, False), ('full', True, False), ('half', False, True)])
+def test_precision_asks_the_processor_only_where_it_is_left_open(
+    precision, fast, half, monkeypatch
+):
+    monkeypatch.setattr('hiu_ros.perception.device.fast_in_half', lambda device: fast)
+    assert pipeline_options(NodeOptions(precision=precision)).half == half
 
 
 def test_it_knows_the_hand_model_and_is_warm(engine):
@@ -103,7 +112,7 @@ def test_a_change_that_does_not_fit_is_refused(engine):
 
 
 def test_changes_keep_the_device_that_the_engine_was_built_for(engine):
-    engine.update(NodeOptions(device='cuda', half=True, max_hands=1))
+    engine.update(NodeOptions(device='cuda', precision='half', max_hands=1))
     engine.process([FRAME])
     assert engine._pipeline.options.device == 'cpu' and engine._pipeline.options.max_hands == 1
 

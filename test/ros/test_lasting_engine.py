@@ -46,14 +46,16 @@ def test_a_lost_device_costs_no_frame(make):
     assert engine.current.device == 'cpu' and len(warnings) == 1
 
 
-def test_the_engine_on_the_cpu_has_the_parameters_of_by_then(make):
-    engine, _ = make(half=True)
+@pytest.mark.parametrize(('precision', 'then'), [
+    ('half', 'auto'), ('auto', 'auto'), ('full', 'full')])
+def test_the_engine_on_the_cpu_has_the_parameters_of_by_then(make, precision, then):
+    engine, _ = make(precision=precision)
     lost, seen = engine.current, []
     lost.update, lost.close = seen.append, lambda: seen.append('closed')
-    later = NodeOptions(max_hands=2, half=True)
+    later = NodeOptions(max_hands=2, precision=precision)
     engine.update(later)
     engine.process([frame(1, order=254)])
-    assert engine.current.options == NodeOptions(max_hands=2, device='cpu')
+    assert engine.current.options == NodeOptions(max_hands=2, device='cpu', precision=then)
     assert seen == [later, 'closed']
 
 
