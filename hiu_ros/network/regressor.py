@@ -96,7 +96,7 @@ class Regressor(nn.Module):
             x = torch.cat([x, self.evidence(heatmaps, pof)[..., None, None].to(x.dtype)], 1)
         heard = x.flatten(1)
         x = self.perceptron(x).flatten(1)
-        legible = x.new_empty(len(x), 0)
+        legible = x[:, :0]
         if self.legibility is not None:
             legible = self.legibility(torch.cat([heard, x], 1))
         verdict = self.verdict_head(x).float()

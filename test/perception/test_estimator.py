@@ -132,6 +132,26 @@ def test_a_doubtful_find_that_is_hopeless_at_first_sight_is_not_looked_at_again(
     assert crops(0.01, 0.27, boxes=[[200, 100, 200, 200]]) > 2
 
 
+@pytest.mark.parametrize('half', [False, True])
+def test_once_warm_it_reads_the_same_hand_and_leaves_the_network_as_it_was(half):
+    network = checkpoint.load(hand_weights('hiu_lite')).fuse()
+    frame = HandSequence(seed=3, hands=1, frames=60).frame(30)
+    hand, = frame.hands
+    cold, warm = (HandEstimator(network, half=half) for _ in range(2))
+    strides = [tensor.stride() for tensor in network.parameters()]
+    warm.warm_up()
+    region = Region(frame.image, cold.crop_around(hand.keypoints_px), hand.side, passes=1)
+    (before,), (after,) = cold.look([region]), warm.look([region])
+    apart = np.linalg.norm(before.keypoints_px - after.keypoints_px, axis=1)
+    assert apart.max() < (0.02 if half else 1e-3) * before.size
+    assert after.score == pytest.approx(before.score, abs=0.02 if half else 1e-4)
+    assert strides == [tensor.stride() for tensor in network.parameters()]
+    # What answers is the graph, so that a network that is gone is not missed.
+    warm._network = None
+    (again,) = warm.look([region])
+    np.testing.assert_array_equal(again.keypoints_px, after.keypoints_px)
+
+
 def test_half_precision_on_a_cpu_reads_the_same_hand_and_leaves_the_network_as_it_was():
     network = checkpoint.load(hand_weights('hiu_lite')).fuse()
     frame = HandSequence(seed=3, hands=1, frames=60).frame(30)
