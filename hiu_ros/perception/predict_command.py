@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     """Predict; 0, or 1 where an image could not be read (the others are done all the same)."""
     if not (options.json or options.masks or options.meshes or options.draw):
         raise ValueError('nothing to write: give --json OUT, --masks, --meshes or --draw')
-    if options.json and os.path.isdir(options.json):
-        raise IsADirectoryError(f'--json {options.json} is a folder; name a file')
     files = image_files(options.images)
+    if options.json:
+        _check_json(options.json, options.boxes, files)
     boxes = None if options.boxes is None else read_boxes(options.boxes, files)
 
     from tqdm import tqdm
@@ -75,10 +76,14 @@ def run(options: argparse.Namespace) -> int:
         max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
         hand_length_m=options.hand_length, small_hands=options.small_hands,
         mirrored_input=options.mirrored, views=options.views))
-    for folder in (options.masks, options.meshes, options.draw,
-                   options.json and os.path.dirname(options.json)):
+    folders = [options.masks, options.meshes, options.draw]
+    if options.json and not _is_stream(options.json):
+        folders.append(os.path.dirname(os.path.realpath(options.json)))
+    for folder in folders:
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(f'no permission to write into {folder}; name another folder')
     entries, unreadable = [], []
     with tqdm(total=len(files), unit='image', disable=None if len(files) > 3 else True) as bar:
         for start in range(0, len(files), _BATCH):
@@ -227,6 +232,16 @@ def _keep_images(files: Sequence[str], pictures: Sequence[str]) -> None:
                              f'{read[os.path.realpath(picture)]}; name another folder')
 
 
+def _check_json(path: str, boxes: str | None, files: Sequence[str]) -> None:
+    """OSError or ValueError where results would replace a folder, an image or the boxes."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f'--json {path} is a folder; name a file')
+    if path.lower().endswith(SUFFIXES) or os.path.realpath(path) in map(
+            os.path.realpath, [*files, *([boxes] if boxes else [])]):
+        raise ValueError(f'--json {path} names an image or the boxes; behind --json goes the file '
+                         'to write the results to, such as hands.json')
+
+
 def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:
     """The entry of an image; its masks, meshes and picture are written on the way."""
     import numpy as np
@@ -243,8 +258,9 @@ def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, 
             _write_picture(mask, full_mask(hand.mask, hand.mask_origin, hands.width, hands.height))
         if options.meshes:
             mesh = os.path.join(options.meshes, f'{stem}_{hand.id}.npz')
-            np.savez_compressed(mesh, vertices=hand.vertices_m,
-                                faces=pipeline.faces[hand.side].astype(np.int32))
+            with _named(mesh):
+                np.savez_compressed(mesh, vertices=hand.vertices_m,
+                                    faces=pipeline.faces[hand.side].astype(np.int32))
         entry['hands'].append(hand_entry(hand, mask, mesh))
     if options.draw:
         camera = None
@@ -289,15 +305,40 @@ def _write_picture(path: str, picture: Any) -> None:
     good, data = cv2.imencode(os.path.splitext(path)[1], picture)
     if not good:
         raise OSError(f'picture {path} could not be encoded')
-    data.tofile(path)
+    # NumPy's tofile does not notice a full disk where a small picture is lost to it.
+    with _named(path):
+        Path(path).write_bytes(data)
 
 
 def _write_json(result: dict[str, Any], path: str) -> None:
     text = json.dumps(result, allow_nan=False)
     if path == '-':
         print(text)
-        return
-    target = Path(path)
-    part = target.with_name(target.name + '.part')
-    part.write_text(text + '\n', encoding='utf-8')
-    os.replace(part, target)
+    elif _is_stream(path):
+        with _named(path):
+            Path(path).write_text(text + '\n', encoding='utf-8')
+    else:
+        target = Path(os.path.realpath(path))
+        part = target.with_name(target.name + '.part')
+        try:
+            with _named(path):
+                part.write_text(text + '\n', encoding='utf-8')
+                os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _is_stream(path: str) -> bool:
+    """Whether a path is '-', a pipe or a device: what is written to and cannot be replaced."""
+    return path == '-' or os.path.exists(path) and not os.path.isfile(path)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the file in an error of writing it, which that of a full disk does not."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(f'{path} cannot be written: {error.strerror}') from error

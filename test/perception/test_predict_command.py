@@ -1,4 +1,8 @@
 import json
+import os
+import resource
+import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -159,6 +163,60 @@ def test_results_that_cannot_be_written_are_told_before_an_image_is_read(
     assert predict(place, place / 'a.png', '--json', tmp_path / out) == 1
     assert str(tmp_path) in capsys.readouterr().err
     assert not read and sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder']
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_an_image_is_read(
+        place, tmp_path, capsys, monkeypatch):
+    read = []
+    monkeypatch.setattr('hiu_ros.perception.predict_command.read_image', read.append)
+    monkeypatch.setattr('os.access', lambda path, mode: Path(path) != tmp_path)
+    for option, out in (('--json', tmp_path / 'out.json'), ('--draw', tmp_path)):
+        assert predict(place, place / 'a.png', option, out) == 1
+        assert f'no permission to write into {tmp_path}' in capsys.readouterr().err
+    assert not read
+
+
+@pytest.mark.parametrize('option', ['--json', '--masks', '--meshes', '--draw'])
+def test_a_full_disk_is_told_with_the_name_of_the_file(place, tmp_path, capsys, option):
+    """A mask is less than what is buffered of a file, and could be lost in silence."""
+    boxes = tmp_path / 'boxes.json'
+    boxes.write_text(json.dumps({str(place / 'a.png'): [[20, 10, 60, 50]]}))
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        status = predict(place, place / 'a.png', option, tmp_path / 'out', '--boxes', boxes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    error = capsys.readouterr().err
+    assert status == 1 and f'{tmp_path}/out' in error and 'cannot be written: File too' in error
+    assert not list(tmp_path.glob('*.part'))
+
+
+@pytest.mark.parametrize('option', ['{place}/c.jpg', '{place}/a.png', '{place}/boxes.json'])
+def test_results_do_not_replace_an_image_or_the_boxes(place, capsys, option):
+    """As in `hiu predict --json *.jpg`, where the first image becomes the file to write."""
+    out = option.format(place=place)
+    boxes = (place / 'boxes.json').read_text()
+    assert predict(place, place / 'a.png', '--json', out, '--boxes', place / 'boxes.json') == 1
+    assert f'--json {out} names an image or the boxes' in capsys.readouterr().err
+    assert read_image(str(place / 'a.png')) is not None
+    assert (place / 'boxes.json').read_text() == boxes and not (place / 'c.jpg').exists()
+
+
+def test_results_go_into_a_pipe_and_through_a_link(place, tmp_path):
+    pipe, link, target = tmp_path / 'pipe', tmp_path / 'link', tmp_path / 'target'
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        words = [place / 'a.png', '--boxes', place / 'boxes.json', '--json']
+        assert predict(place, *words, pipe) == predict(place, *words, link) == 0
+        assert pipe.is_fifo() and link.is_symlink()
+        assert json.loads(os.read(reader, 1 << 16)) == json.loads(target.read_text())
+    finally:
+        os.close(reader)
 
 
 def test_images_without_boxes_are_told_and_get_none(tmp_path, capsys):
