@@ -41,7 +41,11 @@ class HiuNode(LifecycleNode):
         name: str = 'hiu_node', **node_arguments: object,
     ) -> None:
         super().__init__(name, **node_arguments)
-        self.options = parameters.declare(self)
+        try:
+            self.options = parameters.declare(self)
+        except parameters.ParameterError:
+            self.destroy_node()
+            raise
         self.add_on_set_parameters_callback(self._on_parameters)
         self._factory = engine_factory
         self._engine: LastingEngine | None = None
@@ -141,6 +145,13 @@ class HiuNode(LifecycleNode):
         self._close_topics()
         self._free()
         self.destroy_node()
+
+    def destroy_node(self) -> None:
+        """Take the node off the graph."""
+        super().destroy_node()
+        # rclpy leaves it, and it holds the node: the middleware's shared memory would stay behind
+        # a process that then ends at once.
+        self._state_machine.destroy_when_not_in_use()
 
     def _on_device_error(self, error: DeviceError) -> None:
         self._dead = f'{type(error).__name__}: {error}'

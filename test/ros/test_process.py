@@ -1,7 +1,9 @@
 """The node's process: how it starts, why it does not, its lifecycle, and how it ends."""
 
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,28 @@ def test_a_signal_ends_every_state_quickly_with_zero(spawn, peer, number):
         assert (name, code) == (name, 0), node.log
         assert seconds < QUICK, (name, seconds)
         assert 'Traceback' not in node.log, (name, node.log)
+
+
+def segments(node):
+    """Shared memory that the middleware of a process holds."""
+    try:
+        maps = Path(f'/proc/{node.process.pid}/maps').read_text()
+    except OSError:
+        return set()
+    return {Path(name) for name in re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}\b', maps)}
+
+
+@pytest.mark.parametrize('parameters, code', [({}, 0), ({'views': 77}, 1)], ids=['end', 'refused'])
+def test_the_middlewares_shared_memory_is_given_back(spawn, wait_for, parameters, code):
+    """Half a megabyte to 35 (config/fastdds.xml) would stay taken until the machine restarts."""
+    node = spawn(*named('tidy'), parameters=parameters)
+    held = wait_for(lambda: segments(node) or not node.alive)
+    if not isinstance(held, set):
+        pytest.skip('a middleware without segments in /dev/shm')
+    if not code:
+        assert node.wait_log('fake on fake')
+    assert (node.wait() if code else node.end()[0]) == code
+    assert not [segment for segment in held if segment.exists()]
 
 
 @pytest.mark.parametrize('delay', [1.5, 3.0])
