@@ -22,6 +22,8 @@ BAGS = ('.bag', '.db3', '.mcap')
 NOT_CAMERAS = ('depth', 'label', 'mask', 'annotated')
 #: Where nothing says how fast pictures follow each other, Hz.
 USUAL_RATE = 30.0
+#: Share of a video's duration from which on it counts as read to its end.
+_WHOLE = 0.9
 #: Pictures of a bag that its rate is measured on.
 RATED = 60
 
@@ -89,8 +91,21 @@ def _video(path: Path) -> Source:
     rate = capture.get(cv2.CAP_PROP_FPS)
     rate = rate if 1.0 <= rate <= 1000.0 else USUAL_RATE
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    return Source(path.name, _frames(capture, rate, _matrix_beside(path)), rate,
-                  count if count > 0 else None)
+    source = Source(path.name, iter(()), rate, count if count > 0 else None)
+
+    def pictures() -> Iterator[Picture]:
+        shown, seconds = 0, 0.0
+        for picture in _frames(capture, rate, _matrix_beside(path)):
+            shown, seconds = shown + 1, 1e-3 * capture.get(cv2.CAP_PROP_POS_MSEC)
+            yield picture
+        # OpenCV takes a damage for the end. By time, since a count may be a guess.
+        if shown and seconds + 1 / rate < _WHOLE * count / rate and shown < count:
+            source.unusable += count - shown
+            source.fault = (f'{path} could not be read beyond frame {shown} of about {count}; '
+                            'it may be damaged')
+
+    source.pictures = pictures()
+    return source
 
 
 def _frames(

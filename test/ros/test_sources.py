@@ -42,6 +42,21 @@ def test_video_is_read_as_it_was_written(tmp_path):
     assert pictures[0].info is None
 
 
+def test_a_video_that_ends_before_its_time_says_so(tmp_path):
+    path = tmp_path / 'a.avi'
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 20.0, (64, 48))
+    for k in range(40):
+        video.write(picture(k % 8))
+    video.release()
+    whole = open_source(str(path))
+    assert len(list(whole.pictures)) == 40 and not whole.skipped
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    source = open_source(str(path))
+    shown = len(list(source.pictures))
+    assert 10 < shown < 30 and source.unusable == 40 - shown
+    assert f'{path} could not be read beyond frame {shown} of about 40' in source.skipped
+
+
 def test_rendered_video_brings_its_camera_matrix(tmp_path):
     path = write_video(tmp_path / 'a.mp4', 1)
     k = [[60.0, 0.0, 31.5], [0.0, 60.0, 23.5], [0.0, 0.0, 1.0]]
