@@ -82,7 +82,7 @@ class Video:
         height, width = picture.shape[:2]
         if self._writer is None:
             # Codecs want even sides.
-            self._size = (width - width % 2, height - height % 2)
+            self._size = (max(2, width - width % 2), max(2, height - height % 2))
             self._writer = self._open()
         if (width, height) != self._size:
             picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
@@ -114,9 +114,10 @@ class Sheet:
     def offer(self, picture: np.ndarray) -> None:
         """Keep the picture if its turn has come; never more than twice what fits is kept."""
         if self._offered % self._step == 0:
-            width = SHEET[2]
-            height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-            small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+            # One as high as a strip would make every row of the sheet so.
+            scale = min(SHEET[2] / picture.shape[1], 2 * SHEET[2] / picture.shape[0])
+            size = tuple(max(1, round(scale * side)) for side in picture.shape[1::-1])
+            small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
             self._kept.append((self._offered, small))
             if len(self._kept) >= 2 * SHEET[0] * SHEET[1]:
                 self._kept, self._step = self._kept[::2], 2 * self._step
@@ -136,7 +137,7 @@ class Sheet:
         for place, k in enumerate(chosen):
             number, picture = self._kept[k]
             y, x = place // columns * height, place % columns * width
-            sheet[y : y + picture.shape[0], x : x + width] = picture
+            sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
             cv2.putText(sheet, str(number), (x + 6, y + height - 8), cv2.FONT_HERSHEY_SIMPLEX,
                         0.5, (255, 255, 255), 1, cv2.LINE_AA)
         if not cv2.imwrite(str(path), sheet):

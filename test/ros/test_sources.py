@@ -233,6 +233,18 @@ def test_contact_sheet_spreads_over_everything(tmp_path, count):
     assert first == 0 and (count == 1 or last > 220)
 
 
+def test_pictures_of_any_shape_are_recorded(tmp_path):
+    """A strip among others makes no sheet of gigabytes, and a line has two even sides."""
+    sheet, video = Sheet(), Video(tmp_path / 'a.mp4', 10.0)
+    for shape in ((40000, 1, 3), (48, 64, 3), (1, 40000, 3)):
+        sheet.offer(np.full(shape, 200, np.uint8))
+    sheet.save(tmp_path / 'sheet.png')
+    assert max(cv2.imread(str(tmp_path / 'sheet.png')).shape) == SHEET[0] * SHEET[2]
+    video.write(np.full((64, 1, 3), 200, np.uint8))
+    video.close()
+    assert len(list(open_source(str(video.path)).pictures)) == 1
+
+
 def test_a_sheet_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / 'sheet.png').mkdir()
     sheet = Sheet()
