@@ -13,7 +13,8 @@ class Peer:
 
     def __init__(self, name: str, namespace: str, **options) -> None:
         self._context = Context()
-        rclpy.init(context=self._context)
+        # The words behind the -p of a command are for the node that it starts.
+        rclpy.init(args=[], context=self._context)
         self._node = rclpy.create_node(
             name, context=self._context, namespace=namespace, **options)
         self._executor = SingleThreadedExecutor(context=self._context)
