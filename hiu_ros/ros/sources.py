@@ -81,7 +81,10 @@ def open_source(what: str) -> Source:
                           'folder of images or a bag')
     if path.suffix in BAGS or (path / 'metadata.yaml').is_file():
         return _bag(path)
-    return _folder(path) if path.is_dir() else _video(path)
+    if path.is_dir():
+        return _folder(path)
+    # OpenCV's videos know neither how a picture is turned nor its bits.
+    return _images(path, [path]) if path.suffix.lower() in PICTURES else _video(path)
 
 
 def _video(path: Path) -> Source:
@@ -169,7 +172,10 @@ def _folder(path: Path) -> Source:
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
     if not files:
         raise SourceError(f'{path} holds no images ({", ".join(PICTURES)}) and is no bag')
+    return _images(path, files)
 
+
+def _images(path: Path, files: list[Path]) -> Source:
     source = Source(path.name, iter(()), USUAL_RATE, len(files))
 
     def pictures() -> Iterator[Picture]:

@@ -119,10 +119,23 @@ def test_folder_is_read_in_order_of_names(tmp_path):
         assert np.array_equal(one.image, picture(k))
 
 
-def test_a_folder_of_a_camera_of_12_bits_is_not_dark(tmp_path):
+@pytest.mark.parametrize('name', ['', '0.png'], ids=['folder', 'file'])
+def test_pictures_of_a_camera_of_12_bits_are_not_dark(tmp_path, name):
     cv2.imwrite(str(tmp_path / '0.png'), picture(0).astype(np.uint16) * 16)
-    (one,) = open_source(str(tmp_path)).pictures
+    (one,) = open_source(str(tmp_path / name)).pictures
     assert np.array_equal(one.image, picture(0))
+
+
+@pytest.mark.parametrize('name', ['', 'a.jpg'], ids=['folder', 'file'])
+def test_a_phones_photograph_is_turned_upright(tmp_path, name):
+    good, data = cv2.imencode('.jpg', picture(0))
+    exif = b'Exif\0\0MM\0*' + struct.pack('>IHHHIHHI', 8, 1, 0x112, 3, 1, 6, 0, 0)
+    head = b'\xff\xd8\xff\xe1' + struct.pack('>H', 2 + len(exif)) + exif
+    (tmp_path / 'a.jpg').write_bytes(head + data.tobytes()[2:])
+    (one,) = open_source(str(tmp_path / name)).pictures
+    upright = cv2.rotate(picture(0), cv2.ROTATE_90_CLOCKWISE)
+    assert one.image.shape == upright.shape
+    assert np.abs(one.image.astype(int) - upright).mean() < 8
 
 
 @pytest.mark.parametrize('make, words', [
