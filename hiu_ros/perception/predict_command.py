@@ -56,6 +56,9 @@ def run(options: argparse.Namespace) -> int:
     """Predict; 0, or 1 where an image could not be read (the others are done all the same)."""
     if not (options.json or options.masks or options.meshes or options.draw):
         raise ValueError('nothing to write: give --json OUT, --masks, --meshes or --draw')
+    if options.draw_mesh and options.mirrored:
+        raise ValueError('--draw-mesh cannot go with --mirrored: meshes are of the world, and the '
+                         'picture is of the mirror')
     files = image_files(options.images)
     if options.json:
         _check_json(options.json, options.boxes, files)
@@ -268,7 +271,7 @@ def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, 
             from hiu_ros.geometry.camera import Camera
             camera = Camera(*options.intrinsics, hands.width, hands.height)
         shown = draw(image, hands, camera,
-                     pipeline.faces if options.draw_mesh and not options.mirrored else None)
+                     pipeline.faces if options.draw_mesh else None)
         _write_picture(os.path.join(options.draw, f'{stem}.jpg'), shown)
     return entry
 

@@ -104,6 +104,7 @@ def test_a_broken_image_is_named_and_the_others_are_done(place, tmp_path, capsys
 @pytest.mark.parametrize('arguments, message', [
     (['nowhere.png', '--json', 'x'], 'nowhere.png does not exist'),
     (['{place}/a.png'], 'nothing to write'),
+    (['{place}/a.png', '--draw', '{place}/o', '--draw-mesh', '--mirrored'], 'cannot go with'),
     (['{place}/a.png', '--json', '{out}', '--boxes', '{place}/b.jpg'], 'is no JSON'),
     (['{place}/a.png', '--json', '{out}', '--boxes', '{place}/nowhere.json'], 'nowhere.json'),
     (['{place}/a.png', '--json', '{out}', '--intrinsics', '0', '0', '0', '0'], 'focal'),
