@@ -186,8 +186,9 @@ def decode_compressed(message: object) -> np.ndarray:
         size = struct.unpack('>II', data[16:24]) if len(data) >= 24 else None
         complete = b'IEND' in data[-64:]
     else:
-        start = data[:4].hex() or 'nothing'
-        raise ImageError(f'{name}: neither JPEG nor PNG, it starts with {start}')
+        # In quotes: what differs from image to image is no other fault to the log.
+        raise ImageError(f'{name}: neither JPEG nor PNG, it starts with '
+                         f'{(data[:4].hex() or "nothing")!r}')
     if not complete or size is None:
         raise ImageError(f'{name}: the data is cut short or damaged')
     if min(size) <= 0 or max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:

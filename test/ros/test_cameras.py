@@ -86,4 +86,7 @@ def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for):
     for _ in range(3):
         assert send(data.tobytes()[:200]) is None
     assert sum('cut short or damaged' in line for line in node.lines) == 1
+    for start in (b'abcd', b'mnop', b'\xa0\xff\xbe\xcd'):
+        assert send(start + data.tobytes()) is None
+    assert sum('neither JPEG nor PNG' in line for line in node.lines) == 1
     assert wait_for(lambda: send(data.tobytes())) is not None
