@@ -14,7 +14,7 @@ class TransformSender:
     """
 
     def __init__(self, node: Node) -> None:
-        self._publisher = None
+        self._node, self._publisher, self._told = node, None, False
         try:
             from tf2_msgs.msg import TFMessage
         except ImportError:
@@ -33,6 +33,11 @@ class TransformSender:
         return self._publisher is not None and self._publisher.get_subscription_count() > 0
 
     def send(self, transforms: list[TransformStamped]) -> None:
-        """Broadcast; nothing happens for an empty list."""
-        if transforms and self._publisher is not None:
-            self._publisher.publish(self._message(transforms=transforms))
+        """Broadcast those that have a parent: every listener of TF calls another one an error."""
+        placed = [one for one in transforms if one.header.frame_id.strip('/')]
+        if placed and self._publisher is not None:
+            self._publisher.publish(self._message(transforms=placed))
+        if len(placed) < len(transforms) and not self._told:
+            self._told = True
+            self._node.get_logger().warning(
+                'no TF of images whose header has an empty frame_id: set it at the camera')

@@ -93,6 +93,8 @@ class FakeNode:
     def info(self, text):
         self.lines.append(text)
 
+    warning = info
+
     def resolve_topic_name(self, topic):
         return topic
 
@@ -129,6 +131,20 @@ def test_tf_is_sent_where_its_messages_are_and_wanted_by_readers_only(fake, monk
     sender.send(controllers.transforms(fake.make_hands(2), HEADER, 'hand_'))
     sender.send([])
     assert [len(transforms) for transforms in node.sent] == [2]
+
+
+def test_no_tf_is_sent_without_a_parent_and_that_is_told_once(fake, monkeypatch):
+    module = ModuleType('tf2_msgs.msg')
+    module.TFMessage = lambda transforms: transforms
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', ModuleType('tf2_msgs'))
+    monkeypatch.setitem(sys.modules, 'tf2_msgs.msg', module)
+    node = FakeNode(1)
+    sender = TransformSender(node)
+    for frame in ('', '/', 'camera', ''):
+        sender.send(controllers.transforms(
+            fake.make_hands(2), Header(frame_id=frame), 'hand_', joints=True))
+    assert [{t.header.frame_id for t in sent} for sent in node.sent] == [{'camera'}]
+    assert len(node.lines) == 1 and 'empty frame_id' in node.lines[0]
 
 
 def test_tf_has_its_parameters_and_readers_where_a_robot_remaps_it(peer, wait_for, monkeypatch):
