@@ -73,6 +73,7 @@ class _Parts:
     vertices: list[Point]
     keypoints: list[Point]
     markers: list[Marker]
+    meshed: bool = False  #: whether a viewer was sent the mesh
 
 
 class HandMarkers:
@@ -108,7 +109,11 @@ class HandMarkers:
                 self._hands[hand.id] = self._parts(hand, numbers[hand.id])
             parts = self._hands[hand.id]
             self._refresh(parts, hand, hands, header)
-            result += parts.markers if self.alpha > 0 else parts.markers[1:]
+            mesh, *others = parts.markers
+            result += parts.markers if self.alpha > 0 else others
+            if parts.meshed and self.alpha <= 0:
+                result.append(Marker(header=header, ns=mesh.ns, id=mesh.id, action=Marker.DELETE))
+            parts.meshed = self.alpha > 0
         return MarkerArray(markers=result) if result else self.clear(header)
 
     def clear(self, header: Header) -> MarkerArray:

@@ -125,6 +125,17 @@ def test_without_mesh_the_other_markers_stay(fake):
     assert [m.ns for m in built] == ['bones', 'joints', 'names']
 
 
+def test_a_mesh_that_is_no_longer_wanted_is_deleted_once(fake):
+    markers, hands = HandMarkers(fake.TRIANGLES, lifetime=0.0), fake.make_hands(1)
+    numbers = HandNumbers().update(hands)
+    seen = []
+    for markers.alpha in (0.6, 0.0, 0.0, 0.6, 0.0):
+        built = markers.build(hands, HEADER, *numbers).markers
+        assert all(m.header is HEADER and m.id == 0 for m in built)
+        seen.append([m.action for m in built if m.ns == 'mesh'])
+    assert seen == [[Marker.ADD], [Marker.DELETE], [], [Marker.ADD], [Marker.DELETE]]
+
+
 def test_a_hand_of_unknown_distance_is_drawn_in_line_with_its_image(fake, build):
     known, unknown = fake.make_hand(at=(0.05, 0.02, 0.7)), fake.make_hand(at=None)
     moved = Hands(640, 480, (unknown,))

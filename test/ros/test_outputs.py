@@ -156,7 +156,8 @@ def test_markers_look_as_the_parameters_of_the_moment_say(world, fake, wait_for)
     assert {(m.lifetime.sec, m.lifetime.nanosec) for m in long} == {(2, 500_000_000)}
     assert {(m.lifetime.sec, m.lifetime.nanosec) for m in pale} == {(0, 500_000_000)}
     assert [m.color.a for m in pale if m.ns == 'mesh'] == [0.25]
-    assert 'mesh' not in {m.ns for m in bare}
+    # The mesh of before is taken back: with marker_lifetime 0 a viewer would show it for ever.
+    assert [m.action == m.DELETE for m in bare if m.ns == 'mesh'] == [True]
 
 
 @pytest.mark.parametrize('seen', [True, False])
