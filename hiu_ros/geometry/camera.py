@@ -8,6 +8,13 @@ import numpy as np
 
 from hiu_ros.geometry import distortion as lens
 
+#: Focal lengths of lenses, as shares of the longer side of the image: the shortest belong to views
+#: of more than 170 degrees, the longest to small regions of a telescope's image.
+NEAREST, FARTHEST = 0.05, 1e5
+#: Farthest place of the principal point beside the image, where that is a part of a larger one, in
+#: focal lengths.
+ASIDE = 10.0
+
 
 class CameraError(ValueError):
     """Intrinsics that cannot be used: not calibrated, not finite, or for another image size."""
@@ -43,6 +50,7 @@ class Camera:
         if self.width <= 0 or self.height <= 0:
             raise CameraError(f'camera image size must be positive, got {self.width} x '
                               f'{self.height}')
+        self._check_view()
         object.__setattr__(self, 'coefficients', tuple(float(c) for c in self.coefficients))
         try:
             model = lens.checked(self.distortion, self.coefficients)
@@ -51,6 +59,24 @@ class Camera:
         object.__setattr__(self, 'distortion', model)
         if model == 'none':
             object.__setattr__(self, 'coefficients', ())
+
+    def _check_view(self) -> None:
+        """Raise CameraError where no lens sees the image in that way; such hands have no place."""
+        side = max(self.width, self.height)
+        if min(self.fx, self.fy) < NEAREST * side or max(self.fx, self.fy) > FARTHEST * side:
+            raise CameraError(
+                f'camera focal lengths must be pixels, {NEAREST:g} to {FARTHEST:g} times the '
+                f'longer side of the {self.width} x {self.height} image; got fx {self.fx}, fy '
+                f'{self.fy}'
+            )
+        for name, centre, focal, size in (
+            ('cx', self.cx, self.fx, self.width), ('cy', self.cy, self.fy, self.height),
+        ):
+            if max(-centre, centre - size) > ASIDE * focal:
+                raise CameraError(
+                    f'camera principal point must be at most {ASIDE:g} focal lengths beside the '
+                    f'{self.width} x {self.height} image; got {name} {centre}'
+                )
 
     @classmethod
     def from_info(

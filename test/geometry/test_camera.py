@@ -111,6 +111,12 @@ def test_the_camera_assumed_looks_along_the_middle_of_the_image():
     ({'k': [0.0] * 9}, 'not calibrated'),
     ({'k': [math.nan, 0, 320, 0, 600, 240, 0, 0, 1]}, 'not finite'),
     ({'k': [600, 0, 320, 0, -600, 240, 0, 0, 1]}, 'positive'),
+    ({'k': [0.95, 0, 0.5, 0, 1.27, 0.5, 0, 0, 1]}, 'must be pixels.*fx 0.95, fy 1.27'),
+    ({'k': [600, 0, 320, 0, 1e-300, 240, 0, 0, 1]}, 'must be pixels'),
+    ({'k': [6e8, 0, 320, 0, 600, 240, 0, 0, 1]}, 'must be pixels'),
+    ({'k': [600, 0, 7000, 0, 600, 240, 0, 0, 1]}, 'got cx 7000'),
+    ({'k': [600, 0, 320, 0, 600, -6001, 0, 0, 1]}, 'got cy -6001'),
+    ({'roi': (4_294_967_295, 0, 640, 480)}, 'principal point'),
     ({'k': [1.0] * 4}, '9 numbers'),
     ({'width': 0}, 'size'),
     ({'d': PLUMB_BOB, 'model': 'thin_prism'}, 'unknown distortion model'),
@@ -126,6 +132,16 @@ def test_intrinsics_that_are_no_camera_are_rejected(change, message):
     values = {'width': 640, 'height': 480, 'k': K} | change
     with pytest.raises(CameraError, match=message):
         Camera.from_info(**values)
+
+
+@pytest.mark.parametrize('focal, centre, size', [
+    (35.0, 319.5, (640, 480)),  # a fisheye of more than 180 degrees
+    (9000.0, -4000.0, (64, 48)),  # a small region of a long lens's image
+    (600.0, 6600.0, (640, 480)),
+])
+def test_wide_long_and_off_centre_lenses_are_cameras(focal, centre, size):
+    camera = Camera.from_info(*size, [focal, 0, centre, 0, focal, 20, 0, 0, 1])
+    assert (camera.fx, camera.cx) == (focal, centre)
 
 
 def test_image_of_another_size_is_told_with_both_sizes():
