@@ -62,7 +62,7 @@ def _actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     node = LifecycleNode(
         package='hiu_ros', executable='hiu_node', name=values['name'],
         namespace=values['namespace'], output='screen',
-        parameters=[values['params_file'], *([given] if given else [])],
+        parameters=[launch_values.parameters_file(values), *([given] if given else [])],
         remappings=launch_values.remappings(values),
         arguments=['--ros-args', '--log-level', values['log_level']],
     )

@@ -4,10 +4,13 @@ An argument of launch/hiu.launch.py that is empty leaves its parameter as the pa
 """
 
 import json
+import os
 from collections.abc import Mapping
 
 #: Arguments that are parameters of the same name, by what their text means.
 _SWITCHES, _TEXTS = ('use_depth', 'compressed'), ('device', 'weights')
+#: Topics of a camera without a name, and what stands for none given.
+_TOPICS = {'image': 'image', 'camera_info': '', 'depth': 'depth'}
 
 
 def cameras(values: Mapping[str, str]) -> list[str]:
@@ -27,9 +30,23 @@ def parameters(values: Mapping[str, str]) -> dict[str, bool | str | list[str]]:
     return result
 
 
+def parameters_file(values: Mapping[str, str]) -> str:
+    """The parameters file; ValueError where it is not there: the node would start without it."""
+    if not os.path.isfile(values['params_file']):
+        raise ValueError(f'params_file:={values["params_file"]} is no file')
+    return values['params_file']
+
+
 def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The node's input topics; camera_info is beside the image. Named cameras have their own."""
+    """The node's input topics; camera_info is beside the image.
+
+    Named cameras have their own: ValueError where one is given nevertheless.
+    """
     if cameras(values):
+        for name, default in _TOPICS.items():
+            if values[name] != default:
+                raise ValueError(f'{name}:={values[name]} is for a single camera, and cameras are '
+                                 f'named: their topics are <name>/{name}')
         return []
     folder, slash, _ = values['image'].rpartition('/')
     return [

@@ -89,7 +89,24 @@ def test_camera_info_is_beside_the_image(values, image, camera_info):
         ('image', image), ('camera_info', camera_info), ('depth', 'depth')]
     own = values(image=image, camera_info='/x')
     assert dict(launch_values.remappings(own))['camera_info'] == '/x'
-    assert launch_values.remappings(values(image=image, cameras='left')) == []
+
+
+@pytest.mark.parametrize('given', [
+    {'image': '/image_raw'}, {'camera_info': 'camera_info'}, {'depth': '/depth'},
+])
+def test_topics_of_a_single_camera_are_refused_where_cameras_are_named(values, given):
+    assert launch_values.remappings(values(cameras='left')) == []
+    (name, topic), = given.items()
+    with pytest.raises(ValueError, match=f'{name}:={topic} .*<name>/{name}'):
+        launch_values.remappings(values(cameras='left', **given))
+
+
+def test_a_parameters_file_that_is_not_there_is_refused(values, tmp_path):
+    path = tmp_path / 'mine.yaml'
+    with pytest.raises(ValueError, match=f'params_file:={path} is no file'):
+        launch_values.parameters_file(values(params_file=str(path)))
+    path.write_text('/**: {ros__parameters: {device: cpu}}')
+    assert launch_values.parameters_file(values(params_file=str(path))) == str(path)
 
 
 @pytest.mark.parametrize('namespace', ['demo', '/demo'])
@@ -118,6 +135,8 @@ def actions_of(**arguments):
 def test_hiu_launch_starts_what_was_asked_for():
     names = [type(a).__name__ for a in actions_of()]
     assert names == ['LifecycleNode']
+    with pytest.raises(ValueError, match='params_file'):
+        actions_of(params_file='/no/such.yaml')
     names = [type(a).__name__ for a in actions_of(rviz='true', lifecycle_events='true')]
     assert names == ['RegisterEventHandler', 'EmitEvent', 'LifecycleNode', 'Node']
 
