@@ -46,7 +46,7 @@ class State:
     sleeping: bool = False  #: lazy, and nobody listens
     device: str = ''
     memory_bytes: int = 0  #: of the accelerator, 0 on a CPU
-    camera_info: str = 'none'  #: 'used', 'none' or why it is not used
+    camera_info: str = 'none'  #: 'used', 'none', 'none, why' or why it is not used
     depth: str = 'off'  #: 'off', 'used' or why it is not used
     silence: str = ''  #: why no image may come, where none does
     dead: str = ''  #: why no frame can be processed any more
@@ -178,7 +178,7 @@ def _frame_findings(
     share = summary.dropped / summary.received if summary.received else 0.0
     if summary.received >= 5 and share > options.warn_drops:
         found.append((WARN, f'{share:.0%} of the images come too fast to be used'))
-    if state.camera_info not in ('used', 'none'):
+    if state.camera_info.partition(',')[0] not in ('used', 'none'):
         found.append((WARN, f'camera_info is ignored: {state.camera_info}'))
     if summary.without_depth > WITHOUT_DEPTH * summary.published:
         found.append((WARN, f'{summary.without_depth} of {summary.published} frames had no depth, '

@@ -51,6 +51,7 @@ class Outputs:
         self._node = node
         # Ids are unique below a camera only.
         self._frames = f'{camera}_' if camera else ''
+        self._info_topic = topics.below(camera, topics.CAMERA_INFO)
         self._engine = engine
         self._transforms = transforms
         self._publishers: dict[str, Publisher] = {}
@@ -101,7 +102,8 @@ class Outputs:
                 elif not self._told and self.wanted(f'wrist_pose/{side}'):
                     self._told = True
                     self._node.get_logger().info(
-                        'wrist_pose and TF need the distance of a hand: publish camera_info'
+                        'wrist_pose and TF need the distance of a hand: publish camera_info on '
+                        + self._node.resolve_topic_name(self._info_topic)
                     )
         if options.tf and self._transforms.wanted():
             self._transforms.send(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -72,7 +73,7 @@ class Stream:
         self._slots = slots
         self._quiet_log = quiet_log
         self._image_subscription = self._depth_subscription = None
-        self._others = []
+        self._others: dict[str, Subscription] = {}
         self._camera: Camera | None = None
         # Of the info itself, and of its size against the newest image's.
         self._info_fault = self._size_fault = ''
@@ -93,8 +94,7 @@ class Stream:
         for topic, callback in (
             (topics.CAMERA_INFO, self._on_info), (topics.REGIONS, self._on_region),
         ):
-            self._others.append(
-                topics.subscription(self._node, self.name, topic, callback))
+            self._others[topic] = topics.subscription(self._node, self.name, topic, callback)
 
     @property
     def listening(self) -> bool:
@@ -125,14 +125,18 @@ class Stream:
     def close(self) -> None:
         """Drop every subscription."""
         self.listen(False)
-        for subscription in self._others:
+        for subscription in self._others.values():
             self._node.destroy_subscription(subscription)
-        self._others = []
+        self._others = {}
 
     @property
     def camera_state(self) -> str:
-        """For diagnostics: whether camera_info is used, and why not."""
-        return self._info_fault or self._size_fault or ('used' if self._camera else 'none')
+        """For diagnostics: whether camera_info is used, and why not; 'none' first without one."""
+        if self._info_fault or self._size_fault:
+            return self._info_fault or self._size_fault
+        if self._camera is None and self._others:
+            return f'none, {topics.silence(self._node, self._others[topics.CAMERA_INFO])}'
+        return 'used' if self._camera else 'none'
 
     @property
     def depth_state(self) -> str:

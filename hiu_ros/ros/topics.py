@@ -163,11 +163,17 @@ def silence(node: Node, subscription: Subscription) -> str:
     """What the graph tells of a subscription to which nothing comes, in words."""
     topic, kind = subscription.topic_name, subscription.msg_type
     expected = f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
-    offered = sorted({end.topic_type for end in node.get_publishers_info_by_topic(topic)})
+    publishers = node.get_publishers_info_by_topic(topic)
+    offered = sorted({end.topic_type for end in publishers})
     if not offered:
         return f'nobody publishes {topic}'
     if expected in offered:
-        return f'the publisher of {topic} sends none'
+        latched = any(end.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+                      for end in publishers)
+        policies = f'qos_overrides.{topic}.subscription'
+        return f'the publisher of {topic} sends none' + (
+            f'; what it sent before is kept for readers with {policies}.durability '
+            f'transient_local and {policies}.reliability reliable' if latched else '')
     cure = ''
     if kind is Image and offered == ['sensor_msgs/msg/CompressedImage']:
         cure = '; the parameter compressed makes the node read <image>/compressed'

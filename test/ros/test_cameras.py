@@ -8,8 +8,8 @@ pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
 from hiu_ros.msg import HandKeypointsArray  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 
 @pytest.fixture
@@ -37,6 +37,28 @@ def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
     peer.node.create_publisher(CompressedImage, 'front/image', 1)
     assert told('/front/image carries sensor_msgs/msg/CompressedImage, expected '
                 'sensor_msgs/msg/Image; the parameter compressed')
+
+
+def test_why_no_camera_info_comes_is_told_and_one_sent_before_is_had_by_its_cure(spawn, peer):
+    def told(name, text):
+        def wanted(status):
+            values = {pair.key: pair.value for pair in status.values}
+            return name in status.name and text in values['camera_info'] and status
+
+        found = peer.status(wanted, timeout=30.0)
+        assert found and 'camera_info' not in found.message
+        return True
+
+    spawn('-r', '__node:=unplaced', '-r', 'camera_info:=before/camera_info')
+    assert told('unplaced', 'none, nobody publishes /before/camera_info')
+    latched = peer.node.create_publisher(CameraInfo, 'before/camera_info', QoSProfile(
+        depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    assert told('unplaced', 'none, the publisher of /before/camera_info sends none; what it sent')
+    latched.publish(CameraInfo(width=160, height=120, k=[99.0, 0, 80, 0, 99, 60, 0, 0, 1]))
+    cure = 'qos_overrides./before/camera_info.subscription'
+    spawn('-r', '__node:=placed', '-r', 'camera_info:=before/camera_info', parameters={
+        f'{cure}.durability': 'transient_local', f'{cure}.reliability': 'reliable'})
+    assert told('placed', 'used')
 
 
 def test_two_cameras_share_one_node(spawn, peer):
