@@ -199,7 +199,11 @@ class HiuNode(LifecycleNode):
             f'{space.rstrip("/")}/{name}' == own for name, space in
             self.get_node_names_and_namespaces()
         )
-        return (f'{same} nodes have the name {own}',) if same > 1 else ()
+        found = [f'{same} nodes have the name {own}'] if same > 1 else []
+        clock = self.get_clock()
+        if clock.ros_time_is_active and clock.now().nanoseconds == 0:
+            found.append('use_sim_time is true and nothing came on /clock: ros2 bag play --clock')
+        return tuple(found)
 
     def _on_parameters(self, changes: list) -> object:
         options, result = parameters.changed(self.options, changes)

@@ -117,8 +117,9 @@ class Session:
         self._calibration.observe(name, hands)
         stamp = seconds(header.stamp)
         now = 1e-9 * self._node.get_clock().now().nanoseconds
+        # The clock stands at zero before the first /clock.
         self.streams[name].log.result(
-            now - stamp if stamp > 0 else inference, inference, len(hands),
+            now - stamp if stamp > 0 and now > 0 else inference, inference, len(hands),
             options.use_depth and received.frame.depth is None)
 
     def _fault(self, name: str, text: str) -> None:

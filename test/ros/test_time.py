@@ -35,6 +35,23 @@ def test_stamps_of_zero_from_the_future_and_going_back(spawn, peer, wait_for):
     assert wait_for(told, step=0.3)
 
 
+def test_simulated_time_without_a_clock_is_told_as_that_until_it_comes(spawn, peer, wait_for):
+    assert spawn(parameters={'use_sim_time': True}).wait_log('fake on fake')
+    peer.listen('/diagnostics', DiagnosticArray)
+
+    def message(level):
+        peer.ask(1)
+        seen = [s for s in statuses(peer)[-1:] if s.level == level]
+        return seen and {v.key: v.value for v in seen[0].values}[AGE] != 'nan' and seen[0].message
+
+    told = wait_for(lambda: message(DiagnosticStatus.WARN), step=0.2)
+    assert 'use_sim_time is true and nothing came on /clock' in told
+    assert 'future' not in told
+    stamp = peer.stamp()
+    assert wait_for(lambda: peer.send(Clock(clock=stamp), '/clock') or 'clock' not in (
+        statuses(peer)[-1].message), step=0.2)
+
+
 def test_a_bag_in_a_loop_starts_again_and_its_images_stay_young(spawn, peer, wait_for):
     """The bag's time began long ago: ages count by /clock, as the stamps do."""
     node = spawn(parameters={'use_sim_time': True})
