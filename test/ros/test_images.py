@@ -1,5 +1,6 @@
 """Every encoding against a picture of known colours, and every way a message can be broken."""
 
+import resource
 from types import SimpleNamespace
 
 import cv2
@@ -253,6 +254,16 @@ def test_absurd_claims_of_size_are_refused_before_unpacking():
     data[16:24] = (30000).to_bytes(4, 'big') * 2
     with pytest.raises(ImageError, match='30000 x 30000'):
         decode_compressed(SimpleNamespace(format='png', data=bytes(data)))
+
+
+def test_a_png_whose_chunk_claims_gigabytes_costs_no_memory():
+    data = bytearray(compressed('.png').data)
+    at = data.index(b'IDAT') - 4
+    data[at : at + 4] = (900_000_000).to_bytes(4, 'big')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageError, match='damaged'):
+        decode_compressed(SimpleNamespace(format='png', data=bytes(data)))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 def test_mutated_messages_never_raise_anything_but_image_error():
