@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from hiu_ros.perception.result import Hands
 from hiu_ros.ros.calibration import Calibration
+from hiu_ros.ros.depth_images import seconds
 from hiu_ros.ros.engine import DeviceError
 from hiu_ros.ros.images import ImageError
 from hiu_ros.ros.lasting_engine import LastingEngine
@@ -20,7 +21,7 @@ from hiu_ros.ros.outputs import Outputs
 from hiu_ros.ros.parameters import NodeOptions
 from hiu_ros.ros.quiet_log import QuietLog
 from hiu_ros.ros.slot import Slots, Worker
-from hiu_ros.ros.stream import Received, Stream, seconds
+from hiu_ros.ros.stream import Received, Stream
 from hiu_ros.ros.transforms import TransformSender
 
 

@@ -4,7 +4,6 @@ Callbacks only store. Unpacking, decoding and matching happen in `unpack`, which
 """
 
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,12 @@ from hiu_ros.geometry.camera import Camera, CameraError
 from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.tracker import LATE
 from hiu_ros.ros import images, topics
+from hiu_ros.ros.depth_images import DepthImages, seconds
 from hiu_ros.ros.diagnostics import FrameLog
 from hiu_ros.ros.parameters import NodeOptions
 from hiu_ros.ros.quiet_log import STANDING_PERIOD, QuietLog
 from hiu_ros.ros.slot import Slots
 
-#: Depth images kept to find the one that belongs to a colour image.
-DEPTH_HISTORY = 8
 NO_DEPTH = 'no depth image came'
 
 
@@ -36,11 +34,6 @@ class Received:
     header: Header
     frame: Frame
     time_went_back: bool = False
-
-
-def seconds(stamp: object) -> float:
-    """A builtin_interfaces/Time in seconds."""
-    return stamp.sec + 1e-9 * stamp.nanosec
 
 
 def camera_of(info: CameraInfo, rectified: bool) -> Camera:
@@ -77,7 +70,7 @@ class Stream:
         self._camera: Camera | None = None
         # Of the info itself, and of its size against the newest image's.
         self._info_fault = self._size_fault = ''
-        self._depths: deque[Image] = deque(maxlen=DEPTH_HISTORY)
+        self._depths = DepthImages()
         self._depth_topic = topics.below(name, topics.DEPTH)
         self._depth_fault = NO_DEPTH
         self._region: RegionOfInterest | None = None
@@ -157,7 +150,7 @@ class Stream:
         self.log.image(now, self._slots.put(self.name, (data, now)))
 
     def _on_depth(self, depth: Image) -> None:
-        self._depths.append(depth)
+        self._depths.put(depth)
 
     def _on_region(self, region: RegionOfInterest) -> None:
         self._region = region
@@ -209,12 +202,10 @@ class Stream:
     ) -> np.ndarray | None:
         """The depth image nearest in time, within the tolerance and of the same pixels."""
         stamp = seconds(header.stamp)
-        # The newest first: it is taken where stamps are alike, such as zero.
-        candidates = list(self._depths)[::-1]
-        if not candidates:
+        nearest = self._depths.nearest(stamp, options.depth_tolerance)
+        if nearest is None:
             self._depth_fault = NO_DEPTH
             return None
-        nearest = min(candidates, key=lambda depth: abs(seconds(depth.header.stamp) - stamp))
         late = seconds(nearest.header.stamp) - stamp
         if abs(late) > options.depth_tolerance:
             self._depth_fault = (

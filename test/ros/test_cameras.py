@@ -1,5 +1,7 @@
 """Cameras that are missing, that are two, or that publish otherwise than the node expects."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from hiu_ros.msg import HandKeypointsArray  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
@@ -85,6 +88,31 @@ def test_a_publisher_that_does_not_fit_is_told_with_the_cure(spawn, peer):
     peer.node.create_publisher(Image, 'strict_image', QoSProfile(
         depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     assert node.wait_log('qos_overrides./strict_image.subscription.reliability')
+
+
+def test_depth_that_follows_its_image_is_waited_for(spawn, peer, wait_for):
+    node = spawn('-r', '__node:=deep', '-r', 'hands:=deep_hands', parameters={'use_depth': True})
+    assert node.wait_log('fake on fake')
+    peer.listen('deep_hands', HandKeypointsArray)
+    peer.listen('/diagnostics', DiagnosticArray)
+
+    def all_have_depth():
+        image = peer.image(1)
+        peer.send(image)
+        time.sleep(0.02)
+        depth = Image(header=image.header, width=160, height=120, step=320, encoding='16UC1')
+        depth.data.frombytes(np.full((120, 160), 700, np.uint16).tobytes())
+        peer.send(depth, 'depth')
+        peer.answer(image.header, 'deep_hands', timeout=1.0)
+        # The depth of the image before is older than the node takes.
+        time.sleep(0.1)
+        values = [{pair.key: pair.value for pair in status.values}
+                  for message in peer.received['/diagnostics'] for status in message.status
+                  if 'deep' in status.name]
+        return [v for v in values if v['depth'] == 'used' and v['without depth'] == '0'
+                and float(v['rate out [Hz]']) > 1]
+
+    assert wait_for(all_have_depth)
 
 
 def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for):

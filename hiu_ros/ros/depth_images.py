@@ -1,0 +1,85 @@
+"""The depth image that belongs to a colour image, also where it comes a little later.
+
+RGB-D drivers send depth after colour, as it has to be aligned first. What was there when an image
+came would be the depth of the frame before: wrong by what a hand moves in between.
+"""
+
+import threading
+from collections import deque
+
+from sensor_msgs.msg import Image
+
+#: Depth images that are kept.
+HISTORY = 8
+#: Longest wait for one, s; and what its stamp may differ by more than that of the last that came
+#: too late.
+WAIT, SPARE = 0.1, 0.002
+
+
+def seconds(stamp: object) -> float:
+    """A builtin_interfaces/Time in seconds."""
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+class DepthImages:
+    """The last depth images of a camera. `put` is called by one thread, `nearest` by another.
+
+    It is waited for only where it was seen to help: where a depth image came that would have been
+    nearer than the one that an image had got. A wait in vain ends that.
+    """
+
+    def __init__(self) -> None:
+        self._came = threading.Condition()
+        self._images: deque[Image] = deque(maxlen=HISTORY)
+        #: Of the last image asked for: its time, how far off (s) its depth was, and the tolerance.
+        self._asked: tuple[float, float, float] | None = None
+        #: How far off (s) the depth was that came too late; None where none is waited for.
+        self._late: float | None = None
+
+    def put(self, depth: Image) -> None:
+        """Keep a depth image that came."""
+        with self._came:
+            self._images.append(depth)
+            if self._asked is not None:
+                time, off, tolerance = self._asked
+                here = _off(depth, time)
+                if here < off and here <= tolerance:
+                    self._late, self._asked = here, (time, here, tolerance)
+            self._came.notify_all()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._came:
+            self._images.clear()
+            self._asked = self._late = None
+            self._came.notify_all()
+
+    def nearest(self, time: float, tolerance: float) -> Image | None:
+        """The one whose stamp is nearest to an image's, s; None where none came yet.
+
+        tolerance: how far off (s) it may be to be of use, and to be waited for. Images without a
+        stamp (0) get the newest.
+        """
+        with self._came:
+            if self._late is not None and time > 0:
+                came = self._came.wait_for(lambda: self._here(time), WAIT)
+            best = self._best(time)
+            off = float('inf') if best is None else _off(best, time)
+            if self._late is not None and time > 0:
+                self._late = off if came and off <= tolerance else None
+            self._asked = (time, off, tolerance) if time > 0 else None
+            return best
+
+    def _here(self, time: float) -> bool:
+        """Whether the depth is there, or one that is younger, so that no other will come."""
+        return self._late is None or any(
+            seconds(depth.header.stamp) >= time or _off(depth, time) <= self._late + SPARE
+            for depth in self._images)
+
+    def _best(self, time: float) -> Image | None:
+        # The newest first: it is taken where stamps are alike, such as zero.
+        return min(reversed(self._images), key=lambda depth: _off(depth, time), default=None)
+
+
+def _off(depth: Image, time: float) -> float:
+    return abs(seconds(depth.header.stamp) - time)

@@ -1,0 +1,133 @@
+"""Which depth image a colour image gets, and when it is waited for."""
+
+import threading
+import time
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from builtin_interfaces.msg import Time  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from hiu_ros.ros import depth_images  # noqa: E402
+from hiu_ros.ros.depth_images import DepthImages  # noqa: E402
+
+TOLERANCE = 0.05
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A wait in vain takes as long as no busy machine needs for what is not in vain."""
+    monkeypatch.setattr(depth_images, 'WAIT', 2.0)
+
+
+class Camera:
+    """Depth images of 30 Hz, which may come after the image of their moment was asked for."""
+
+    def __init__(self, shift=0.0):
+        self.images, self.shift, self.waits = DepthImages(), shift, []
+
+    def put(self, k):
+        stamp = 5 + k / 30 + self.shift
+        self.images.put(Image(header=Header(stamp=Time(
+            sec=int(stamp), nanosec=round(stamp % 1 * 1e9)))))
+
+    def ask(self, k, late=None):
+        """Number of the depth image that image k gets; `late` comes once it is asked for."""
+        if late is not None:
+            thread = threading.Timer(0.1, self.put, [late])
+            thread.start()
+        start = time.monotonic()
+        found = self.images.nearest(5 + k / 30, TOLERANCE)
+        self.waits.append(time.monotonic() - start)
+        if late is not None:
+            thread.join()
+        if found is None:
+            return None
+        return round((depth_images.seconds(found.header.stamp) - 5 - self.shift) * 30)
+
+
+@pytest.mark.parametrize('shift', [0.0, -0.004, 0.004])
+def test_depth_that_comes_after_its_image_is_waited_for_once_that_was_seen(shift):
+    camera = Camera(shift)
+    assert camera.ask(0) is None
+    camera.put(0)
+    assert [camera.ask(k, late=k) for k in (1, 2, 3)] == [1, 2, 3]
+    assert min(camera.waits[1:]) > 0.05 and camera.waits[0] < 0.05
+
+
+def test_depth_that_is_there_is_not_waited_for():
+    camera = Camera()
+    camera.ask(0)
+    camera.put(0)
+    for k in (1, 2, 3):
+        camera.put(k)
+        assert camera.ask(k) == k
+    assert max(camera.waits) < 1.0
+
+
+def test_depth_between_the_images_is_waited_for_only_where_the_next_is_nearer():
+    camera = Camera(-0.010)
+    for k in range(4):
+        camera.put(k)
+        assert camera.ask(k) == k
+        # 23 ms younger than the image: the one that was there is nearer.
+    assert max(camera.waits) < 1.0
+    camera = Camera(-0.025)
+    camera.put(0)
+    assert camera.ask(0) == 0
+    camera.put(1)
+    assert camera.ask(1, late=2) == 2
+    assert camera.waits[-1] > 0.05
+
+
+def test_a_wait_in_vain_is_the_last_until_depth_comes_again():
+    camera = Camera()
+    camera.ask(0)
+    camera.put(0)
+    assert camera.ask(3) == 0 and camera.waits[-1] >= 2.0
+    assert camera.ask(4) == 0 and camera.waits[-1] < 1.0
+    camera.put(4)
+    assert camera.ask(5, late=5) == 5 and camera.waits[-1] > 0.05
+
+
+def test_what_is_out_of_tolerance_is_not_waited_for():
+    camera = Camera()
+    assert camera.ask(0) is None
+    camera.put(2)
+    assert camera.ask(3) == 2 and camera.ask(30) == 2
+    assert max(camera.waits) < 1.0
+    # Nor is it once depth stays away by more than that.
+    camera = Camera()
+    camera.ask(0)
+    camera.put(0)
+    assert camera.ask(3, late=9) == 0
+    camera.put(10)
+    assert camera.ask(40) == 10 and camera.waits[-1] < 1.0
+
+
+def test_images_without_a_stamp_wait_for_nothing():
+    images = DepthImages()
+    first, second = Image(width=1), Image(width=2)
+    for image in (first, second):
+        assert images.nearest(0.0, TOLERANCE) is not image
+        images.put(image)
+    assert images.nearest(0.0, TOLERANCE) is second
+
+
+def test_what_is_forgotten_ends_a_wait():
+    camera = Camera()
+    camera.ask(0)
+    camera.put(0)
+    threading.Timer(0.1, camera.images.clear).start()
+    assert camera.ask(1) is None and camera.waits[-1] < 1.5
+    assert camera.ask(2) is None and camera.waits[-1] < 1.0
+
+
+def test_no_more_than_the_last_are_kept():
+    camera = Camera()
+    for k in range(depth_images.HISTORY + 2):
+        camera.put(k)
+    assert camera.ask(0) == 2
