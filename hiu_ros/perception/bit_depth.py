@@ -5,6 +5,8 @@ import numpy as np
 
 #: Bits that sensors have; what 16-bit samples hold is taken to be of the fewest that suffice.
 _BITS = (10, 12, 14, 16)
+#: What PNG files begin with.
+PNG = b'\x89PNG\r\n\x1a\n'
 
 
 def eight_bits(samples: np.ndarray) -> np.ndarray:
@@ -28,9 +30,22 @@ def unpacked(data: np.ndarray, flags: int = 0) -> np.ndarray | None:
     flags: of `cv2.imdecode`, besides those of colour and depth. Raises cv2.error where OpenCV
     does, as for an absurd size.
     """
-    if not len(data):
+    if not len(data) or data[:8].tobytes() == PNG and not whole_png(data.tobytes()):
         return None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | flags)
     if image is not None and image.dtype not in (np.uint8, np.uint16):
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | flags)
     return None if image is None else eight_bits(image)
+
+
+def whole_png(data: bytes) -> bool:
+    """Whether the chunks of a PNG follow each other up to the one that ends it.
+
+    OpenCV takes memory for what a chunk claims to hold, gigabytes where its length is damaged.
+    """
+    at = len(PNG)
+    while at + 12 <= len(data):
+        if data[at + 4:at + 8] == b'IEND':
+            return True
+        at += 12 + int.from_bytes(data[at:at + 4], 'big')
+    return False

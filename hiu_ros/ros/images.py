@@ -15,7 +15,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hiu_ros.perception.bit_depth import eight_bits, unpacked
+from hiu_ros.perception.bit_depth import PNG, eight_bits, unpacked, whole_png
 
 #: OpenCV's warps address pixels with 16-bit integers; a larger side cannot be cropped from.
 MAX_SIDE: Final = 32766
@@ -182,9 +182,9 @@ def decode_compressed(message: object) -> np.ndarray:
         size = _jpeg_size(data)
         # Some cameras hand on their whole buffer, whose rest is zeros.
         complete = b'\xff\xd9' in data.rstrip(b'\0')[-4096:]
-    elif data[:8] == b'\x89PNG\r\n\x1a\n':
+    elif data[:8] == PNG:
         size = struct.unpack('>II', data[16:24]) if len(data) >= 24 else None
-        complete = _whole_png(data)
+        complete = whole_png(data)
     else:
         # In quotes: what differs from image to image is no other fault to the log.
         raise ImageError(f'{name}: neither JPEG nor PNG, it starts with '
@@ -200,19 +200,6 @@ def decode_compressed(message: object) -> np.ndarray:
     if image is None:
         raise ImageError(f'{name}: does not decode')
     return image
-
-
-def _whole_png(data: bytes) -> bool:
-    """Whether the chunks of a PNG follow each other up to the one that ends it.
-
-    OpenCV takes memory for what a chunk claims to hold, gigabytes where its length is damaged.
-    """
-    at = 8
-    while at + 12 <= len(data):
-        if data[at + 4 : at + 8] == b'IEND':
-            return True
-        at += 12 + int.from_bytes(data[at : at + 4], 'big')
-    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

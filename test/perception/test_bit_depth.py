@@ -1,3 +1,5 @@
+import resource
+
 import cv2
 import numpy as np
 import pytest
@@ -49,3 +51,15 @@ def test_files_of_floats_and_what_is_none_are_as_opencv_says():
     assert image.dtype == np.uint8 and abs(int(image[0, 0, 0]) - 128) <= 2
     assert unpacked(np.zeros(0, np.uint8)) is None
     assert unpacked(np.zeros(50, np.uint8)) is None
+
+
+def test_a_png_whose_chunks_do_not_add_up_is_none_and_takes_no_memory_for_what_they_claim():
+    data = cv2.imencode('.png', shades())[1]
+    assert unpacked(data) is not None
+    assert unpacked(np.append(data, np.zeros(9, np.uint8))) is not None
+    assert unpacked(data[:-9]) is None
+    damaged = data.copy()
+    damaged[33] = 0x70  # the length of the chunk behind the first is 1.8 GB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert unpacked(damaged) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
