@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import PhotoFolder
+from hiu_ros.evaluation.output import check_output
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import STORAGE
 from hiu_ros.network.regressor import Legibility
@@ -125,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
 def run(a: argparse.Namespace) -> None:
     """Collect, fit, tell, write."""
     source = hand_weights(a.weights)
+    checkpoint.keep_inputs(a.out, source)
+    check_output(a.out)  # written after hours
     network = checkpoint.load(source, choose_device(a.device), fitted=False)
     keep_apart(a.keep, source)
     videos, photos = _collected(a, source)

@@ -86,7 +86,7 @@ def test_what_other_weights_read_is_not_fitted_to(tmp_path, capsys):
     out, more = tmp_path / 'out.safetensors', ['--keep', str(keep), '--videos', '5',
                                                '--device', 'cpu']
     main([str(files[0]), str(out), *more])  # from before there was a note
-    main([str(out), str(out), *more])  # what it wrote, to go on with
+    main([str(out), str(tmp_path / 'again.safetensors'), *more])  # what it wrote
     with pytest.raises(SystemExit) as stop:
         main([str(files[1]), str(out), *more])
     error = capsys.readouterr().err.splitlines()[-1]
@@ -101,3 +101,16 @@ def test_missing_photographs_are_told_before_the_videos(tmp_path, monkeypatch, c
     error = capsys.readouterr().err
     assert stop.value.code == 2 and error.count('\n') == 1
     assert 'photo folder nowhere does not exist' in error
+
+
+def test_what_cannot_be_written_is_told_before_the_videos(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(legibility_fit, 'of_video', lambda *_: pytest.fail('a video was read'))
+    weights = tmp_path / 'trained.safetensors'
+    checkpoint.save(weights, HIU(preset('hiu_lite', input_size=64)).eval(), {})
+    before = weights.read_bytes()
+    for out, words in ((weights, 'would replace the weights that it is made of'),
+                       (tmp_path, 'is a folder')):
+        with pytest.raises(SystemExit) as stop:
+            main([str(weights), str(out), '--keep', str(tmp_path / 'keep'), '--device', 'cpu'])
+        assert stop.value.code == 2 and words in capsys.readouterr().err
+    assert weights.read_bytes() == before
