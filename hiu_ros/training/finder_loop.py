@@ -25,7 +25,7 @@ from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
 from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.loop import Share
-from hiu_ros.training.losses import check_finite
+from hiu_ros.training.losses import check_finite, check_weights
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
 from hiu_ros.training.state import (
@@ -182,15 +182,16 @@ class FinderTrainer:
         return {**terms, 'total': total.detach()}
 
     def save(self) -> None:
-        """Write state and averaged weights, each by renaming a whole file."""
+        """Write averaged weights and state, each by renaming a whole file; the state last."""
+        check_weights(self.model, self.step)
+        save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
+                    {'step': self.step})
         write_state(self.state, {
             'model': self.model, 'average': self.average.module, 'moment': self.optimiser,
             'step': torch.tensor(self.step)},
             {'config': json.dumps(self.config.to_dict()), 'means': self.means.text(),
              'seed': str(self.settings.seed), 'batch': str(self.settings.batch),
              'optimiser': self.settings.optimiser})
-        save_finder(self.settings.folder / 'weights.safetensors', self.average.module,
-                    {'step': self.step})
 
     def resume(self) -> None:
         """Go on from the folder's state; StateError where it does not fit."""

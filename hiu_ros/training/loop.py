@@ -25,7 +25,7 @@ from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate, read_batches
 from hiu_ros.training.board import Board
 from hiu_ros.training.journal import Journal, Means
-from hiu_ros.training.losses import HandLoss, check_finite
+from hiu_ros.training.losses import HandLoss, check_finite, check_weights
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.pictures import sheet
@@ -251,9 +251,15 @@ class Trainer:
         return asked
 
     def save(self) -> None:
-        """Write state and averaged weights, each by renaming a whole file."""
+        """Write averaged weights and state, each by renaming a whole file.
+
+        The state comes last: with a state of the last step there is nothing left to do.
+        """
         if self.rank:
             return
+        check_weights(self.network, self.step)
+        save(self.folder / 'weights.safetensors', self.average.module,
+             {'step': self.step, 'hand': self.template.name})
         write_state(
             self.folder / 'state.safetensors',
             {'network': self.network, 'average': self.average.module,
@@ -263,8 +269,6 @@ class Trainer:
              'seed': str(self.settings.seed), 'batch': str(self.settings.batch * self.world),
              'optimiser': self.settings.optimiser, 'mano': str(bool(self.settings.hand)),
              'scaler': json.dumps(self.scaler.state_dict())})
-        save(self.folder / 'weights.safetensors', self.average.module,
-             {'step': self.step, 'hand': self.template.name})
 
     def resume(self) -> bool:
         """Go on from the run's folder if it holds a state of this network; tells whether."""

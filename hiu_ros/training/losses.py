@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hiu_ros.hand.model import HandGeometry, HandModel
 from hiu_ros.hand.skeleton import BONES
@@ -70,6 +70,14 @@ def check_finite(total: Tensor, terms: Mapping[str, Tensor], step: int) -> None:
         told = ', '.join(f'{name} {float(term):.4g}' for name, term in terms.items())
         raise FloatingPointError(f'the loss is {total.item()} at step {step} ({told}); a lower '
                                  'rate may help, or a longer warm-up')
+
+
+def check_weights(network: nn.Module, step: int) -> None:
+    """FloatingPointError for weights that are not finite, so that they are never saved: a step's
+    gradients can be so where its loss was not."""
+    if not all(torch.isfinite(weight).all() for weight in network.parameters()):
+        raise FloatingPointError(f'the weights are no longer finite after step {step}; what was '
+                                 'saved last is kept; a lower rate may help, or a longer warm-up')
 
 
 class HandLoss:

@@ -263,6 +263,38 @@ def test_loss_that_is_not_finite_stops_the_run(tiny_settings):
     assert not (trainer.folder / 'state.safetensors').exists()
 
 
+def test_weights_that_are_not_finite_are_never_saved(tiny_settings):
+    """Of a step whose loss was finite and whose gradients were not, with a save after it."""
+
+    class Diverging(Trainer):
+        def train_step(self, batch):
+            if self.step == 7:
+                next(self.network.parameters()).register_hook(lambda gradient: gradient * np.nan)
+            return super().train_step(batch)
+
+    trainer = Diverging(tiny_settings())
+    with pytest.raises(FloatingPointError, match='no longer finite after step 8; what was saved'):
+        trainer.run()
+    for name in ('state', 'weights'):
+        tensors = load_file(trainer.folder / f'{name}.safetensors')
+        assert all(tensor.isfinite().all() for tensor in tensors.values())
+    assert Trainer(trainer.settings).step == 4
+
+
+def test_weights_that_found_no_room_are_written_by_the_next_call(tiny_settings, monkeypatch):
+    settings = tiny_settings('steps=2')
+
+    def full(*_):
+        raise OSError('No space left on device')
+
+    with monkeypatch.context() as there, pytest.raises(OSError, match='No space'):
+        there.setattr(loop, 'save', full)
+        train(settings)
+    train(settings)
+    weights = Path(settings.run) / 'weights.safetensors'
+    assert checkpoint.read_header(weights).notes['step'] == 2
+
+
 @pytest.mark.parametrize('changes', [
     ('precision=bfloat16', 'optimiser=adamw', 'ema=0'),
     ('precision=bfloat16', 'optimiser=muon'),
