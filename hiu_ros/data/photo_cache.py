@@ -27,7 +27,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
@@ -36,7 +35,7 @@ from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
-from hiu_ros.data.sets.layout import new_array, read_archive
+from hiu_ros.data.sets.layout import new_array, open_array, read_archive
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -155,11 +154,17 @@ def _difference(what: str, made: list[str], wanted: list[str]) -> str:
                  for one, other in zip(made, wanted) if one != other), f'{what} in another order')
 
 
+def _open_masks(cache: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Masks and their quality, to be filled further; DataSetError where they are damaged."""
+    again = f'remove {cache} and build it again'
+    return (open_array(cache / 'mask.npy', (count, CROP_PIXELS, CROP_PIXELS), again),
+            open_array(cache / 'mask_quality.npy', (count, 6), again))
+
+
 def build_masks(photos: PhotoFolder, cache: Path) -> None:
     """Fill mask.npy, in a shuffled order, and mask_ok; hands done before are left as they are."""
-    masks = open_memmap(cache / 'mask.npy', 'r+')
-    quality = open_memmap(cache / 'mask_quality.npy', 'r+')
     labels = read_labels(cache)
+    masks, quality = _open_masks(cache, len(labels['photo']))
     todo = np.flatnonzero(np.isnan(quality[:, 0]))
     todo = np.random.default_rng(0).permutation(todo)
     for done, row in enumerate(tqdm(todo, 'masks', mininterval=10), 1):
@@ -178,9 +183,8 @@ def build_masks(photos: PhotoFolder, cache: Path) -> None:
 
 def trim_masks(photos: PhotoFolder, cache: Path) -> None:
     """Hold the masks that have a fitted hand against its outline; once for every mask."""
-    masks = open_memmap(cache / 'mask.npy', 'r+')
-    quality = open_memmap(cache / 'mask_quality.npy', 'r+')
     labels = read_labels(cache)
+    masks, quality = _open_masks(cache, len(labels['photo']))
     model = HandModel(load_template('fast'))
     todo = labels['fit_ok'] & np.isfinite(quality[:, 0]) & np.isnan(quality[:, 4])
     for row in tqdm(np.flatnonzero(todo), 'trim', mininterval=10):
@@ -269,7 +273,7 @@ def build(photos: PhotoFolder, cache: Path, stages: Sequence[str] = STAGES, agai
         build_fits(cache)
     if 'masks' in stages:
         if again:
-            quality = open_memmap(cache / 'mask_quality.npy', 'r+')
+            _, quality = _open_masks(cache, len(read_labels(cache)['photo']))
             quality[:] = np.nan
         build_masks(photos, cache)
     if 'trim' in stages:

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import numpy as np
@@ -141,3 +142,16 @@ def test_missing_photographs_are_one_line(tmp_path, capsys):
 def test_a_missing_cache_says_how_to_build_it(tmp_path):
     with pytest.raises(FileNotFoundError, match='hiu_ros.data.photo_cache'):
         photo_cache.read_labels(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['mask.npy', 'mask_quality.npy'])
+def test_masks_that_were_cut_off_are_not_filled_up_with_blank_ones(
+        photo_folder, tmp_path, capsys, name):
+    cache = tmp_path / 'cache'
+    build(photo_folder, cache)
+    size = (cache / name).stat().st_size - 20
+    os.truncate(cache / name, size)
+    with pytest.raises(SystemExit):
+        build(photo_folder, cache)
+    assert f'{name} is damaged' in capsys.readouterr().err
+    assert (cache / name).stat().st_size == size

@@ -12,13 +12,13 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
@@ -26,10 +26,12 @@ from hiu_ros.data.renders.appearance import SkinLibrary
 from hiu_ros.data.renders.renderer import Renderer, Tiles
 from hiu_ros.data.renders.scenes import GLOVES, SceneSampler
 from hiu_ros.data.renders.stage import Stage
-from hiu_ros.data.sets.layout import new_array, read_archive
+from hiu_ros.data.sets.layout import DataSetError, new_array, open_array, read_archive
 
 #: Tiles rendered together. A tile's group never changes, so neither does its picture.
 GROUP = 8
+#: s without a group after which processes are looked for that are gone.
+_PATIENCE_S = 5.0
 #: Groups between two writes of the labels.
 _SAVE_EVERY = 100
 
@@ -79,6 +81,11 @@ def _start(options: BankOptions) -> None:
     _maker = BankMaker(options)
 
 
+def _start_beside(options: BankOptions) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends what Ctrl-C is to end
+    _start(options)
+
+
 def _render(number: int) -> tuple[int, Tiles]:
     return number, _maker.group(number)
 
@@ -93,9 +100,25 @@ def _groups(options: BankOptions, numbers: range, workers: int
         finally:
             torch.set_num_threads(threads)
         return
+    # A process that cannot start is started for ever: what it may miss is looked for here.
+    SkinLibrary(options.skins, list(options.only), list(options.leave_out))
     context = multiprocessing.get_context('spawn')
-    with context.Pool(workers, _start, (options,)) as pool:
-        yield from pool.imap(_render, numbers)
+    others = set(multiprocessing.active_children())
+    with context.Pool(workers, _start_beside, (options,)) as pool:
+        crew = set(multiprocessing.active_children()) - others
+        groups = pool.imap(_render, numbers)
+        while True:
+            try:
+                group = groups.next(_PATIENCE_S)
+            except StopIteration:
+                return
+            except multiprocessing.TimeoutError:
+                # The pool replaces a process that was killed, but not the group it had.
+                if not crew <= set(multiprocessing.active_children()):
+                    raise RuntimeError('a rendering process was killed, perhaps for want of '
+                                       'memory; call again to go on, with fewer --workers') from None
+                continue
+            yield group
 
 
 def _replace(path: Path, write) -> None:
@@ -113,10 +136,13 @@ class _Bank:
         facts = {'count': count, **asdict(options)}
         facts.pop('skins')
         facts = json.loads(json.dumps(facts))
-        about = out / 'bank.json'
+        about, again = out / 'bank.json', f'remove {out} and render it again'
         out.mkdir(parents=True, exist_ok=True)
         if about.is_file():
-            old = {'gloves': GLOVES, **json.loads(about.read_text())}
+            try:
+                old = {'gloves': GLOVES, **json.loads(about.read_text())}
+            except (TypeError, ValueError) as error:
+                raise DataSetError(f'{about} is damaged ({error}); {again}') from error
             if old != facts:
                 raise ValueError(
                     f'{out} holds another bank ({old}), wanted {facts}; choose another '
@@ -125,13 +151,15 @@ class _Bank:
         self.pictures = {}
         for name, shape in pictures.items():
             path = out / f'{name}.npy'
-            self.pictures[name] = (open_memmap(path, 'r+') if about.is_file() and path.is_file()
-                                   else new_array(path, (count, *shape)))
+            shape = (count, *shape)
+            begun = about.is_file() and (path.is_file() or (out / 'labels.npz').is_file())
+            self.pictures[name] = (open_array(path, shape, again) if begun
+                                   else new_array(path, shape))
         self.labels = {name: np.zeros((count, *shape), dtype)
                        for name, (shape, dtype) in _LABELS.items()}
         self.done = 0
         if about.is_file() and (out / 'labels.npz').is_file():
-            old = read_archive(out / 'labels.npz', f'remove {out} and render it again')
+            old = read_archive(out / 'labels.npz', again)
             self.done = len(old['seed'])
             for name in _LABELS:
                 self.labels[name][:self.done] = old[name]
@@ -171,11 +199,14 @@ def write_bank(out: str | Path, count: int, options: BankOptions, workers: int =
         return
     numbers = range(bank.done // GROUP, -(-count // GROUP))
     with tqdm(total=count, initial=bank.done, unit='tile', disable=quiet, mininterval=2) as bar:
-        for number, tiles in _groups(options, numbers, workers):
-            bar.update(bank.put(number, tiles, options.seed))
-            if number % _SAVE_EVERY == _SAVE_EVERY - 1:
+        try:
+            for number, tiles in _groups(options, numbers, workers):
+                bar.update(bank.put(number, tiles, options.seed))
+                if number % _SAVE_EVERY == _SAVE_EVERY - 1:
+                    bank.save()
+        finally:
+            if bank.done:
                 bank.save()
-    bank.save()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -82,9 +82,40 @@ def map_array(path: str | Path, remedy: str) -> np.ndarray:
     DataSetError as `read_archive`.
     """
     try:
-        return np.load(path, mmap_mode='r', allow_pickle=False)
+        array = np.load(path, mmap_mode='r', allow_pickle=False)
     except _DAMAGED as error:
         raise DataSetError(f'{path} is damaged ({error}); {remedy}') from error
+    if not isinstance(array, np.ndarray):
+        raise DataSetError(f'{path} is an archive of several arrays, expected one; {remedy}')
+    return array
+
+
+def open_array(path: str | Path, shape: tuple[int, ...], remedy: str) -> np.memmap:
+    """The array of an .npy file, mapped into memory to be filled further.
+
+    DataSetError as `read_archive`, for a missing one and for another shape. To open a file for writing at once would
+    fill up what is missing of one that was cut off, with zeros and without a word.
+    """
+    if not Path(path).is_file():
+        raise DataSetError(f'{path} is missing; {remedy}')
+    found = map_array(path, remedy).shape
+    if found != shape:
+        raise DataSetError(f'{path} has shape {found}, expected {shape}; {remedy}')
+    return open_memmap(path, 'r+')
+
+
+def replace_array(path: str | Path, array: np.ndarray) -> None:
+    """Write an .npy file of just this name by renaming a whole one, so that a program that has the
+    old one mapped goes on with it. OSError where that fails; what is there is left as it was."""
+    part = Path(f'{path}.part')
+    try:
+        with part.open('wb') as file:
+            np.save(file, array)
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(f'{path} cannot be written: {error}') from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap:

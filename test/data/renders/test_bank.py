@@ -1,6 +1,10 @@
 import errno
 import json
+import multiprocessing
 import os
+import signal
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +13,7 @@ import torch
 
 from hiu_ros.data.renders import bank
 from hiu_ros.data.renders.bank import GROUP, BankOptions, write_bank
+from hiu_ros.data.sets.layout import DataSetError
 
 OPTIONS = BankOptions(seed=5, size=48)
 
@@ -136,3 +141,57 @@ def test_the_command_names_missing_skins(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         bank.main([str(tmp_path / 'b'), '--count', '1', '--skins', str(tmp_path)])
     assert stop.value.code == 2 and 'no skin picture' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('damage', [
+    lambda path: os.truncate(path, path.stat().st_size // 2), lambda path: path.unlink()])
+@pytest.mark.parametrize('name', ['bgra.npy', 'mask.npy'])
+def test_pictures_that_are_lost_are_not_made_up_by_blank_ones(
+        written, tmp_path, capsys, name, damage):
+    for path in written.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damage(tmp_path / name)
+    with pytest.raises(SystemExit):
+        bank.main([str(tmp_path), '--count', str(GROUP + 3), '--seed', '5', '--size', '48'])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert name in error and f'remove {tmp_path} and render it again' in error
+
+
+def test_a_damaged_description_is_named(written, tmp_path):
+    (tmp_path / 'bank.json').write_text('{')
+    with pytest.raises(DataSetError, match='bank.json is damaged .*remove .* render it again'):
+        write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
+
+
+def test_tiles_that_are_done_are_kept_when_it_is_stopped(tmp_path, monkeypatch):
+    true_groups = bank._groups
+
+    def broken(options, numbers, workers):
+        yield next(true_groups(options, numbers, workers))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank, '_groups', broken)
+    with pytest.raises(KeyboardInterrupt):
+        write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
+    assert len(np.load(tmp_path / 'labels.npz')['seed']) == GROUP
+
+
+def test_a_rendering_process_that_was_killed_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, '_PATIENCE_S', 0.2)
+
+    def kill_one():
+        while len(multiprocessing.active_children()) < 2:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
+    with pytest.raises(RuntimeError, match='a rendering process was killed.*fewer --workers'):
+        write_bank(tmp_path, 40 * GROUP, OPTIONS, workers=2, quiet=True)
+    killer.join()
+
+
+def test_missing_skins_are_told_by_several_processes_too(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no skin picture'):
+        write_bank(tmp_path, GROUP, replace(OPTIONS, skins='nowhere'), workers=2, quiet=True)
