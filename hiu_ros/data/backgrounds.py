@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import PhotoFolder
-from hiu_ros.data.sets.layout import DataSetError, map_array
+from hiu_ros.data.sets.layout import DataSetError, map_array, replace_array
 
 SIZE = 160
 #: What to do about a file of patches that is damaged or none.
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     with in_one_line(parser):
         options.out.parent.mkdir(parents=True, exist_ok=True)
         patches = collect(PhotoFolder(options.photos), options.near)
-        np.save(options.out, patches)
+        replace_array(options.out, patches)
     print(f'{len(patches)} patches in {options.out}')
 
 

@@ -14,6 +14,8 @@ from tqdm import tqdm
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.backgrounds import SIZE, open_patches, stacked
 from hiu_ros.data.photos import Photo, PhotoFolder
+from hiu_ros.data.sets.layout import replace_array
+from hiu_ros.evaluation.output import check_output
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.finder import Detection, HandFinder
@@ -67,12 +69,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--also', type=Path, help='.npy of patches that are written, too')
     options = parser.parse_args(arguments)
     with in_one_line(parser):
-        options.out.parent.mkdir(parents=True, exist_ok=True)
+        check_output(options.out)
         also = [open_patches(options.also)] if options.also else []
         finder = HandFinder.from_file(options.finder, threshold=_THRESHOLD)
         found = search(PhotoFolder(options.photos), finder)
         every = np.concatenate([found, *also])
-        np.save(options.out, every)
+        replace_array(options.out, every)
     print(f'{len(found)} false finds, {len(every)} patches in {options.out}')
 
 

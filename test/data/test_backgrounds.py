@@ -41,3 +41,31 @@ def test_missing_photographs_are_one_line(photo_folder, tmp_path, capsys):
         error = capsys.readouterr().err.splitlines()[-1]
         assert stop.value.code == 2
         assert error.startswith('python -m hiu_ros.data.backgrounds: ') and words in error
+
+
+def test_patches_of_several_arrays_are_named(tmp_path):
+    np.savez(tmp_path / 'other.npz', a=np.zeros(3))
+    with pytest.raises(DataSetError, match='other.npz is an archive .*make it anew'):
+        backgrounds.open_patches(tmp_path / 'other.npz')
+
+
+def test_old_patches_stay_whole_while_new_ones_are_written(
+        photo_folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'patches'  # a name of any kind
+    backgrounds.main([str(photo_folder), str(out)])
+    assert f'patches in {out}' in capsys.readouterr().out
+    mapped = backgrounds.open_patches(out)
+    before, there = mapped.copy(), out.stat().st_ino
+    backgrounds.main([str(photo_folder), str(out)])
+    assert out.stat().st_ino != there and np.array_equal(mapped, before)
+
+    def full(file, array):
+        file.write(b'half')
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(np, 'save', full)
+    with pytest.raises(SystemExit):
+        backgrounds.main([str(photo_folder), str(out)])
+    assert f'{out} cannot be written: No space left' in capsys.readouterr().err
+    assert np.array_equal(backgrounds.open_patches(out), before)
+    assert [path.name for path in tmp_path.iterdir() if 'part' in path.name] == []
