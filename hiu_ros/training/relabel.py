@@ -6,8 +6,8 @@ contradicts, or that no hand fits, is `doubtful`. The network's own labels take 
 where all views, the mirrored picture, the mask and a fitted mesh agree (`training.agreement`); a
 doubtful label without such a one is dropped where the network is sure of itself, else kept.
 
-    OUT/looked.jsonl     what was seen of each photograph; an interrupted run goes on after them,
-                         so remove it for other weights
+    OUT/looked.jsonl     what was seen of each photograph; an interrupted run goes on after them
+    OUT/looked_with.json which weights, finder and cache saw it: others need another folder
     OUT/labels.jsonl     the new labels; `python -m hiu_ros.data.photo_cache PHOTOS MORE --labels
                          OUT/labels.jsonl` makes a cache of them for `data.more_photos`
     OUT/dropped.npy      rows of CACHE that are not to be trained on, for `data.dropped`
@@ -16,6 +16,7 @@ doubtful label without such a one is dropped where the network is sure of itself
 """
 
 import argparse
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import overlap
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.finder import HandFinder
-from hiu_ros.perception.options import HIU_WEIGHTS, hand_weights
+from hiu_ros.perception.options import FINDER_WEIGHTS, HIU_WEIGHTS, hand_weights
 from hiu_ros.training.agreement import Witness, mesh_faults
 from hiu_ros.training.pictures import skeleton
 from hiu_ros.training.validation import UNSEEN, palm_px
@@ -187,6 +188,31 @@ def look(work: Relabelling, photos: list[int], path: Path) -> list[Asked]:
     return [one for index in photos for one in seen[index]]
 
 
+def keep_apart(out: Path, weights: Path, finder: Path, labels: dict[str, np.ndarray]) -> None:
+    """Note in a folder what its photographs are looked at with; ValueError where it holds what was
+    seen with other weights, another finder or another cache.
+
+    A folder without a note is taken to be of these.
+    """
+    rows = hashlib.sha256()
+    for name in ('files', 'photo', 'hand', 'trust'):
+        rows.update(np.asarray(labels[name]).tobytes())
+    own = {'weights': hashlib.sha256(weights.read_bytes()).hexdigest(),
+           'finder': hashlib.sha256(finder.read_bytes()).hexdigest(), 'cache': rows.hexdigest()}
+    note = out / 'looked_with.json'
+    if note.exists():
+        try:
+            before = dict(json.loads(note.read_text()))
+        except (TypeError, ValueError):
+            before = {}
+        others = [name for name, value in own.items() if before.get(name) != value]
+        if others:
+            raise ValueError(f'{out} holds what was seen with another {", another ".join(others)}; '
+                             'remove it, or give another folder')
+    out.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(own, indent=1) + '\n')
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Relabel from the command line."""
     parser = argparse.ArgumentParser(prog='python -m hiu_ros.training.relabel',
@@ -209,11 +235,12 @@ def relabel(arguments: argparse.Namespace) -> dict[str, int]:
     """Look at all training photographs and write what came of it; returns how many of each."""
     folder, labels = PhotoFolder(arguments.photos), read_labels(arguments.cache)
     check_cache(arguments.cache, folder)
-    estimator = HandEstimator(checkpoint.load(hand_weights(arguments.weights)).fuse())
+    weights = hand_weights(arguments.weights)
+    estimator = HandEstimator(checkpoint.load(weights).fuse())
     work = Relabelling(folder, labels, estimator, HandFinder.from_file(arguments.finder))
     some = [index for index, photo in enumerate(folder)
             if photo.split == 'train' and photo.set not in UNSEEN]
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    keep_apart(arguments.out, weights, arguments.finder or FINDER_WEIGHTS, labels)
     asked = look(work, some, arguments.out / 'looked.jsonl')
     what = [verdict(folder.photos[one.photo], one, labels) for one in asked]
     new: dict[int, list[LabelledHand]] = {}

@@ -176,3 +176,26 @@ def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch
         assert np.abs(p.hands[0].keypoints_px - hand.pixels).mean() < 1.5
     assert cv2.imread(str(out / 'added.jpg')) is not None
     assert '"added": 2' in capsys.readouterr().out
+
+    # Photographs go by their numbers, labels by their rows: nothing seen of others may be used.
+    np.savez(cache / 'labels.npz', **table | {'trust': [1.0, 0.3]},
+             files=[f'{k}.png' for k in range(4)])
+    before = (out / 'dropped.npy').read_bytes()
+    with pytest.raises(SystemExit):
+        relabel.main(arguments)
+    assert 'holds what was seen with another cache; remove it' in capsys.readouterr().err
+    assert (out / 'dropped.npy').read_bytes() == before
+
+
+def test_what_other_weights_or_another_finder_saw_is_not_gone_on_with(tmp_path):
+    files = [tmp_path / name for name in 'ab']
+    for file in files:
+        file.write_text(file.name)
+    labels = {name: np.zeros(2) for name in ('files', 'photo', 'hand', 'trust')}
+    one, two = files
+    relabel.keep_apart(tmp_path / 'out', one, two, labels)
+    relabel.keep_apart(tmp_path / 'out', one, two, labels)
+    with pytest.raises(ValueError, match='another weights, another finder; remove it'):
+        relabel.keep_apart(tmp_path / 'out', two, one, labels)
+    with pytest.raises(ValueError, match='another finder; remove it'):
+        relabel.keep_apart(tmp_path / 'out', one, one, labels)
