@@ -1,6 +1,7 @@
 """The training photographs of the finder, decoded and reduced once, in one file."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hiu_ros.data.photos import Photo, PhotoFolder
-from hiu_ros.data.sets.layout import new_array
+from hiu_ros.data.sets.layout import map_array, new_array
 from hiu_ros.training.sources import check_names
 
 #: px, the longer side of what is kept.
@@ -35,7 +36,7 @@ class Shots:
     """The labelled training photographs of a folder, by number.
 
     Packed into `pack`.npy beside `pack`.json when first used; a pack of other photographs is
-    made anew. `draw` takes sets by the square root of their size.
+    made anew, beside runs that go on with the old one. DataSetError for a damaged one. `draw` takes sets by the square root of their size.
     """
 
     def __init__(self, folder: str | Path, pack: Path, leave_out: Sequence[str] = ()):
@@ -53,11 +54,14 @@ class Shots:
         self._cumulative = np.cumsum(weights / weights.sum())
         data, self._index = pack.with_suffix('.npy'), pack.with_suffix('.json')
         files = [photo.file for photo in self.photos]
-        table = json.loads(self._index.read_text()) if self._index.exists() else {}
+        try:
+            table = json.loads(self._index.read_text()) if self._index.exists() else {}
+        except ValueError:
+            table = {}  # cut off: made anew
         if table.get('files') != files or not data.exists():
             table = _pack(photos, self.photos, data, self._index)
         self._shapes, self._starts = table['shapes'], table['starts']
-        self._pixels = np.load(data, mmap_mode='r')
+        self._pixels = map_array(data, 'remove it to have it made anew')
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -90,7 +94,21 @@ def _pack(folder: PhotoFolder, photos: Sequence[Photo], data: Path, index: Path)
         total += 3 * (shape[0] * shape[1] + (shape[0] // 2) * (shape[1] // 2))
     data.parent.mkdir(parents=True, exist_ok=True)
     index.unlink(missing_ok=True)
-    pixels = new_array(data, (total,))
+    # Beside the old one, which another run may have mapped.
+    part = data.with_name(f'{data.name}.{os.getpid()}.part')
+    try:
+        _fill(part, total, folder, photos, shapes, starts)
+        os.replace(part, data)
+    finally:
+        part.unlink(missing_ok=True)
+    table = {'files': [photo.file for photo in photos], 'shapes': shapes, 'starts': starts}
+    index.write_text(json.dumps(table))
+    return table
+
+
+def _fill(path: Path, total: int, folder: PhotoFolder, photos: Sequence[Photo],
+          shapes: Sequence[tuple[int, int]], starts: Sequence[int]) -> None:
+    pixels = new_array(path, (total,))
     for photo, (height, width), start in zip(tqdm(photos, 'packing photos', mininterval=5),
                                              shapes, starts):
         image = cv2.resize(folder.read_image(photo), (width, height),
@@ -99,6 +117,3 @@ def _pack(folder: PhotoFolder, photos: Sequence[Photo], data: Path, index: Path)
         both = np.concatenate([image.ravel(), half.ravel()])
         pixels[start:start + len(both)] = both
     pixels.flush()
-    table = {'files': [photo.file for photo in photos], 'shapes': shapes, 'starts': starts}
-    index.write_text(json.dumps(table))
-    return table

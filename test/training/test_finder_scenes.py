@@ -1,11 +1,13 @@
 """Frames for the finder: repeatable, with labels that stay on the hands."""
 
 import json
+import os
 
 import cv2
 import numpy as np
 import pytest
 
+from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.training.finder_light import Weather
 from hiu_ros.training.finder_paste import Renders, add_arm, add_patch, hide, lay, skin_at
 from hiu_ros.training.finder_photos import Shots
@@ -187,3 +189,29 @@ def test_weather_keeps_the_frame_and_varies():
     assert (image == before).all()
     assert all(f.shape == image.shape and f.dtype == np.uint8 for f in frames)
     assert len({f.tobytes() for f in frames}) > 35
+
+
+def test_a_pack_that_is_made_anew_leaves_other_runs_what_they_had(photos, tmp_path):
+    lines = (photos / 'labels.jsonl').read_text().splitlines()
+    other = tmp_path / 'other'
+    other.mkdir()
+    (other / 'labels.jsonl').write_text('\n'.join(lines[::-1]))
+    for line in lines:
+        name = json.loads(line)['file']
+        (other / name).write_bytes((photos / name).read_bytes())
+    shots = Shots(photos, tmp_path / 'p')
+    before = [shot.image.copy() for shot in shots]
+    again = Shots(other, tmp_path / 'p')
+    assert not np.array_equal(again[0].image, before[0])
+    for shot, image in zip(shots, before):
+        assert np.array_equal(shot.image, image)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['other', 'p.json', 'p.npy']
+
+
+def test_a_pack_that_was_cut_off_is_named_or_made_anew(photos, tmp_path):
+    before = Shots(photos, tmp_path / 'p')[0].image.copy()
+    (tmp_path / 'p.json').write_text('{"files')
+    assert np.array_equal(Shots(photos, tmp_path / 'p')[0].image, before)
+    os.truncate(tmp_path / 'p.npy', 1000)
+    with pytest.raises(DataSetError, match='p.npy is damaged .*remove it to have it made anew'):
+        Shots(photos, tmp_path / 'p')
