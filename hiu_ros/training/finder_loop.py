@@ -62,9 +62,10 @@ class FinderSettings:
     optimiser: str = 'adamw'  #: one of `optimiser.OPTIMISERS`
 
     def __post_init__(self) -> None:
-        for name in ('steps', 'batch', 'log_every', 'save_every'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name} is {getattr(self, name)}, expected at least 1')
+        for name, least in (('steps', 1), ('batch', 1), ('log_every', 1), ('save_every', 1),
+                            ('seed', 0), ('threads', 0), ('workers', 0), ('validate_every', 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} is {getattr(self, name)}, expected at least {least}')
         if not (self.scenes.photos or self.scenes.renders):
             raise ValueError('nothing to train on: give photographs (--photos) or render banks '
                              '(--renders)')
@@ -135,6 +136,8 @@ class FinderTrainer:
         """Train until the last step, Ctrl-C or SIGTERM; saves in each case."""
         s = self.settings
         if self.step >= s.steps:
+            print(f'{s.folder} is at step {self.step} of {s.steps}, so there is nothing to do; '
+                  'more steps, or another folder, train on')
             return
         s.folder.mkdir(parents=True, exist_ok=True)
         self.journal.cut(self.step)

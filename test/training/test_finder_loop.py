@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from hiu_ros import cli
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.finder import FinderConfig, FinderOutput, load_finder
+from hiu_ros.training import finder_loop
 from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer, finder_loss
 from hiu_ros.training.finder_scenes import SceneOptions
 from hiu_ros.training.finder_targets import centre_targets
@@ -172,3 +173,26 @@ def test_weights_to_start_from_must_be_there(tmp_path, bank, capsys):
 def test_nothing_to_train_on(tmp_path, capsys):
     assert cli.main(['train-finder', '--folder', str(tmp_path)]) == 1
     assert 'nothing to train on' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('option', ['seed', 'threads', 'workers', 'validate-every'])
+def test_numbers_below_nothing_are_named(tmp_path, bank, capsys, option):
+    assert cli.main(['train-finder', '--folder', str(tmp_path / 'run'), '--renders', str(bank),
+                     f'--{option}', '-1']) == 1
+    words = f'{option.replace("-", "_")} is -1, expected at least 0'
+    assert words in capsys.readouterr().err
+
+
+def test_a_run_that_is_at_its_end_has_its_weights_and_says_so(
+        tmp_path, bank, monkeypatch, capsys):
+    def full(*_):
+        raise OSError('No space left on device')
+
+    with monkeypatch.context() as there, pytest.raises(OSError, match='No space'):
+        there.setattr(finder_loop, 'save_finder', full)
+        FinderTrainer(settings(tmp_path, bank, steps=2), SMALL).run()
+    FinderTrainer(settings(tmp_path, bank, steps=2), SMALL).run()
+    assert load_finder(tmp_path / 'weights.safetensors').config == SMALL
+    assert 'nothing to do' not in capsys.readouterr().out
+    FinderTrainer(settings(tmp_path, bank, steps=2), SMALL).run()
+    assert f'{tmp_path} is at step 2 of 2, so there is nothing to do' in capsys.readouterr().out
