@@ -207,8 +207,9 @@ def keep_apart(out: Path, weights: Path, finder: Path, labels: dict[str, np.ndar
             before = {}
         others = [name for name, value in own.items() if before.get(name) != value]
         if others:
-            raise ValueError(f'{out} holds what was seen with another {", another ".join(others)}; '
-                             'remove it, or give another folder')
+            told = ', another '.join(others)
+            raise ValueError(f'{out} holds what was seen with another {told}; remove it, or give '
+                             'another folder')
     out.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(own, indent=1) + '\n')
 

@@ -114,10 +114,10 @@ def _groups(options: BankOptions, numbers: range, workers: int
                 return
             except multiprocessing.TimeoutError:
                 # The pool replaces a process that was killed, but not the group it had.
-                if not crew <= set(multiprocessing.active_children()):
-                    raise RuntimeError('a rendering process was killed, perhaps for want of '
-                                       'memory; call again to go on, with fewer --workers') from None
-                continue
+                if crew <= set(multiprocessing.active_children()):
+                    continue
+                raise RuntimeError('a rendering process was killed, perhaps for want of memory; '
+                                   'call again to go on, with fewer --workers') from None
             yield group
 
 
@@ -192,8 +192,13 @@ def write_bank(out: str | Path, count: int, options: BankOptions, workers: int =
                quiet: bool = False) -> None:
     """Write a bank of `count` tiles, or go on with one that was interrupted.
 
-    ValueError where `out` holds a bank of other options, DataSetError where it is damaged.
+    ValueError where `out` holds a bank of other options and for numbers that cannot be,
+    DataSetError where it is damaged.
     """
+    for name, value, least in (('count', count, 1), ('size', options.size, 16),
+                               ('seed', options.seed, 0)):
+        if value < least:
+            raise ValueError(f'{name} is {value}, expected at least {least}')
     bank = _Bank(Path(out), count, options)
     if bank.done == count:
         return

@@ -93,8 +93,8 @@ def map_array(path: str | Path, remedy: str) -> np.ndarray:
 def open_array(path: str | Path, shape: tuple[int, ...], remedy: str) -> np.memmap:
     """The array of an .npy file, mapped into memory to be filled further.
 
-    DataSetError as `read_archive`, for a missing one and for another shape. To open a file for writing at once would
-    fill up what is missing of one that was cut off, with zeros and without a word.
+    DataSetError as `read_archive`, for a missing one and for another shape. NumPy alone would fill
+    up what is missing of one that was cut off, with zeros and without a word.
     """
     if not Path(path).is_file():
         raise DataSetError(f'{path} is missing; {remedy}')

@@ -195,3 +195,13 @@ def test_a_rendering_process_that_was_killed_is_told(tmp_path, monkeypatch):
 def test_missing_skins_are_told_by_several_processes_too(tmp_path):
     with pytest.raises(FileNotFoundError, match='no skin picture'):
         write_bank(tmp_path, GROUP, replace(OPTIONS, skins='nowhere'), workers=2, quiet=True)
+
+
+@pytest.mark.parametrize('count, changes, words', [
+    (0, {}, 'count is 0, expected at least 1'), (1, {'size': 0}, 'size is 0'),
+    (1, {'seed': -1}, 'seed is -1, expected at least 0')])
+def test_numbers_that_cannot_be_are_named_before_anything_is_made(
+        tmp_path, count, changes, words):
+    with pytest.raises(ValueError, match=words):
+        write_bank(tmp_path / 'bank', count, replace(OPTIONS, **changes), quiet=True)
+    assert not (tmp_path / 'bank').exists()
