@@ -36,7 +36,8 @@ class Shots:
     """The labelled training photographs of a folder, by number.
 
     Packed into `pack`.npy beside `pack`.json when first used; a pack of other photographs is
-    made anew, beside runs that go on with the old one. DataSetError for a damaged one. `draw` takes sets by the square root of their size.
+    made anew, beside runs that go on with the old one. DataSetError for a damaged one. `draw`
+    takes sets by the square root of their size.
     """
 
     def __init__(self, folder: str | Path, pack: Path, leave_out: Sequence[str] = ()):
