@@ -16,9 +16,14 @@ def traceback_wanted() -> bool:
 
 @contextmanager
 def in_one_line(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """End a command of its own (`python -m ...`) with one line and status 2 for a user's error."""
+    """End a command of its own (`python -m ...`) with one line and status 2 for a user's error,
+    and as `hiu` does, with status 130 and without a traceback, on Ctrl-C."""
     try:
         yield
+    except KeyboardInterrupt:
+        if traceback_wanted():
+            raise
+        parser.exit(130)
     except USER_ERRORS as error:
         if traceback_wanted():
             raise

@@ -24,3 +24,10 @@ def test_an_error_of_the_user_is_one_line_unless_the_traceback_is_wanted(
 def test_a_fault_of_the_program_keeps_its_traceback():
     with pytest.raises(IndexError), in_one_line(PARSER):
         raise IndexError
+
+
+def test_ctrl_c_ends_without_a_traceback(capsys, monkeypatch):
+    monkeypatch.delenv('HIU_TRACEBACK', raising=False)
+    with pytest.raises(SystemExit) as end, in_one_line(PARSER):
+        raise KeyboardInterrupt
+    assert end.value.code == 130 and capsys.readouterr().err == ''

@@ -61,7 +61,7 @@ def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeyp
         return real(*arguments)
 
     monkeypatch.setattr(photo_cache, 'hand_mask', interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit):
         build(photo_folder, cache, '--stages', 'masks')
     made.clear()
     build(photo_folder, cache, '--stages', 'masks')
