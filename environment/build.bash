@@ -2,6 +2,7 @@
 # Build the package into build/ and install/ with the environment that prepare.bash made ($1).
 # A build that was interrupted is continued, and started over if it cannot be.
 set -eo pipefail
+trap 'exit 130' INT  # or a Ctrl-C that colcon answers would count as a failed build
 cd "$(dirname "$0")/.."
 source "${1:-.venv}/bin/activate"
 if [ -z "${ROS_DISTRO:-}" ]; then

@@ -1,0 +1,85 @@
+"""The scripts behind `make` obey Ctrl-C, know where they are, and refuse where ROS cannot build."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A checkout without a package whose environment answers what the test puts into its bin/."""
+    return make_tree(tmp_path / 'tree')
+
+
+def make_tree(place: Path) -> Path:
+    shutil.copytree(ROOT / 'environment', place / 'environment')
+    shutil.copy(ROOT / 'Makefile', place)
+    (place / 'requirements.txt').touch()
+    binaries = place / '.venv' / 'bin'
+    binaries.mkdir(parents=True)
+    (binaries / 'activate').write_text(
+        f'VIRTUAL_ENV="{place}/.venv"\nPATH="$VIRTUAL_ENV/bin:$PATH"\n')
+    (place / '.venv' / 'pyvenv.cfg').write_text('include-system-site-packages = false\n')
+    return place
+
+
+def program(tree: Path, name: str, lines: str) -> None:
+    path = tree / '.venv' / 'bin' / name
+    path.write_text(f'#!/bin/bash\n{lines}\n')
+    path.chmod(0o755)
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ('ROS_DISTRO', 'PYTHON', 'CDPATH')}
+    return {**kept, **more}
+
+
+def press_ctrl_c(tree: Path, script: str, started: Path) -> subprocess.CompletedProcess:
+    """Run a script and interrupt its group, as a terminal does, once `started` is there."""
+    with subprocess.Popen(
+        ['bash', f'environment/{script}', '.venv'], cwd=tree, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as run:
+        deadline = time.monotonic() + 30
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGINT)
+        out, errors = run.communicate(timeout=30)
+    return subprocess.CompletedProcess(run.args, run.returncode, out, errors)
+
+
+#: Notes that it was called, and ends by itself at Ctrl-C, as pip and colcon do.
+ANSWERS_CTRL_C = "trap 'exit 1' INT; echo \"$*\" >>calls; for i in {1..40}; do sleep 0.1; done"
+
+
+def test_ctrl_c_ends_a_build_that_continues_an_interrupted_one(tree):
+    program(tree, 'python', f'exec {sys.executable} "$@"')
+    program(tree, 'colcon', ANSWERS_CTRL_C)
+    for _ in range(2):
+        (tree / 'calls').unlink(missing_ok=True)
+        run = press_ctrl_c(tree, 'build.bash', tree / 'calls')
+        assert run.returncode == 130
+        assert (tree / 'calls').read_text().count('build') == 1
+        assert 'failed' not in run.stderr
+
+
+def test_ctrl_c_during_torch_does_not_go_on_to_the_build_for_gpus(tree):
+    program(tree, 'python', f"""
+        case "$*" in
+            *pip\\ --version) ;;
+            *pip\\ install*) {ANSWERS_CTRL_C} ;;
+            *import\\ torch*) exit 1 ;;
+            *) exec {sys.executable} "$@" ;;
+        esac""")
+    run = press_ctrl_c(tree, 'prepare.bash', tree / 'calls')
+    assert run.returncode == 130
+    assert (tree / 'calls').read_text().count('torch') == 1
+    assert 'CUDA' not in run.stdout
