@@ -3,7 +3,7 @@
 # A build that was interrupted is continued, and started over if it cannot be.
 set -eo pipefail
 trap 'exit 130' INT  # or a Ctrl-C that colcon answers would count as a failed build
-cd "$(dirname "$0")/.."
+CDPATH= cd "$(dirname "$0")/.."
 source "${1:-.venv}/bin/activate"
 if [ -z "${ROS_DISTRO:-}" ]; then
     export AMENT_PREFIX_PATH=$VIRTUAL_ENV CMAKE_PREFIX_PATH=$VIRTUAL_ENV

@@ -6,7 +6,7 @@
 #   TORCH_INDEX  address of a package index to take torch from, such as PyTorch's own CPU builds
 set -eo pipefail
 trap 'exit 130' INT  # or a Ctrl-C that pip answers would count as a failed installation
-cd "$(dirname "$0")/.."
+CDPATH= cd "$(dirname "$0")/.."
 venv=$PWD/${1:-.venv}
 torch=${TORCH:-torch==2.13.0}
 system_site=false

@@ -1,6 +1,6 @@
 # Source this for an interactive shell: the virtual environment, the built package, and before it
 # the modules of this work tree. A ROS distribution, where there is one, is sourced before.
-_hiu_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+_hiu_root="$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 if [ -f "$_hiu_root/.venv/bin/activate" ]; then
     . "$_hiu_root/.venv/bin/activate"
     # The wheels put the resources of ROS into the environment itself.

@@ -83,3 +83,10 @@ def test_ctrl_c_during_torch_does_not_go_on_to_the_build_for_gpus(tree):
     assert run.returncode == 130
     assert (tree / 'calls').read_text().count('torch') == 1
     assert 'CUDA' not in run.stdout
+
+
+def test_setup_finds_its_tree_whatever_cdpath_is(tree):
+    run = subprocess.run(
+        ['bash', '-c', 'source environment/setup.bash; echo "$VIRTUAL_ENV:$PYTHONPATH"'], cwd=tree,
+        text=True, capture_output=True, env=environment(CDPATH='.', PYTHONPATH='/other'))
+    assert run.stdout == f'{tree}/.venv:{tree}:/other\n'
