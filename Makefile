@@ -16,7 +16,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: env build demo test lint eval clean distclean
+.PHONY: again env build demo test lint eval clean distclean
 
 VENV := .venv
 FLAVOUR := $(or $(ROS_DISTRO),wheels)
@@ -33,8 +33,12 @@ SOURCES := $(shell find hiu_ros msg srv launch config scripts -type f \
 env: $(ENV_READY)
 build: $(BUILD_READY)
 
+# An environment that was moved with its folder, or lost its Python, does not run: made anew.
+RUNS := $(shell . $(VENV)/bin/activate 2>/dev/null && \
+	[ "$$VIRTUAL_ENV" -ef $(VENV) ] && [ -x $(VENV)/bin/python ] && echo yes)
+
 # The stamps are written last: what was interrupted has none and is taken up again.
-$(ENV_READY): requirements.txt $(wildcard environment/*.txt environment/*.py) environment/prepare.bash
+$(ENV_READY): $(if $(RUNS),,again) requirements.txt $(wildcard environment/*.txt environment/*.py) environment/prepare.bash
 	@rm -f $(VENV)/.ready-*
 	@bash environment/prepare.bash $(VENV)
 	@touch $@

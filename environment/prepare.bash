@@ -22,7 +22,7 @@ minor='import sys; print(sys.version_info[:2])'
 fits() {
     [ -x "$venv/bin/python" ] &&
         "$venv/bin/python" -m pip --version >/dev/null 2>&1 &&
-        grep -qF "$venv" "$venv/bin/activate" &&
+        [ "$(. "$venv/bin/activate" && echo "$VIRTUAL_ENV")" -ef "$venv" ] &&
         grep -q "include-system-site-packages = $system_site" "$venv/pyvenv.cfg" &&
         bash environment/choose_python.bash "$venv/bin/python" >/dev/null 2>&1 || return 1
     [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -c "$minor")" = "$("$venv/bin/python" -c "$minor")" ]

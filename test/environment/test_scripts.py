@@ -90,3 +90,24 @@ def test_setup_finds_its_tree_whatever_cdpath_is(tree):
         ['bash', '-c', 'source environment/setup.bash; echo "$VIRTUAL_ENV:$PYTHONPATH"'], cwd=tree,
         text=True, capture_output=True, env=environment(CDPATH='.', PYTHONPATH='/other'))
     assert run.stdout == f'{tree}/.venv:{tree}:/other\n'
+
+
+def up_to_date(tree: Path) -> bool:
+    return subprocess.run(['make', '-q', 'env'], cwd=tree, env=environment()).returncode == 0
+
+
+def test_environment_is_made_anew_where_it_cannot_run(tree):
+    """make's stamp is there and new; the folder was moved, or the Python is gone."""
+    program(tree, 'python', '')
+    (tree / '.venv' / '.ready-wheels').touch()
+    for folder in ('hiu_ros', 'msg', 'srv', 'launch', 'config', 'scripts'):
+        (tree / folder).mkdir()
+    assert up_to_date(tree)
+    link = tree.with_name('link')
+    link.symlink_to(tree)
+    assert up_to_date(link)
+    moved = tree.rename(tree.with_name('moved'))
+    assert not up_to_date(moved)
+    moved.rename(tree)
+    (tree / '.venv' / 'bin' / 'python').unlink()
+    assert not up_to_date(tree)
