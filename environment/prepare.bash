@@ -13,6 +13,10 @@ system_site=false
 [ -n "${ROS_DISTRO:-}" ] && system_site=true
 
 fail() { echo "hiu_ros: $*" >&2; exit 1; }
+# The generators of messages, colcon's scripts and the linker's paths stumble over anything else.
+if (LC_ALL=C; [[ $PWD == *[!A-Za-z0-9/._~@=+-]* ]]); then
+    fail "$PWD: ROS builds only below folders named with A-Z a-z 0-9 . _ ~ @ = + -; move this one"
+fi
 command -v git >/dev/null || fail 'there is no git: sudo apt install git'
 command -v "${CC:-cc}" >/dev/null || fail 'there is no C compiler: sudo apt install gcc'
 command -v "${CXX:-c++}" >/dev/null || fail 'there is no C++ compiler: sudo apt install g++'

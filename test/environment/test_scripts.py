@@ -85,6 +85,16 @@ def test_ctrl_c_during_torch_does_not_go_on_to_the_build_for_gpus(tree):
     assert 'CUDA' not in run.stdout
 
 
+@pytest.mark.parametrize('name', ['Hände', 'my work', 'a,b'])
+def test_folder_that_ros_cannot_build_in_is_refused_in_one_line(tmp_path, name):
+    place = make_tree(tmp_path / name)
+    run = subprocess.run(['bash', 'environment/prepare.bash', '.venv'], cwd=place, text=True,
+                         capture_output=True, env=environment(PYTHON='/nowhere/python3'))
+    assert run.returncode == 1 and run.stdout == ''
+    assert f'{place}: ROS builds only below folders named with' in run.stderr
+    assert run.stderr.count('\n') == 1
+
+
 def test_setup_finds_its_tree_whatever_cdpath_is(tree):
     run = subprocess.run(
         ['bash', '-c', 'source environment/setup.bash; echo "$VIRTUAL_ENV:$PYTHONPATH"'], cwd=tree,
