@@ -17,9 +17,10 @@ fail() { echo "hiu_ros: $*" >&2; exit 1; }
 if (LC_ALL=C; [[ $PWD == *[!A-Za-z0-9/._~@=+-]* ]]); then
     fail "$PWD: ROS builds only below folders named with A-Z a-z 0-9 . _ ~ @ = + -; move this one"
 fi
+cc=(${CC:-cc}) cxx=(${CXX:-c++})  # each may have arguments: CC='ccache gcc'
 command -v git >/dev/null || fail 'there is no git: sudo apt install git'
-command -v "${CC:-cc}" >/dev/null || fail 'there is no C compiler: sudo apt install gcc'
-command -v "${CXX:-c++}" >/dev/null || fail 'there is no C++ compiler: sudo apt install g++'
+command -v "${cc[0]}" >/dev/null || fail 'there is no C compiler: sudo apt install gcc'
+command -v "${cxx[0]}" >/dev/null || fail 'there is no C++ compiler: sudo apt install g++'
 
 # An environment is kept if its pip runs and it was made here, for this purpose and this Python.
 minor='import sys; print(sys.version_info[:2])'

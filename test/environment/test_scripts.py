@@ -1,4 +1,4 @@
-"""The scripts behind `make` obey Ctrl-C, know where they are, and refuse where ROS cannot build."""
+"""The scripts behind `make` obey Ctrl-C, know their place, and refuse where ROS cannot build."""
 
 import os
 import shutil
@@ -93,6 +93,14 @@ def test_folder_that_ros_cannot_build_in_is_refused_in_one_line(tmp_path, name):
     assert run.returncode == 1 and run.stdout == ''
     assert f'{place}: ROS builds only below folders named with' in run.stderr
     assert run.stderr.count('\n') == 1
+
+
+def test_compilers_may_have_arguments(tree):
+    """CMake takes such a CC, too; what is missing next ends the script."""
+    run = subprocess.run(
+        ['bash', 'environment/prepare.bash', '.venv'], cwd=tree, text=True, capture_output=True,
+        env=environment(PYTHON='/nowhere/python3', CC='cc -O1', CXX='c++ -O1'))
+    assert 'there is no /nowhere/python3' in run.stderr
 
 
 def test_setup_finds_its_tree_whatever_cdpath_is(tree):
