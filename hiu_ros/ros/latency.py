@@ -7,6 +7,7 @@ image to receiving `hands`. `--into README.md` also writes the table into that f
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,8 @@ def row(size: tuple[int, int], hands: int, times: Sequence[float]) -> str:
 
 def commit() -> str:
     """The commit that the figures belong to, with a mark where the tree differs from it."""
+    if not shutil.which('git'):
+        return 'no commit'
     done = subprocess.run(['git', 'describe', '--always', '--dirty'], text=True,
                           capture_output=True, cwd=Path(__file__).parent)
     return done.stdout.strip() or 'no commit'
