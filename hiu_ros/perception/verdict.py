@@ -10,7 +10,7 @@ _LEAST, _SIDE_MOST = 1e-4, 6.0
 #: Clarity of the mask at which a hand is as likely as not, and log odds for each unit more.
 _MASK_EVEN, _MASK_ODDS = 0.875, 36.0
 #: What the finder's log odds of a hand count in an image on its own, and what is added to them.
-FOUND, FOUND_REST = 1.5, 1.1
+FOUND, FOUND_REST = 2.5, 0.7
 
 
 def evidence(presence: float, keypoint_scores: np.ndarray, right: float) -> np.ndarray:

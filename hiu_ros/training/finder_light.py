@@ -24,13 +24,13 @@ class Weather:
         """The changed frame, a new array."""
         if rng.random() < 0.9:
             image = _light(image, rng)
-        if rng.random() < 0.08:
+        if rng.random() < 0.12:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         if rng.random() < 0.12:
             image = _ramp(image, rng)
         if rng.random() < 0.2:
             image = _blur(image, rng)
-        if rng.random() < 0.15:
+        if rng.random() < 0.2:
             image = _coarse(image, rng)
         if rng.random() < 0.3:
             height, width = image.shape[:2]
@@ -38,11 +38,12 @@ class Weather:
             noise = self._noise[y:y + height, x:x + width]
             if rng.random() < 0.5:
                 noise = noise[..., :1]
-            strength = int(rng.uniform(1, 9) * 256 / _UNIT)
+            sigma = rng.uniform(1, 9) if rng.random() < 0.8 else rng.uniform(9, 25)
+            strength = int(sigma * 256 / _UNIT)
             image = np.clip(image + ((noise * strength) >> 8), 0, 255).astype(np.uint8)
         if rng.random() < 0.2:
             code = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY,
-                                                int(rng.integers(15, 90))])[1]
+                                                int(rng.integers(6, 90))])[1]
             image = cv2.imdecode(code, cv2.IMREAD_COLOR)
         return image
 
@@ -76,13 +77,14 @@ def _ramp(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 def _blur(image: np.ndarray, rng: Rng) -> np.ndarray:
     if rng.random() < 0.6:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
-    return motion_blur(image, rng, 10)
+        most = 1.5 if rng.random() < 0.7 else 3.5
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, most))
+    return motion_blur(image, rng, 16)
 
 
 def _coarse(image: np.ndarray, rng: Rng) -> np.ndarray:
     height, width = image.shape[:2]
-    share = rng.uniform(0.35, 0.8)
+    share = rng.uniform(0.2, 0.8)
     small = cv2.resize(image, (max(8, int(width * share)), max(8, int(height * share))),
                        interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
