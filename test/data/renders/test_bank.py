@@ -61,8 +61,9 @@ def test_rendering_in_a_training_leaves_it_its_threads(tmp_path):
         torch.set_num_threads(before)
 
 
-def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch):
-    monkeypatch.setattr(bank, '_SAVE_EVERY', 1)
+@pytest.mark.parametrize('save_every', [1, 100])
+def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch, save_every):
+    monkeypatch.setattr(bank, '_SAVE_EVERY', save_every)
     true_groups = bank._groups
 
     def broken(options, numbers, workers):
@@ -161,19 +162,6 @@ def test_a_damaged_description_is_named(written, tmp_path):
     (tmp_path / 'bank.json').write_text('{')
     with pytest.raises(DataSetError, match='bank.json is damaged .*remove .* render it again'):
         write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
-
-
-def test_tiles_that_are_done_are_kept_when_it_is_stopped(tmp_path, monkeypatch):
-    true_groups = bank._groups
-
-    def broken(options, numbers, workers):
-        yield next(true_groups(options, numbers, workers))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(bank, '_groups', broken)
-    with pytest.raises(KeyboardInterrupt):
-        write_bank(tmp_path, GROUP + 3, OPTIONS, quiet=True)
-    assert len(np.load(tmp_path / 'labels.npz')['seed']) == GROUP
 
 
 def test_a_rendering_process_that_was_killed_is_told(tmp_path, monkeypatch):
