@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
+from hiu_ros.perception.bit_depth import read_image
 
 LABELS_NAME = 'labels.jsonl'
 SIDES = ('left', 'right')
@@ -114,11 +114,13 @@ class PhotoFolder:
                 yield index, number, photo, hand
 
     def read_image(self, photo: Photo) -> np.ndarray:
-        """(H, W, 3) uint8 BGR. Raises PhotoError where the file is missing or of another size."""
+        """(H, W, 3) uint8 BGR. Raises PhotoError where the file is missing, damaged or of
+        another size."""
         path = self.path / photo.file
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = read_image(path)
         if image is None:
-            raise PhotoError(f'cannot read the image {path} named in {LABELS_NAME}')
+            raise PhotoError(f'cannot read the image {path} named in {LABELS_NAME}; it is missing '
+                             'or damaged')
         if image.shape[:2] != (photo.height, photo.width):
             raise PhotoError(f'{path} is {image.shape[1]} x {image.shape[0]} pixels, its label '
                              f'says {photo.width} x {photo.height}')

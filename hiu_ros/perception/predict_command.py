@@ -181,6 +181,7 @@ def _hands(
 ) -> Iterator[tuple[str, Any, Any]]:
     """File, image (None if it cannot be read) and hands, from one batch."""
     from hiu_ros.geometry.camera import Camera
+    from hiu_ros.perception.bit_depth import read_image
     from hiu_ros.perception.frame import Frame
 
     images = [read_image(file) for file in files]
@@ -193,19 +194,6 @@ def _hands(
     hands = iter(pipeline.process_many(frames))
     for file, image in zip(files, images):
         yield file, image, None if image is None else next(hands)
-
-
-def read_image(path: str) -> Any:
-    """(H, W, 3) uint8 BGR, upright by its EXIF orientation; None where it is no image."""
-    import cv2
-    import numpy as np
-
-    from hiu_ros.perception.bit_depth import unpacked
-
-    try:
-        return unpacked(np.fromfile(path, np.uint8))
-    except (OSError, cv2.error):
-        return None
 
 
 class _Names:

@@ -15,7 +15,14 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hiu_ros.perception.bit_depth import PNG, eight_bits, unpacked, whole_png
+from hiu_ros.perception.bit_depth import (
+    JPEG,
+    PNG,
+    eight_bits,
+    unpacked,
+    whole_jpeg,
+    whole_png,
+)
 
 #: OpenCV's warps address pixels with 16-bit integers; a larger side cannot be cropped from.
 MAX_SIDE: Final = 32766
@@ -178,10 +185,8 @@ def decode_compressed(message: object) -> np.ndarray:
     """
     data = bytes(message.data)
     name = f'compressed image, format {message.format!r}, {len(data)} bytes'
-    if data[:2] == b'\xff\xd8':
-        size = _jpeg_size(data)
-        # Some cameras hand on their whole buffer, whose rest is zeros.
-        complete = b'\xff\xd9' in data.rstrip(b'\0')[-4096:]
+    if data[:2] == JPEG:
+        size, complete = _jpeg_size(data), whole_jpeg(data)
     elif data[:8] == PNG:
         size = struct.unpack('>II', data[16:24]) if len(data) >= 24 else None
         complete = whole_png(data)

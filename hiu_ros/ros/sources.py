@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hiu_ros.perception.bit_depth import unpacked
+from hiu_ros.perception.bit_depth import read_image
 from hiu_ros.ros.images import decode, decode_compressed
 
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
@@ -180,10 +180,7 @@ def _images(path: Path, files: list[Path]) -> Source:
 
     def pictures() -> Iterator[Picture]:
         for index, file in enumerate(files):
-            try:
-                image = unpacked(np.fromfile(file, np.uint8))
-            except (OSError, cv2.error):  # it cannot be opened, or claims an absurd size
-                image = None
+            image = read_image(file)
             if image is None:
                 source.skip(SourceError(f'{file} is not an image that OpenCV can read'))
             else:

@@ -113,6 +113,18 @@ def test_images_are_read_and_checked(photo_folder):
         folder.read_image(photo)
 
 
+def test_a_photo_that_is_cut_short_is_named_and_not_filled_with_grey(photo_folder):
+    folder = PhotoFolder(photo_folder)
+    photo = folder.photos[0]
+    data = cv2.imencode('.jpg', np.full((photo.height, photo.width, 3), 200, np.uint8))[1]
+    file = photo_folder / photo.file
+    file.write_bytes(data.tobytes())
+    assert folder.read_image(photo).min() > 190
+    file.write_bytes(data.tobytes()[:-9])
+    with pytest.raises(PhotoError, match=f'cannot read the image {file} .* missing or damaged'):
+        folder.read_image(photo)
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason='the labelled photographs are not here')
 def test_the_real_photographs():
     folder = PhotoFolder(REAL)

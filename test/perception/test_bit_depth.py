@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.perception.bit_depth import eight_bits, unpacked
+from hiu_ros.perception.bit_depth import eight_bits, read_image, unpacked, whole_jpeg
 
 
 def shades(channels=()):
@@ -63,3 +63,18 @@ def test_a_png_whose_chunks_do_not_add_up_is_none_and_takes_no_memory_for_what_t
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert unpacked(damaged) is None
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+@pytest.mark.parametrize('progressive', [0, 1])
+def test_a_jpeg_that_is_cut_short_is_none_whatever_opencv_makes_of_it(tmp_path, progressive):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    data = cv2.imencode('.jpg', noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    preview = b'\xff\xe1' + (2 + len(data)).to_bytes(2, 'big') + data
+    data = data[:2] + preview + data[2:]
+    for more in (b'', bytes(9000), b'a film of it' * 900):  # as cameras leave behind their images
+        (tmp_path / 'a.jpg').write_bytes(data + more)
+        assert read_image(tmp_path / 'a.jpg').shape == (60, 80, 3)
+    for length in (*range(2, len(data) - 1, 97), len(data) - 2):
+        assert not whole_jpeg(data[:length])
+        (tmp_path / 'a.jpg').write_bytes(data[:length])
+        assert read_image(tmp_path / 'a.jpg') is None

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from hiu_ros.perception.bit_depth import read_image
+
 #: What numpy raises for a file that is empty, cut off or of something else.
 _DAMAGED = (ValueError, EOFError, zipfile.BadZipFile)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -142,7 +144,7 @@ def image_reader(path: Path) -> Callable[[], np.ndarray]:
     """A function that reads a colour picture, BGR uint8."""
 
     def read() -> np.ndarray:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = read_image(path)
         if image is None:
             raise DataSetError(f'cannot read the image {path}; it is missing or damaged')
         return image

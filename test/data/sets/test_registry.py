@@ -58,6 +58,9 @@ def test_a_folder_of_images_has_no_labels(tmp_path):
     assert data[0].labels == frozenset() and data[0].read_image().shape == (4, 5, 3)
     with pytest.raises(DataSetError, match='2.PNG; it is missing or damaged'):
         data[1].read_image()
+    (tmp_path / 'a/1.jpg').write_bytes((tmp_path / 'a/1.jpg').read_bytes()[:-9])
+    with pytest.raises(DataSetError, match='1.jpg; it is missing or damaged'):
+        data[0].read_image()
 
 
 def test_photo_sets_give_their_hands(tmp_path):
