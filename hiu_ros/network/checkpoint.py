@@ -101,6 +101,10 @@ def open_checkpoint(path: Path | str, kind: str) -> tuple[dict, dict, dict]:
     header, tensors = _read(Path(path))
     if header.kind != kind:
         raise CheckpointError(f'weights file {path} holds {header.kind!r}, expected {kind!r}')
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f'weights file {path}: {name} has numbers that are not finite; '
+                                  'take weights from before the training diverged')
     tensors = {k: v.float() if v.is_floating_point() else v
                for k, v in _unpacked(tensors, path).items()}
     return tensors, header.config, header.notes

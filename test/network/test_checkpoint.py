@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from hiu_ros import cli
 from hiu_ros.network import checkpoint, packing
 from hiu_ros.network.checkpoint import (
     CheckpointError,
@@ -183,6 +184,18 @@ def test_every_way_not_to_fit_is_named(path):
         load(path)
     for part in ('missing stem.0.weight', 'surplus new', 'stem.1.weight is (2, 2), expected'):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize('storage', checkpoint.STORAGE)
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_numbers_that_are_not_finite_are_named_and_not_packed(tmp_path, finder, storage, value):
+    with torch.no_grad():
+        finder.head.bias[2] = value
+    path, out = tmp_path / 'finder.safetensors', tmp_path / 'packed.safetensors'
+    save_finder(path, finder, storage=storage)
+    with pytest.raises(CheckpointError, match=f'{path}: head.bias has numbers that are not fin'):
+        load_finder(path)
+    assert cli.main(['pack', str(path), str(out)]) == 1 and not out.exists()
 
 
 def test_long_lists_of_faults_are_cut(path):
