@@ -1,6 +1,7 @@
 """The training of the hand finder: its loss and its loop, with exact resume."""
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,8 @@ class FinderSettings:
                             ('seed', 0), ('threads', 0), ('workers', 0), ('validate_every', 0)):
             if getattr(self, name) < least:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected at least {least}')
+        if not 0 < self.rate < math.inf:
+            raise ValueError(f'rate is {self.rate}, expected a number above 0')
         if not (self.scenes.photos or self.scenes.renders):
             raise ValueError('nothing to train on: give photographs (--photos) or render banks '
                              '(--renders)')

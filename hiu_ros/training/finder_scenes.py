@@ -41,6 +41,11 @@ class SceneOptions:
     turned: float = 0.08  #: of the photographs: upside down, or to either side
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
 
+    def __post_init__(self) -> None:
+        for name in ('photo_share', 'crossing', 'arms', 'turned'):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f'{name} is {getattr(self, name)}, expected a share from 0 to 1')
+
 
 class Scenes(torch.utils.data.Dataset):
     """Endless frames, as dicts of `centre_targets` and the image.

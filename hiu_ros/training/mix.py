@@ -39,6 +39,8 @@ from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, Un
 
 #: What renders stand before where nothing else is asked for.
 GREY = 128
+#: Shares of the stream, which count in proportion to each other; all others are chances.
+_OF_THE_MIX = ('photo_share', 'render_share', 'negative_share', 'unlabelled_share')
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class MixOptions:
         for name, value in vars(self).items():
             if name.endswith('_share') and value < 0:
                 raise ValueError(f'{name} is {value}, expected at least 0')
+            if name.endswith('_share') and name not in _OF_THE_MIX and value > 1:
+                raise ValueError(f'{name} is {value}, expected at most 1')
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f'scale is {self.scale}, expected two numbers above 0, the smaller '
                              'one first')

@@ -94,6 +94,9 @@ class Settings:
                             ('warmup', 0), ('threads', 0), ('pictures', 0), ('seed', 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f'{name} is {getattr(self, name)}, expected at least {least}')
+        for name in ('rate', 'clip'):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f'{name} is {getattr(self, name)}, expected above 0')
         for name in ('sigmas', 'stage_weights'):
             if not getattr(self, name) or min(getattr(self, name)) <= 0:
                 raise SettingsError(f'{name} is {getattr(self, name)}, expected positive numbers')

@@ -183,6 +183,19 @@ def test_numbers_below_nothing_are_named(tmp_path, bank, capsys, option):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('option, value, words', [
+    ('photo-share', '1.5', 'photo_share is 1.5, expected a share from 0 to 1'),
+    ('crossing', '-0.1', 'crossing is -0.1,'), ('arms', 'nan', 'arms is nan,'),
+    ('turned', '45', 'turned is 45.0,'), ('rate', '0', 'rate is 0.0, expected a number above 0'),
+    ('rate', 'nan', 'rate is nan,'),
+])
+def test_shares_and_rates_that_cannot_be_are_named(
+        tmp_path, bank, capsys, option, value, words):
+    assert cli.main(['train-finder', '--folder', str(tmp_path / 'run'), '--renders', str(bank),
+                     '--steps', '1', f'--{option}', value]) == 1
+    assert words in capsys.readouterr().err and not (tmp_path / 'run').exists()
+
+
 def test_a_run_that_is_at_its_end_has_its_weights_and_says_so(
         tmp_path, bank, monkeypatch, capsys):
     def full(*_):

@@ -69,6 +69,8 @@ def test_data_sets_can_be_given_on_the_command_line():
     ('sigmas=[a]', "sigmas.0 is 'a', expected a number"), ('loss.pof=yes', 'expected float'),
     ('data.renders=[3]', 'data.renders.0 is 3, expected str'),
     ('validation.hands=0', 'validation.hands is 0, expected at least 1'),
+    ('rate=0', 'rate is 0.0, expected above 0'), ('clip=-1', 'clip is -1.0, expected above 0'),
+    ('data.arm_share=1.5', 'arm_share is 1.5, expected at most 1'),
     ('data.arm_share=-0.1', 'arm_share is -0.1, expected at least 0'),
     ('data.sets=[{name: rhd, root: R, share: -1}]', 'share of rhd is -1.0, expected at least 0'),
     ('data.made_renders=-3', 'made_renders is -3, expected at least 0'),
@@ -77,6 +79,10 @@ def test_data_sets_can_be_given_on_the_command_line():
 def test_illegal_changes_are_refused(change, message):
     with pytest.raises(SettingsError, match=message):
         read_settings('paper_freihand', [change])
+
+
+def test_shares_of_the_mix_are_in_proportion_to_each_other():
+    assert read_settings('lite_open', ['data.photo_share=3']).data.photo_share == 3
 
 
 def test_unknown_configuration_lists_the_shipped_ones(capsys):

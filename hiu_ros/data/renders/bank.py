@@ -199,6 +199,8 @@ def write_bank(out: str | Path, count: int, options: BankOptions, workers: int =
                                ('seed', options.seed, 0)):
         if value < least:
             raise ValueError(f'{name} is {value}, expected at least {least}')
+    if not 0 <= options.gloves <= 1:
+        raise ValueError(f'gloves is {options.gloves}, expected a share from 0 to 1')
     bank = _Bank(Path(out), count, options)
     if bank.done == count:
         return

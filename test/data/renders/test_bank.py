@@ -187,7 +187,8 @@ def test_missing_skins_are_told_by_several_processes_too(tmp_path):
 
 @pytest.mark.parametrize('count, changes, words', [
     (0, {}, 'count is 0, expected at least 1'), (1, {'size': 0}, 'size is 0'),
-    (1, {'seed': -1}, 'seed is -1, expected at least 0')])
+    (1, {'seed': -1}, 'seed is -1, expected at least 0'),
+    (1, {'gloves': 3.0}, 'gloves is 3.0, expected a share from 0 to 1')])
 def test_numbers_that_cannot_be_are_named_before_anything_is_made(
         tmp_path, count, changes, words):
     with pytest.raises(ValueError, match=words):
