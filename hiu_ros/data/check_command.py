@@ -35,7 +35,7 @@ def add_data(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand: 0 where every part that is there can be read, else 1."""
+    """Run the subcommand: 0 where there are samples and every part can be read, else 1."""
     from hiu_ros.data.sets.layout import DataSetError
     from hiu_ros.data.sets.registry import detect, open_data_set, splits
 
@@ -59,7 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.json.write_text(json.dumps(
             {'splits': reports, 'missing': missing}, indent=1) + '\n')
     faults = any(report['faults'] for report in reports)
-    return 0 if reports and not faults and not (missing and arguments.split) else 1
+    found = any(report['samples'] for report in reports)
+    if reports and not found:
+        print(f'{arguments.path} has no samples in {", ".join(r["split"] for r in reports)}: its '
+              'labels tell of nothing')
+    return 0 if found and not faults and not (missing and arguments.split) else 1
 
 
 def check_split(data: Sequence, read: int = 50, draw: Path | None = None) -> dict:

@@ -89,3 +89,15 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, capsys):
     assert check(tmp_path, '--dataset', 'freihand') == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and all('is missing' in line for line in lines)
+
+
+def test_labels_of_nothing_are_a_fault_and_those_of_one_split_are_none(photo_folder, capsys):
+    labels = photo_folder / 'labels.jsonl'
+    lines = labels.read_text().splitlines(keepends=True)
+    labels.write_text(''.join(line for line in lines if '"train"' in line))
+    assert check(photo_folder) == 0 and 'photos val: 0 samples' in capsys.readouterr().out
+    assert check(photo_folder, '--split', 'val') == 1
+    assert f'{photo_folder} has no samples in val' in capsys.readouterr().out
+    labels.write_text('')
+    assert check(photo_folder) == 1
+    assert f'{photo_folder} has no samples in train, val' in capsys.readouterr().out
