@@ -71,6 +71,10 @@ def main(arguments: list[str] | None = None) -> None:
     with in_one_line(parser):
         check_output(options.out)
         also = [open_patches(options.also)] if options.also else []
+        for patches in also:  # the search takes long
+            if patches.shape[1] != SIZE:
+                raise ValueError(f'--also {options.also} holds patches of {patches.shape[1]} '
+                                 f'pixels, expected {SIZE}, as of `hiu_ros.data.backgrounds`')
         finder = HandFinder.from_file(options.finder, threshold=_THRESHOLD)
         found = search(PhotoFolder(options.photos), finder)
         every = np.concatenate([found, *also])

@@ -113,6 +113,17 @@ def test_finder_without_false_finds_gives_an_empty_file(folder, tmp_path, monkey
     assert mine(monkeypatch, [], folder, tmp_path / 'none.npy').shape == (0, 160, 160, 3)
 
 
+def test_patches_of_another_size_are_told_before_the_search(
+        folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(false_finds, 'search', lambda *_: pytest.fail('it was searched'))
+    near = tmp_path / 'near.npy'
+    np.save(near, np.zeros((3, 96, 96, 3), np.uint8))
+    with pytest.raises(SystemExit) as stop:
+        false_finds.main([str(folder), str(tmp_path / 'out.npy'), '--also', str(near)])
+    assert stop.value.code == 2
+    assert f'--also {near} holds patches of 96 pixels, expected 160' in capsys.readouterr().err
+
+
 def test_what_is_missing_is_one_line(folder, tmp_path, capsys):
     near = tmp_path / 'near.npy'
     near.write_bytes(b'')
