@@ -10,6 +10,7 @@ blending leave it out.
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
-from hiu_ros.data.photos import PhotoFolder
+from hiu_ros.data.photos import LABELS_NAME, PhotoFolder
 from hiu_ros.evaluation.output import check_output
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import STORAGE
@@ -183,7 +184,8 @@ def _collected(a: argparse.Namespace, source: Path) -> tuple[list[Readings], Rea
         videos.append(Readings.read(path))
     if folder is None:
         return videos, None
-    path = a.keep / 'photos.npz'
+    labels = (folder.path / LABELS_NAME).read_bytes()
+    path = a.keep / f'photos_{a.count}_{hashlib.sha256(labels).hexdigest()[:12]}.npz'
     if not path.exists():
         finder = HandFinder.from_file(a.finder_weights, device, threshold=_THRESHOLD)
         of_photos(reader, folder, a.count, finder).save(path)

@@ -94,6 +94,29 @@ def test_what_other_weights_read_is_not_fitted_to(tmp_path, capsys):
     assert f'{keep} holds what other weights than {files[1]} read' in error
 
 
+def test_other_photographs_are_read_anew_and_the_same_are_not(tmp_path, monkeypatch):
+    network = HIU(preset('hiu_lite', input_size=64)).eval()
+    width = network.regressor.add_legibility()[0].in_features
+    network.regressor.legibility = None
+    weights, out, keep, read = tmp_path / 'w.safetensors', tmp_path / 'o', tmp_path / 'keep', []
+    checkpoint.save(weights, network)
+    for seed in range(5000, 5005):
+        made(60, seed, width).save(keep / f'video_{seed}.npz')
+
+    def of_photos(reader, folder, count, finder):
+        read.append((folder.path.name, count))
+        return made(60, 0, width)
+
+    monkeypatch.setattr(legibility_fit, 'of_photos', of_photos)
+    for name, count in (('a', 9), ('a', 9), ('b', 9), ('a', 9), ('a', 8)):
+        photos = tmp_path / name
+        photos.mkdir(exist_ok=True)
+        (photos / 'labels.jsonl').write_text({'a': '', 'b': '\n'}[name])
+        main([str(weights), str(out), '--keep', str(keep), '--videos', '5', '--device', 'cpu',
+              '--photos', str(photos), '--count', str(count)])
+    assert read == [('a', 9), ('b', 9), ('a', 8)]
+
+
 def test_missing_photographs_are_told_before_the_videos(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(legibility_fit, 'of_video', lambda *_: pytest.fail('a video was read'))
     with pytest.raises(SystemExit) as stop:
