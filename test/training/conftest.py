@@ -12,6 +12,7 @@ from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU, StageOutput
 from hiu_ros.training.batch import Batch
+from hiu_ros.training.loop import train
 from hiu_ros.training.settings import Settings, read_settings
 from hiu_ros.training.silhouettes import Silhouettes, reproject
 from hiu_ros.training.targets import heatmap_targets, pof_targets, to_map
@@ -179,3 +180,11 @@ def tiny_settings(tmp_path_factory, bank):
         return read_settings(str(path), changes)
 
     return make
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tiny_settings):
+    """Settings of a training that ran from its first step to its last."""
+    settings = tiny_settings(folder='straight')
+    train(settings)
+    return settings
