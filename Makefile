@@ -37,8 +37,11 @@ build: $(BUILD_READY)
 RUNS := $(shell . $(VENV)/bin/activate 2>/dev/null && \
 	[ "$$VIRTUAL_ENV" -ef $(VENV) ] && [ -x $(VENV)/bin/python ] && echo yes)
 
+# `make env` with a choice looks whether it is what is there.
+CHOICE := $(if $(filter env,$(MAKECMDGOALS)),$(PYTHON)$(TORCH)$(TORCH_INDEX))
+
 # The stamps are written last: what was interrupted has none and is taken up again.
-$(ENV_READY): $(if $(RUNS),,again) requirements.txt $(wildcard environment/*.txt environment/*.py) environment/prepare.bash
+$(ENV_READY): $(if $(CHOICE),again,$(if $(RUNS),,again)) requirements.txt $(wildcard environment/*.txt environment/*.py) environment/prepare.bash
 	@rm -f $(VENV)/.ready-*
 	@bash environment/prepare.bash $(VENV)
 	@touch $@

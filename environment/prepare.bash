@@ -59,8 +59,15 @@ if [ $system_site = true ]; then
 fi
 install() { python -m pip install --quiet -c "$scratch/constraints.txt" "$@"; }
 
-if ! python -c 'import torch' 2>/dev/null; then
-    echo 'Installing torch'
+there='import torch; print(torch.__version__)'
+fitting='import sys; from pip._vendor.packaging.requirements import Requirement
+sys.exit(sys.argv[1] not in Requirement(sys.argv[2]).specifier)'
+if version=$(python -c "$there" 2>/dev/null) &&
+    { [ -z "${TORCH:-}" ] || python -c "$fitting" "$version" "$TORCH" 2>/dev/null; }; then
+    [ -z "${TORCH_INDEX:-}" ] ||
+        echo "torch $version is there and stays; to take another build of it, make distclean first"
+else
+    echo "Installing ${TORCH:-torch}"
     if [ -n "${TORCH_INDEX:-}" ]; then
         PIP_INDEX_URL=$TORCH_INDEX install "$torch"
     elif compgen -G '/dev/nvidia[0-9]*' >/dev/null || [ -e /dev/dxg ]; then

@@ -38,7 +38,8 @@ def program(tree: Path, name: str, lines: str) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ('ROS_DISTRO', 'PYTHON', 'CDPATH')}
+    kept = {k: v for k, v in os.environ.items() if k not in (
+        'ROS_DISTRO', 'PYTHON', 'TORCH', 'TORCH_INDEX', 'CDPATH')}
     return {**kept, **more}
 
 
@@ -83,6 +84,32 @@ def test_ctrl_c_during_torch_does_not_go_on_to_the_build_for_gpus(tree):
     assert run.returncode == 130
     assert (tree / 'calls').read_text().count('torch') == 1
     assert 'CUDA' not in run.stdout
+
+
+@pytest.mark.parametrize('choice, said, installed', [
+    ({'TORCH': 'torch==2.9.*'}, 'Installing torch==2.9.*', 'torch==2.9.*'),
+    ({'TORCH': 'torch==2.13.0'}, '', ''),
+    ({'TORCH_INDEX': 'https://index/cpu'}, 'torch 2.13.0+cpu is there and stays; to take', ''),
+], ids=['other', 'same', 'index'])
+def test_another_torch_is_installed_into_an_environment_that_is_ready(
+        tree, choice, said, installed):
+    program(tree, 'python', f"""
+        case "$*" in
+            *pip\\ install*) echo "$*" >>calls ;;
+            *import\\ torch*) echo 2.13.0+cpu ;;
+            environment/*) ;;
+            *) exec {sys.executable} "$@" ;;
+        esac""")
+    for folder in ('hiu_ros', 'msg', 'srv', 'launch', 'config', 'scripts'):
+        (tree / folder).mkdir()
+    (tree / '.venv' / '.ready-wheels').touch()
+    assert up_to_date(tree)
+    run = subprocess.run(['make', 'env'], cwd=tree, env=environment(**choice), text=True,
+                         capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    calls = [line for line in (tree / 'calls').read_text().splitlines() if 'torch' in line]
+    assert said in run.stdout and bool(calls) == bool(installed)
+    assert all(installed in call for call in calls)
 
 
 @pytest.mark.parametrize('name', ['Hände', 'my work', 'a,b'])
