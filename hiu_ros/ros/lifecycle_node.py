@@ -46,6 +46,9 @@ class HiuNode(LifecycleNode):
         except parameters.ParameterError:
             self.destroy_node()
             raise
+        # rclpy has no public way to what was given for parameters that are not declared.
+        for words in parameters.misspelt(getattr(self, '_parameter_overrides', ())):
+            self.get_logger().warning(words)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._factory = engine_factory
         self._engine: LastingEngine | None = None

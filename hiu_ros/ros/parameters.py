@@ -6,7 +6,9 @@ The table makes the descriptors that `ros2 param describe` shows, the checks, th
 
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, make_dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 from rcl_interfaces.msg import (
@@ -166,6 +168,10 @@ PARAMETERS: Final = (
 )
 TABLE: Final = {row.name: row for row in PARAMETERS}
 
+#: Likeness of two names, as `difflib` tells it, from which on one may be meant by the other (two
+#: letters of nine are exchanged), and by how many letters their lengths then differ.
+_NEAR, _LONGER = 0.77, 2
+
 NodeOptions = make_dataclass(
     'NodeOptions', [(row.name, type(row.default), row.default) for row in PARAMETERS], frozen=True
 )
@@ -213,6 +219,21 @@ def declare(node: Node) -> NodeOptions:
     if contradiction(options):
         raise ParameterError(f'parameter {contradiction(options)}')
     return options
+
+
+def misspelt(given: Iterable[str]) -> list[str]:
+    """Of names given at start: those that are no parameter but are near one that was not given.
+
+    In words. Others may be of another node, as in a file of parameters for all of them.
+    """
+    given = set(given)
+    missing = {*TABLE, 'use_sim_time'} - given
+    told = []
+    for name in sorted(given - {*TABLE}):
+        alike = [known for known in missing if abs(len(known) - len(name)) <= _LONGER]
+        for meant in get_close_matches(name, alike, 1, _NEAR):
+            told.append(f'{name} is no parameter of this node and does nothing; is {meant} meant?')
+    return told
 
 
 def changed(

@@ -16,6 +16,7 @@ from hiu_ros.ros.parameters import (  # noqa: E402
     NodeOptions,
     changed,
     contradiction,
+    misspelt,
     readme_table,
     yaml_text,
 )
@@ -90,6 +91,27 @@ def test_an_illegal_value_changes_nothing_and_says_why(name, value, words):
 def test_parameters_of_others_pass():
     options, result = change(NodeOptions(), use_sim_time=True, max_hands=1)
     assert result.successful and options == NodeOptions(max_hands=1)
+
+
+@pytest.mark.parametrize('name, meant', [
+    ('presicion', 'precision'), ('max-hands', 'max_hands'), ('view', 'views'),
+    ('devise', 'device'), ('maxhand', 'max_hands'), ('use_simtime', 'use_sim_time'),
+])
+def test_a_misspelt_name_is_told_with_the_one_meant_unless_that_was_given_too(name, meant):
+    (words,) = misspelt(['lazy', name])
+    assert words.startswith(f'{name} is no parameter') and f'is {meant} meant' in words
+    assert not misspelt([name, meant])
+
+
+def test_names_of_other_nodes_and_of_ros_are_not_told():
+    """As in a file for all nodes: of usb_cam, camera_ros, rviz, robot_state_publisher."""
+    assert not misspelt([
+        'use_sim_time', 'start_type_description_service', 'max_hands', 'video_device', 'device_id',
+        'qos_overrides./hands.publisher.depth', 'frame_id', 'framerate', 'image_width', 'rate',
+        'pixel_format', 'camera_name', 'camera_info_url', 'robot_description', 'publish_frequency',
+        'jpeg_quality', 'io_method', 'autofocus', 'brightness', 'depth_fps', 'tf_prefix',
+        'num_threads', 'image_rate', 'min_range', 'max_range', 'frame_rate', 'timeout',
+        'threshold', 'weights_path'])
 
 
 @pytest.mark.parametrize('names', [('a', 'a'), ('a/b',), ('/a',), ('1a',)])

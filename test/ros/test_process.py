@@ -185,6 +185,14 @@ def test_an_illegal_parameter_at_start_is_one_line_and_exit_code_one(spawn):
             assert word in node.lines[0]
 
 
+def test_a_misspelt_parameter_is_told_and_the_node_runs(spawn):
+    node = spawn(*named('speller'), parameters={'presicion': 'half', 'min_score': 0.6})
+    assert node.wait_log('fake on fake')
+    (line,) = [line for line in node.lines if '[INFO]' not in line]
+    assert '[WARN]' in line and 'presicion is no parameter' in line and 'precision' in line
+    assert node.end()[0] == 0
+
+
 def test_ros_arguments_that_cannot_be_read_are_told_without_a_traceback(spawn, tmp_path):
     garbled = tmp_path / 'garbled.yaml'
     garbled.write_text('hiu_node:\n  max_hands: 3\n')
