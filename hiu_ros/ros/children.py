@@ -10,6 +10,7 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 
 from hiu_ros.ros.player import NodeEnded
+from hiu_ros.ros.process import ROSArgumentsError, check_domain
 from hiu_ros.ros.sources import SourceError
 
 #: How long a process may take to end before it is killed, s.
@@ -50,17 +51,18 @@ def run_with_children(
 ) -> int:
     """Exit code of a command; it adds the processes that it starts to the list it is given.
 
-    SourceError, NodeEnded, OSError and `errors` become one line and exit code 1, Ctrl-C and
-    SIGTERM become 130.
+    SourceError, NodeEnded, ROSArgumentsError, OSError and `errors` become one line and exit code
+    1, Ctrl-C and SIGTERM become 130.
     """
     os.environ.update(environment())
     processes: list[subprocess.Popen] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        check_domain()
         return run(processes)
     except KeyboardInterrupt:
         return 130
-    except (SourceError, NodeEnded, OSError, *errors) as error:
+    except (SourceError, NodeEnded, ROSArgumentsError, OSError, *errors) as error:
         print(f'{name}: {error}', file=sys.stderr)
         return 1
     finally:

@@ -7,6 +7,8 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 
+from hiu_ros.ros.process import initialise
+
 
 class Peer:
     """Spins `self._node` in a thread as long as the `with` block lasts."""
@@ -14,7 +16,7 @@ class Peer:
     def __init__(self, name: str, namespace: str, **options) -> None:
         self._context = Context()
         # The words behind the -p of a command are for the node that it starts.
-        rclpy.init(args=[], context=self._context)
+        initialise([], self._context)
         self._node = rclpy.create_node(
             name, context=self._context, namespace=namespace, **options)
         self._executor = SingleThreadedExecutor(context=self._context)

@@ -8,6 +8,7 @@ This module imports nothing but the standard library: its handlers stand before 
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from typing import Any
 
 #: An end that takes longer is cut short, s.
 PATIENCE = 2.0
+#: Higher domains have no ports in DDS (DDSI-RTPS, 9.6.1).
+LAST_DOMAIN = 232
 
 
 class _Stopped(BaseException):
@@ -23,7 +26,8 @@ class _Stopped(BaseException):
 
 
 class ROSArgumentsError(ValueError):
-    """What stands behind --ros-args, or in a parameters file named there, cannot be read."""
+    """What stands behind --ros-args, in a parameters file named there or in the environment's
+    variables cannot be."""
 
 
 class Stop:
@@ -70,16 +74,31 @@ def leave_after(seconds: float, code: int) -> None:
     timer.start()
 
 
-def initialise(arguments: list[str] | None = None) -> None:
+def check_domain() -> None:
+    """ROSArgumentsError for a ROS_DOMAIN_ID that is no number, or one that DDS has no ports for,
+    over which its libraries end the process."""
+    import rclpy
+
+    domain = os.environ.get('ROS_DOMAIN_ID', '')
+    number = re.match(r'\s*[+-]?\d+', domain)
+    zenoh = 'zenoh' in rclpy.get_rmw_implementation_identifier()
+    if domain and not number or number and int(number[0]) > LAST_DOMAIN and not zenoh:
+        raise ROSArgumentsError(f'ROS_DOMAIN_ID is {domain!r}, expected a number from 0 to '
+                                f'{LAST_DOMAIN}')
+
+
+def initialise(arguments: list[str] | None = None, context: Any = None) -> None:
     """rclpy.init without its signal handlers; ROSArgumentsError for arguments that ROS refuses.
 
-    arguments: None for those of the process.
+    arguments: None for those of the process; context: None for the default one.
     """
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
+    check_domain()
     try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=arguments, context=context,
+                   signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         # Unknown ones come as their list alone; some texts of rcl have several lines.
         text = ' '.join(str(error).split())

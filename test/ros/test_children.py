@@ -54,6 +54,14 @@ def test_processes_have_room_for_images_wherever_the_package_lies(tmp_path):
     assert Path(profile).is_file() and Path(profile).name == 'fastdds.xml'
 
 
+def test_a_domain_that_cannot_be_is_one_line_before_any_process_starts():
+    done = subprocess.run(
+        [sys.executable, '-c', SCRIPT], cwd=Path(__file__).parents[2], capture_output=True,
+        text=True, timeout=60, env={**os.environ, 'ROS_DOMAIN_ID': '233'})
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr == "test: ROS_DOMAIN_ID is '233', expected a number from 0 to 232\n"
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
     command = subprocess.Popen(

@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -210,6 +212,17 @@ def test_ros_arguments_that_cannot_be_read_are_told_without_a_traceback(spawn, t
             assert 'Traceback' not in node.log, node.log
             assert arguments[-1] in node.lines[-1], node.log
             assert 'ROS arguments' in node.lines[-1], node.log
+
+
+@pytest.mark.parametrize('domain', ['abc', '999'])
+def test_a_domain_that_cannot_be_is_one_line_and_exit_code_one(monkeypatch, domain):
+    monkeypatch.setenv('ROS_DOMAIN_ID', domain)
+    for module in ('node', 'source_node'):
+        done = subprocess.run(
+            [sys.executable, '-m', f'hiu_ros.ros.{module}'], cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        words = f"ROS_DOMAIN_ID is '{domain}', expected a number from 0 to 232"
+        assert done.returncode == 1 and words in done.stdout and done.stdout.count('\n') == 1
 
 
 def test_wrong_quality_of_service_is_one_line_and_exit_code_one_before_anybody_reads(spawn):
