@@ -12,7 +12,7 @@ def add_describe(subparsers: argparse._SubParsersAction) -> None:
                     'numbers changed, or of a weights file; its parameters and '
                     'multiply-accumulates; and both for every module.',
         epilog='examples: hiu describe hiu_dmtl stages=1, hiu describe finder, '
-               'hiu describe runs/lite/weights.safetensors')
+               'hiu describe runs/lite_open/weights.safetensors')
     parser.add_argument('network', nargs='?', metavar='NAME|WEIGHTS',
                         help='left out: a table of all networks')
     parser.add_argument('changes', nargs='*', metavar='key=value',
