@@ -95,6 +95,14 @@ def test_a_fast_hand_is_followed_by_its_motion(make_stage):
     assert ids(seen, 'right') == ['right_1'] * 15
 
 
+def test_a_waving_hand_keeps_its_name_at_five_images_a_second(make_stage):
+    stage = make_stage()
+    # It turns back where its motion says that it goes on, and is a size off its prediction.
+    scenes = [[stage.hand(place=(x, 0, 1.5))] for x in [-0.1, 0.0, 0.1, 0.0] * 5]
+    seen = follow(stage, scenes, stamps=[k / 5 for k in range(len(scenes))])
+    assert set(ids(seen, 'right')) == {'right_1'}
+
+
 def test_a_young_hand_seen_apart_keeps_its_name_behind_an_older_one(make_stage):
     stage = make_stage()
     older = stage.hand('right', (-0.1, 0, 0.6), label='older')

@@ -195,6 +195,9 @@ def test_a_hand_is_awaited_near_and_the_farther_the_longer_it_is_missed():
     track.misses = 5
     missed = track.awaited(track.stamp + 6 * STEP)
     assert not near.lost and missed.lost and near.patience < 1 < missed.patience < 2
+    # How long counts, not how many images came.
+    track.misses = 0
+    assert track.awaited(track.stamp + 6 * STEP).patience == pytest.approx(missed.patience)
     young = followed(YOUNG - 1)
     young.misses = 5
     assert not young.awaited(young.stamp + 6 * STEP).lost
