@@ -1,7 +1,7 @@
 """What controllers take: joint states, wrist poses and transforms, from `Hands`; pure functions.
 
-A controller follows one left and one right hand. `Chosen` keeps to a hand as long as it is in
-view, so that a second person's hand does not take over in between.
+A controller follows one left and one right hand. `Chosen` keeps to a hand, so that a second
+person's hand does not take over where the first one is missed for some frames.
 """
 
 import array
@@ -16,24 +16,51 @@ from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles, joint_frames
 from hiu_ros.ros.messages import placed, point, quaternion
 
+#: Hands seen beside a followed one that are remembered: more than can be in view.
+REMEMBERED = 16
+
 
 class Chosen:
     """Which left and which right hand is the controllers'; one per camera."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
+        self._followed: dict[str, str] = {}
+        #: By side: frames that the followed hand was missed in, and who was seen beside it, those
+        #: seen last at the end.
+        self._missed: dict[str, int] = {}
+        self._beside: dict[str, dict[str, None]] = {}
 
-    def __call__(self, hands: Hands) -> dict[str, Hand]:
-        """Side -> hand, at most one a side: the one of before, else the one of the best score."""
+    def __call__(self, hands: Hands, patience: int) -> dict[str, Hand]:
+        """Side -> hand, at most one a side: the one of before, else the one of the best score.
+
+        Who was seen beside the one of before is another hand, and takes its place only once it was
+        missed in more than `patience` frames; one that came since may be it, with a new id.
+        """
         chosen = {}
         for side in ('left', 'right'):
-            candidates = [hand for hand in hands if hand.side == side]
-            if not candidates:
-                continue
-            same = [hand for hand in candidates if hand.id == self._ids.get(side)]
-            chosen[side] = same[0] if same else max(candidates, key=lambda hand: hand.score)
-            self._ids[side] = chosen[side].id
+            hand = self._of_side(side, [h for h in hands if h.side == side], patience)
+            if hand is not None:
+                chosen[side] = hand
         return chosen
+
+    def _of_side(self, side: str, candidates: list[Hand], patience: int) -> Hand | None:
+        beside = self._beside.setdefault(side, {})
+        same = [hand for hand in candidates if hand.id == self._followed.get(side)]
+        if not same:
+            self._missed[side] = self._missed.get(side, 0) + 1
+            free = candidates if self._missed[side] > patience else [
+                hand for hand in candidates if hand.id not in beside]
+            if not free:
+                return None
+            same = [max(free, key=lambda hand: hand.score)]
+        self._followed[side], self._missed[side] = same[0].id, 0
+        for hand in candidates:
+            beside.pop(hand.id, None)
+            if hand is not same[0]:
+                beside[hand.id] = None
+        for id_ in list(beside)[:-REMEMBERED]:
+            del beside[id_]
+        return same[0]
 
 
 def joint_states(chosen: dict[str, Hand], header: Header) -> JointState:

@@ -19,6 +19,7 @@ from hiu_ros.perception.wrist_frame import wrist_rotation
 from hiu_ros.ros import controllers, messages
 from hiu_ros.ros.machine import machine
 from hiu_ros.ros.markers import HandMarkers, HandNumbers
+from hiu_ros.ros.parameters import NodeOptions
 
 #: Topics whose messages together have to be built within LIMIT seconds.
 LIMITED = ('hands', 'masks', 'meshes', 'markers')
@@ -65,7 +66,7 @@ def two_hands(frames: int, seed: int = 0) -> list[Hands]:
 def builders(triangles: np.ndarray) -> dict[str, Callable[[Hands, Header], object]]:
     """Topic -> what builds its message."""
     markers, numbers = HandMarkers(triangles), HandNumbers()
-    chosen = controllers.Chosen()
+    chosen, patience = controllers.Chosen(), NodeOptions().max_misses
     return {
         'hands': messages.keypoints,
         'masks': messages.masks,
@@ -75,7 +76,7 @@ def builders(triangles: np.ndarray) -> dict[str, Callable[[Hands, Header], objec
         'points': lambda hands, header: messages.points(
             hands, header, {hand.id: k for k, hand in enumerate(hands)}),
         'hand_joint_states': lambda hands, header: controllers.joint_states(
-            chosen(hands), header),
+            chosen(hands, patience), header),
         'tf': lambda hands, header: controllers.transforms(hands, header, 'hand_'),
         'tf with joints': lambda hands, header: controllers.transforms(
             hands, header, 'hand_', joints=True),

@@ -91,7 +91,7 @@ class Outputs:
         self._send('hands', lambda: messages.keypoints(hands, header))
         if self.wanted('hand_joint_states') or any(self.wanted(f'wrist_pose/{side}')
                                                    for side in ('left', 'right')):
-            chosen = self._chosen(hands)
+            chosen = self._chosen(hands, options.max_misses)
             self._send('hand_joint_states', lambda: controllers.joint_states(chosen, header))
             for side, hand in chosen.items():
                 if hand.translation_m is not None:

@@ -28,6 +28,7 @@ from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles
 from hiu_ros.ros.joint_plot import plot
 from hiu_ros.ros.marker_view import MarkerView
 from hiu_ros.ros.markers import HandMarkers, HandNumbers
+from hiu_ros.ros.parameters import NodeOptions
 from hiu_ros.ros.sources import SourceError, open_source
 
 HEADER = Header(frame_id='camera_optical_frame')
@@ -79,10 +80,10 @@ def viewer(hands: Hands, image: np.ndarray, camera: Camera, faces: np.ndarray) -
 def joints(results: Sequence[Hands], rate: float, truth: Path) -> np.ndarray:
     """Angles of both sides over time, below each other, with the truth of the rendered clip."""
     times = np.arange(len(results)) / rate
-    chosen = controllers.Chosen()
+    chosen, patience = controllers.Chosen(), NodeOptions().max_misses
     found = {side: np.full((len(results), len(FINGERS)), np.nan) for side in ('left', 'right')}
     for index, hands in enumerate(results):
-        message = controllers.joint_states(chosen(hands), HEADER)
+        message = controllers.joint_states(chosen(hands, patience), HEADER)
         angles = dict(zip(message.name, message.position))
         for side, table in found.items():
             table[index] = [angles.get(f'{side}_{ANGLE[finger]}', np.nan) for finger in FINGERS]

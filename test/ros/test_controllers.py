@@ -30,17 +30,48 @@ def scored(fake, number, side, score):
 def test_one_hand_a_side_is_chosen_and_kept(fake):
     chosen = controllers.Chosen()
     first, better = scored(fake, 1, 'right', 0.6), scored(fake, 2, 'right', 0.9)
-    assert chosen(Hands(640, 480, (first,)))['right'].id == 'right_1'
-    assert chosen(Hands(640, 480, (better, first)))['right'].id == 'right_1'
-    assert chosen(Hands(640, 480, (better,)))['right'].id == 'right_2'
+    assert chosen(Hands(640, 480, (first,)), 0)['right'].id == 'right_1'
+    assert chosen(Hands(640, 480, (better, first)), 0)['right'].id == 'right_1'
+    assert chosen(Hands(640, 480, (better,)), 0)['right'].id == 'right_2'
     left = scored(fake, 3, 'left', 0.5)
-    assert set(chosen(Hands(640, 480, (better, left)))) == {'left', 'right'}
+    assert set(chosen(Hands(640, 480, (better, left)), 0)) == {'left', 'right'}
     fresh = controllers.Chosen()
-    assert fresh(Hands(640, 480, (first, better)))['right'].id == 'right_2'
+    assert fresh(Hands(640, 480, (first, better)), 0)['right'].id == 'right_2'
+
+
+def test_a_bystander_does_not_take_over_where_the_hand_is_missed_for_a_while(fake):
+    chosen = controllers.Chosen()
+    mine, other, left = (scored(fake, number, side, 0.8) for number, side in (
+        (1, 'right'), (2, 'right'), (3, 'left')))
+
+    def followed(*hands):
+        return {side: hand.id for side, hand in chosen(Hands(640, 480, hands), 3).items()}
+
+    assert followed(mine) == {'right': 'right_1'}
+    assert followed(mine, other, left) == {'right': 'right_1', 'left': 'left_3'}
+    assert followed(other, left) == {'left': 'left_3'}
+    assert followed() == {}
+    assert followed(other) == {}
+    assert followed(other, mine) == {'right': 'right_1'}
+    assert [followed(other) for _ in range(4)] == [{}, {}, {}, {'right': 'right_2'}]
+
+
+def test_a_hand_that_came_since_may_be_the_missed_one_and_is_followed_at_once(fake):
+    chosen = controllers.Chosen()
+    mine, other, again = (scored(fake, number, 'right', score) for number, score in (
+        (1, 0.8), (2, 0.9), (3, 0.5)))
+    chosen(Hands(640, 480, (mine,)), 60)
+    chosen(Hands(640, 480, (mine, other)), 60)
+    assert chosen(Hands(640, 480, (other, again)), 60)['right'].id == 'right_3'
+    # Who was beside it stays another hand, however many more come and go.
+    for number in range(4, 40):
+        crowd = (again, other, scored(fake, number, 'right', 0.9))
+        assert chosen(Hands(640, 480, crowd), 60)['right'].id == 'right_3'
+    assert chosen(Hands(640, 480, (other,)), 60) == {}
 
 
 def test_joint_states_are_named_by_side_and_angle(fake):
-    chosen = controllers.Chosen()(fake.make_hands(2))
+    chosen = controllers.Chosen()(fake.make_hands(2), 60)
     message = controllers.joint_states(chosen, HEADER)
     assert message.header is HEADER
     assert message.name[:2] == ['left_thumb_cmc_flexion', 'left_thumb_cmc_abduction']
