@@ -261,7 +261,8 @@ class Lifter:
             score=sighting.score,
             box=np.array([*low, *(high - low)]),
             keypoints_px=pixels, keypoint_scores=scores,
-            keypoints_valid=scores >= self.options.valid_score,
+            keypoints_valid=(scores >= self.options.valid_score) & _in_image(
+                pixels, *sighting.size),
             keypoints_m=keypoints, vertices_m=vertices,
             pose=pose.reshape(-1), shape=draft.shape,
             wrist_rotation=wrist_rotation(keypoints, sighting.side),
@@ -296,6 +297,11 @@ class Lifter:
         result = geometry.vertices[0].numpy().astype(float), geometry.keypoints[0].numpy()
         draft.skinned = draft.rotations, draft.shape, result
         return result
+
+
+def _in_image(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N,) bool: which of pixels (N, 2) lie in the image."""
+    return ((pixels >= -0.5) & (pixels < [width - 0.5, height - 0.5])).all(axis=1)
 
 
 def _within(crop: Crop, width: int, height: int) -> np.ndarray:

@@ -41,7 +41,7 @@ class Hand:
     box: np.ndarray = field(repr=False)  #: (4,) x, y, width, height, px
     keypoints_px: np.ndarray = field(repr=False)  #: (21, 2) px
     keypoint_scores: np.ndarray = field(repr=False)  #: (21,) 0..1
-    keypoints_valid: np.ndarray = field(repr=False)  #: (21,) bool
+    keypoints_valid: np.ndarray = field(repr=False)  #: (21,) bool, seen well, in the image
     keypoints_m: np.ndarray = field(repr=False)  #: (21, 3) m, wrist at the origin
     vertices_m: np.ndarray = field(repr=False)  #: (V, 3) m, wrist at the origin
     pose: np.ndarray = field(repr=False)  #: (48,) axis-angle, MANO joint order, rad

@@ -201,3 +201,14 @@ def test_the_residual_is_the_distance_of_the_projected_joints_from_those_that_we
     joints = stage.camera.project(hand.keypoints_m + hand.translation_m)
     away = np.linalg.norm(joints - hand.keypoints_px, axis=1)
     assert 0.5 < away.mean() and hand.residual_px == pytest.approx(away.mean(), rel=1e-3)
+
+
+def test_joints_beyond_the_image_have_a_place_but_are_not_seen(make_stage):
+    stage = make_stage()
+    true = stage.hand(place=(0.3, 0.0, 0.6))
+    hand, = pipeline(stage).process(stage.image([true]), stage.camera)
+    x, y = hand.keypoints_px.T
+    inside = (x > -0.5) & (x < 639.5) & (y > -0.5) & (y < 479.5)
+    assert 3 < inside.sum() < 18 and (hand.keypoint_scores > 0.5).all()
+    assert np.array_equal(hand.keypoints_valid, inside)
+    assert np.isfinite(hand.keypoints_px).all() and np.isfinite(hand.keypoints_m).all()
