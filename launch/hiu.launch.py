@@ -18,8 +18,6 @@ from hiu_ros.ros import launch_values
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 SHARE = Path(get_package_share_directory('hiu_ros'))
-#: What RViz shows, by its name in config/hiu.rviz.
-SHOWN = ('annotated', 'markers', 'points')
 
 ARGUMENTS = (
     ('name', 'hiu_node', 'Name of the node.', None),
@@ -68,14 +66,10 @@ def _actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     )
     actions = [*(_events(node) if values['lifecycle_events'] == 'true' else []), node]
     if values['rviz'] == 'true':
-        cameras = launch_values.cameras(values)
-        space = '/'.join(part for part in (values['namespace'], *cameras[:1]) if part).strip('/')
-        prefix = f'/{space}/' if space else '/'
-        image = values['image'] if values['image'].startswith('/') else prefix + values['image']
         actions.append(Node(
-            package='rviz2', executable='rviz2', name='rviz', output='log',
+            package='rviz2', executable='rviz2', name='rviz', namespace=values['namespace'],
+            output='log', remappings=launch_values.viewer_remappings(values),
             arguments=['-d', str(SHARE / 'config' / 'hiu.rviz'), '-f', values['frame']],
-            remappings=[('/image', image), *((f'/{topic}', prefix + topic) for topic in SHOWN)],
         ))
     return actions
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 _SWITCHES, _TEXTS = ('use_depth', 'compressed'), ('device', 'weights')
 #: Topics of a camera without a name, and what stands for none given.
 _TOPICS = {'image': 'image', 'camera_info': '', 'depth': 'depth'}
+#: What RViz shows of the node, by its name in config/hiu.rviz.
+_SHOWN = ('annotated', 'markers', 'points')
 
 
 def cameras(values: Mapping[str, str]) -> list[str]:
@@ -54,6 +56,18 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
         ('camera_info', values['camera_info'] or f'{folder}{slash}camera_info'),
         ('depth', values['depth']),
     ]
+
+
+def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The topics of config/hiu.rviz: those of the node, or of the first of its named cameras.
+
+    Relative, and so below the namespace that RViz shares with the node, also where a launch file
+    that includes ours pushes another one.
+    """
+    image = values['image']
+    below = '/'.join([*cameras(values)[:1], ''])
+    return [('/image', image if image.startswith('/') else below + image),
+            *((f'/{topic}', below + topic) for topic in _SHOWN)]
 
 
 def source_arguments(values: Mapping[str, str]) -> list[str]:

@@ -109,6 +109,24 @@ def test_a_parameters_file_that_is_not_there_is_refused(values, tmp_path):
     assert launch_values.parameters_file(values(params_file=str(path))) == str(path)
 
 
+def test_rviz_shows_the_topics_of_the_node_in_whatever_namespace_both_are(values):
+    named = launch_values.viewer_remappings(values(cameras='left, right'))
+    single = launch_values.viewer_remappings(values(image='camera/image_raw'))
+    absolute = launch_values.viewer_remappings(values(image='/camera/image_raw'))
+    assert dict(absolute)['/image'] == '/camera/image_raw'
+    for mappings, below, image in ((named, 'left/', 'left/image'),
+                                   (single, '', 'camera/image_raw')):
+        rules = [word for mapping in mappings for word in ('-r', ':='.join(mapping))]
+        result = subprocess.run(
+            [sys.executable, '-c', 'import sys, rclpy; rclpy.init(args=sys.argv); '
+             'node = rclpy.create_node("rviz"); print(*(node.resolve_topic_name(topic) for topic '
+             'in ("/image", "/annotated", "/markers", "/points")))',
+             '--ros-args', '-r', '__ns:=/robot/arm', *rules],
+            capture_output=True, text=True, timeout=60)
+        assert result.stdout.split() == [f'/robot/arm/{topic}' for topic in (
+            image, f'{below}annotated', f'{below}markers', f'{below}points')], result.stderr
+
+
 @pytest.mark.parametrize('namespace', ['demo', '/demo'])
 @pytest.mark.parametrize('source', ["it's my \"clip\" é.mp4", '0'])
 def test_the_demo_hands_its_source_on_as_it_is(tmp_path, namespace, source):
