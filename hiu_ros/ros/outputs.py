@@ -66,7 +66,8 @@ class Outputs:
         self._chosen = controllers.Chosen()
         self._marker_limit, self._annotated_limit = Limit(), Limit()
         self._left: dict[str, int] = {}
-        self._header: Header | None = None
+        #: Of the last image: its header, and no hands.
+        self._last: tuple[Header, Hands] | None = None
         self._told = False
         self._publishers['topology'].publish(messages.topology(
             engine.model, engine.vertex_count, engine.triangles
@@ -87,7 +88,7 @@ class Outputs:
         self, hands: Hands, header: Header, frame: Frame, options: NodeOptions
     ) -> None:
         """Publish everything that somebody reads, every message with this very header."""
-        self._header = header
+        self._last = header, Hands(hands.width, hands.height)
         self._send('hands', lambda: messages.keypoints(hands, header))
         if self.wanted('hand_joint_states') or any(self.wanted(f'wrist_pose/{side}')
                                                    for side in ('left', 'right')):
@@ -140,10 +141,10 @@ class Outputs:
         Empty arrays carry the header of the last image; without any image there is nothing to
         take back.
         """
-        header, self._header = self._header, None
-        if header is None:
+        last, self._last = self._last, None
+        if last is None:
             return
-        nothing = Hands(0, 0)
+        header, nothing = last
         self._send('hands', lambda: messages.keypoints(nothing, header))
         self._send('masks', lambda: messages.masks(nothing, header))
         self._send('meshes', lambda: messages.meshes(nothing, header, self._engine.model))

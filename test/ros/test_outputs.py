@@ -183,6 +183,8 @@ def test_a_farewell_takes_back_what_was_shown_under_the_last_header(world, fake,
             assert last[0].header == header
         else:
             assert len(shown) and not len(last) and received[topic][1].header == header
+    for message in (*received['hands'], *received['masks']):
+        assert (message.image_width, message.image_height) == (640, 480)
 
 
 def test_limit_lets_the_first_one_pass_and_then_no_more_than_its_rate(monkeypatch):
