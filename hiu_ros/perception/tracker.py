@@ -70,8 +70,11 @@ class Tracker:
         """Start a frame, at a time in seconds or one frame after the last; returns the time.
 
         size: width and height of the image. Time that runs back or a pause forgets the hands: a
-        recording began anew. Where it runs back by little it stands still.
+        recording began anew. Where it runs back by little it stands still. Images of another size
+        forget them, too: what was at a pixel is now elsewhere, and another hand may be there.
         """
+        if size != self._size:
+            self.tracks = []
         self._size = size
         if stamp is None:
             stamp = 0.0 if self._stamp is None else self._stamp + FRAME

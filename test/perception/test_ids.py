@@ -166,9 +166,9 @@ def reading(x, size=100.0, colour=TAN, right=6.0):
     return one
 
 
-def names(tracker, stamp, readings):
+def names(tracker, stamp, readings, size=(640, 480)):
     """Names of what a frame shows, its readings being of regions that the finder chose."""
-    tracker.begin(stamp, (640, 480))
+    tracker.begin(stamp, size)
     seen = tracker.update(readings, [None] * len(readings), [0.9] * len(readings))
     return [track.name for track, _ in seen]
 
@@ -217,3 +217,11 @@ def test_a_young_hand_of_another_colour_is_no_part_of_an_older_one():
         tracker.begin(34 / 30, (640, 480))
         tracker.update([reading(100), reading(101)], [0, 1], [0.0, 0.0])
         assert {track.name for track in tracker.tracks} == expected
+
+
+def test_a_hand_of_another_resolution_is_not_told_by_the_pixels_where_one_was():
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k in range(30):
+        assert names(tracker, k / 30, [reading(100)]) == ['right_1']
+    assert names(tracker, 1.0, [reading(100)], (1280, 960)) == ['right_2']
+    assert names(tracker, 1.03, [reading(100)], (1280, 960)) == ['right_2']
