@@ -54,6 +54,11 @@ class Hand:
     depth_sigma_m: float = float('nan')  #: standard deviation of translation_m[2], m
     residual_px: float = float('nan')  #: mean distance of reprojected mesh joints to keypoints_px
 
+    @property
+    def number(self) -> int:
+        """The number that `id` ends in; no two hands of one camera that is followed share it."""
+        return int(self.id.rpartition('_')[2])
+
     def __post_init__(self) -> None:
         if self.side not in ('left', 'right'):
             raise ValueError(f"Hand.side is {self.side!r}, expected 'left' or 'right'")

@@ -6,6 +6,7 @@ lists of references to them; a frame only rewrites the numbers in place. A messa
 is therefore valid until the next call: publish it first.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,33 +22,6 @@ from hiu_ros.ros.messages import colour, placed
 
 #: One namespace a kind, so that each can be switched off in the viewer.
 NAMESPACES = ('mesh', 'bones', 'joints', 'names')
-#: Hands whose numbers are remembered.
-REMEMBERED = 100
-
-
-class HandNumbers:
-    """Small integers for hand ids, never given twice.
-
-    A hand that returns has its number and so its colour again, unless REMEMBERED others were seen
-    since.
-    """
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._numbers: dict[str, int] = {}  # those seen last at the end
-        self._present: dict[str, int] = {}
-
-    def update(self, hands: Hands) -> tuple[dict[str, int], dict[str, int]]:
-        """Id -> number of the hands in view, and of those that left since the last call."""
-        before, self._present = self._present, {}
-        for hand in hands:
-            number = self._numbers.pop(hand.id, self._next)
-            self._next = max(self._next, number + 1)
-            self._numbers[hand.id] = self._present[hand.id] = number
-        for id_ in list(self._numbers)[:-REMEMBERED]:
-            del self._numbers[id_]
-        left = {id_: number for id_, number in before.items() if id_ not in self._present}
-        return dict(self._present), left
 
 
 def assumed_translation(hand: Hand, width: int, height: int) -> np.ndarray:
@@ -89,16 +63,15 @@ class HandMarkers:
         self.alpha = alpha
         self._hands: dict[str, _Parts] = {}
 
-    def build(
-        self, hands: Hands, header: Header, numbers: dict[str, int], left: dict[str, int]
-    ) -> MarkerArray:
-        """All markers of a frame; `numbers` and `left` as HandNumbers gives them.
+    def build(self, hands: Hands, header: Header, left: Iterable[int] = ()) -> MarkerArray:
+        """All markers of a frame, whose ids are the numbers of the hands.
 
-        Hands that left get DELETE; a frame with nothing to show or delete is one DELETEALL, so
-        that the array is never empty and a viewer that missed a DELETE catches up.
+        left: numbers of hands that left, which get DELETE. A frame with nothing to show or delete
+        is one DELETEALL, so that the array is never empty and a viewer that missed a DELETE
+        catches up.
         """
         result = []
-        for number in left.values():
+        for number in sorted(left):
             result += [
                 Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns in NAMESPACES
             ]
@@ -106,7 +79,7 @@ class HandMarkers:
             del self._hands[id_]
         for hand in hands:
             if hand.id not in self._hands:
-                self._hands[hand.id] = self._parts(hand, numbers[hand.id])
+                self._hands[hand.id] = self._parts(hand)
             parts = self._hands[hand.id]
             self._refresh(parts, hand, hands, header)
             mesh, *others = parts.markers
@@ -121,18 +94,18 @@ class HandMarkers:
         self._hands.clear()
         return MarkerArray(markers=[Marker(header=header, ns='mesh', action=Marker.DELETEALL)])
 
-    def _parts(self, hand: Hand, number: int) -> _Parts:
+    def _parts(self, hand: Hand) -> _Parts:
         vertices = [Point() for _ in hand.vertices_m]
         keypoints = [Point() for _ in range(KEYPOINT_COUNT)]
         triangles = self._triangles[:, ::-1] if hand.side == 'left' else self._triangles
-        red, green, blue = colour(number)
+        red, green, blue = colour(hand.number)
 
         def marker(ns: str, kind: int, scale: tuple[float, float, float], tint: float) -> Marker:
             shade = ColorRGBA(
                 r=red + (1 - red) * tint, g=green + (1 - green) * tint,
                 b=blue + (1 - blue) * tint, a=1.0,
             )
-            result = Marker(ns=ns, id=number, type=kind, action=Marker.ADD, color=shade)
+            result = Marker(ns=ns, id=hand.number, type=kind, action=Marker.ADD, color=shade)
             result.scale.x, result.scale.y, result.scale.z = scale
             return result
 

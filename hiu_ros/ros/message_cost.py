@@ -18,7 +18,7 @@ from hiu_ros.perception.result import Hand, Hands, ScaleSource
 from hiu_ros.perception.wrist_frame import wrist_rotation
 from hiu_ros.ros import controllers, messages
 from hiu_ros.ros.machine import machine
-from hiu_ros.ros.markers import HandMarkers, HandNumbers
+from hiu_ros.ros.markers import HandMarkers
 from hiu_ros.ros.parameters import NodeOptions
 
 #: Topics whose messages together have to be built within LIMIT seconds.
@@ -65,16 +65,15 @@ def two_hands(frames: int, seed: int = 0) -> list[Hands]:
 
 def builders(triangles: np.ndarray) -> dict[str, Callable[[Hands, Header], object]]:
     """Topic -> what builds its message."""
-    markers, numbers = HandMarkers(triangles), HandNumbers()
+    markers = HandMarkers(triangles)
     chosen, patience = controllers.Chosen(), NodeOptions().max_misses
     return {
         'hands': messages.keypoints,
         'masks': messages.masks,
         'meshes': lambda hands, header: messages.meshes(hands, header, 'fast'),
-        'markers': lambda hands, header: markers.build(hands, header, *numbers.update(hands)),
+        'markers': markers.build,
         'labels': messages.labels,
-        'points': lambda hands, header: messages.points(
-            hands, header, {hand.id: k for k, hand in enumerate(hands)}),
+        'points': messages.points,
         'hand_joint_states': lambda hands, header: controllers.joint_states(
             chosen(hands, patience), header),
         'tf': lambda hands, header: controllers.transforms(hands, header, 'hand_'),

@@ -182,10 +182,10 @@ def topology(model: str, vertex_count: int, triangles: np.ndarray) -> HandTopolo
     )
 
 
-def points(hands: Hands, header: Header, numbers: dict[str, int]) -> PointCloud2:
+def points(hands: Hands, header: Header) -> PointCloud2:
     """The `points` topic: mesh vertices of every hand whose place is known.
 
-    `numbers` gives the integer of each hand id; it is in the field `id` and picks the colour.
+    The number of the hand is in the field `id` and picks the colour.
     """
     clouds = []
     for hand in hands:
@@ -194,8 +194,8 @@ def points(hands: Hands, header: Header, numbers: dict[str, int]) -> PointCloud2
         cloud = np.empty(len(hand.vertices_m), POINT)
         vertices = placed(hand, hand.vertices_m)
         cloud['x'], cloud['y'], cloud['z'] = vertices.T
-        cloud['id'] = numbers[hand.id]
-        red, green, blue = (round(255 * c) for c in colour(numbers[hand.id]))
+        cloud['id'] = hand.number
+        red, green, blue = (round(255 * c) for c in colour(hand.number))
         cloud['rgb'] = red << 16 | green << 8 | blue
         clouds.append(cloud)
     cloud = np.concatenate(clouds) if clouds else np.empty(0, POINT)
@@ -213,4 +213,4 @@ def points(hands: Hands, header: Header, numbers: dict[str, int]) -> PointCloud2
 
 def colour(number: int) -> tuple[float, float, float]:
     """The colour of a hand, RGB 0..1; the same number has the same colour everywhere."""
-    return PALETTE[number % len(PALETTE)]
+    return PALETTE[(number - 1) % len(PALETTE)]

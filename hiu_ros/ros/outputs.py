@@ -14,7 +14,7 @@ from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.result import Hands
 from hiu_ros.ros import controllers, messages, topics
 from hiu_ros.ros.engine import Engine
-from hiu_ros.ros.markers import HandMarkers, HandNumbers
+from hiu_ros.ros.markers import HandMarkers
 from hiu_ros.ros.parameters import NodeOptions
 from hiu_ros.ros.transforms import TransformSender
 
@@ -62,10 +62,11 @@ class Outputs:
             self._drop_publishers()
             raise
         self._markers = HandMarkers(engine.triangles)
-        self._numbers = HandNumbers()
         self._chosen = controllers.Chosen()
         self._marker_limit, self._annotated_limit = Limit(), Limit()
-        self._left: dict[str, int] = {}
+        #: Numbers of the hands in view, and of those that left since the last markers.
+        self._present: set[int] = set()
+        self._left: set[int] = set()
         #: Of the last image: its header, and no hands.
         self._last: tuple[Header, Hands] | None = None
         self._told = False
@@ -115,16 +116,15 @@ class Outputs:
         self._send('masks', lambda: messages.masks(hands, header))
         self._send('labels', lambda: messages.labels(hands, header))
         self._send('meshes', lambda: messages.meshes(hands, header, self._engine.model))
-        numbers, left = self._numbers.update(hands)
+        before, self._present = self._present, {hand.number for hand in hands}
         # Who is back by the next markers, or was never drawn, needs no DELETE.
-        self._left = {id_: number for id_, number in (self._left | left).items()
-                      if id_ not in numbers and self.wanted('markers')}
-        self._send('points', lambda: messages.points(hands, header, numbers))
+        self._left = (self._left | before) - self._present if self.wanted('markers') else set()
+        self._send('points', lambda: messages.points(hands, header))
         if self.wanted('markers') and self._marker_limit(options.marker_rate):
             self._markers.lifetime = options.marker_lifetime
             self._markers.alpha = options.mesh_alpha
-            gone, self._left = self._left, {}
-            self._send('markers', lambda: self._markers.build(hands, header, numbers, gone))
+            gone, self._left = self._left, set()
+            self._send('markers', lambda: self._markers.build(hands, header, gone))
         if self.wanted('annotated') and self._annotated_limit(options.annotated_rate):
             self._send('annotated', lambda: messages.image(
                 header, self._engine.draw(frame, hands), 'bgr8'
@@ -148,7 +148,7 @@ class Outputs:
         self._send('hands', lambda: messages.keypoints(nothing, header))
         self._send('masks', lambda: messages.masks(nothing, header))
         self._send('meshes', lambda: messages.meshes(nothing, header, self._engine.model))
-        self._send('points', lambda: messages.points(nothing, header, {}))
+        self._send('points', lambda: messages.points(nothing, header))
         self._send('hand_joint_states', lambda: controllers.joint_states({}, header))
         self._send('markers', lambda: self._markers.clear(header))
 

@@ -27,7 +27,7 @@ from hiu_ros.ros.demo import rendered_clip
 from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles
 from hiu_ros.ros.joint_plot import plot
 from hiu_ros.ros.marker_view import MarkerView
-from hiu_ros.ros.markers import HandMarkers, HandNumbers
+from hiu_ros.ros.markers import HandMarkers
 from hiu_ros.ros.parameters import NodeOptions
 from hiu_ros.ros.sources import SourceError, open_source
 
@@ -67,8 +67,7 @@ def worth(hands: Hands) -> float:
 
 def viewer(hands: Hands, image: np.ndarray, camera: Camera, faces: np.ndarray) -> np.ndarray:
     """What a viewer shows of `markers` and TF, side by side from two places."""
-    numbers, left = HandNumbers().update(hands)
-    markers = HandMarkers(faces, alpha=0.6).build(hands, HEADER, numbers, left)
+    markers = HandMarkers(faces, alpha=0.6).build(hands, HEADER)
     frames = controllers.transforms(hands, HEADER, 'hand_')
     places = [hand.translation_m for hand in hands if hand.translation_m is not None]
     depth = float(np.mean([place[2] for place in places])) if places else 0.5

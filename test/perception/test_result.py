@@ -43,3 +43,7 @@ def test_no_two_hands_of_an_image_have_one_id(hand):
     assert len(Hands(4, 4, (hand, replace(hand, id='right_2')))) == 2
     with pytest.raises(ValueError, match='id twice'):
         Hands(4, 4, (hand, hand))
+
+
+def test_the_number_of_a_hand_is_the_one_in_its_id(hand):
+    assert (hand.number, replace(hand, id='left_12', side='left').number) == (1, 12)

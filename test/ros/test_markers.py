@@ -1,4 +1,4 @@
-"""Markers: never empty lists, stable numbers, DELETE for who left, shared points, cost."""
+"""Markers: never empty lists, numbers of the hands, DELETE for who left, shared points, cost."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,7 @@ from visualization_msgs.msg import Marker  # noqa: E402
 from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros.markers import (  # noqa: E402
     NAMESPACES,
-    REMEMBERED,
     HandMarkers,
-    HandNumbers,
     assumed_translation,
 )
 from hiu_ros.ros.messages import colour  # noqa: E402
@@ -24,10 +22,10 @@ HEADER = Header(frame_id='camera')
 
 @pytest.fixture
 def build(fake):
-    numbers, markers = HandNumbers(), HandMarkers(fake.TRIANGLES, lifetime=1.25)
+    markers = HandMarkers(fake.TRIANGLES, lifetime=1.25)
 
-    def build(hands):
-        return markers.build(hands, HEADER, *numbers.update(hands)).markers
+    def build(hands, left=()):
+        return markers.build(hands, HEADER, left).markers
 
     return build
 
@@ -69,36 +67,17 @@ def test_points_are_the_same_objects_from_frame_to_frame(fake, build):
     assert first is second and len({id(p) for p in first}) <= fake.COUNT
 
 
-def test_who_left_is_deleted_once_and_numbers_are_not_given_again(fake, build):
+def test_who_left_is_deleted_and_markers_have_the_numbers_of_the_ids(fake, build):
     both = fake.make_hands(2)
     build(both)
     stayed = Hands(640, 480, both.hands[1:])
-    markers = build(stayed)
+    markers = build(stayed, {0})
     gone = [m for m in markers if m.action == Marker.DELETE]
     assert {(m.ns, m.id) for m in gone} == {(ns, 0) for ns in ('mesh', 'bones', 'joints', 'names')}
     assert {m.id for m in markers if m.action == Marker.ADD} == {1}
     assert all(m.action == Marker.ADD for m in build(stayed))
     new = Hands(640, 480, (fake.make_hand(5), *stayed.hands))
-    assert {m.id for m in build(new)} == {1, 2}
-
-
-def test_a_hand_that_returns_has_its_number_again(fake):
-    numbers, both = HandNumbers(), fake.make_hands(2)
-    first, second = both.hands
-    one, nothing = Hands(640, 480, (second,)), Hands(640, 480)
-    assert numbers.update(both) == ({first.id: 0, second.id: 1}, {})
-    assert numbers.update(one) == ({second.id: 1}, {first.id: 0})
-    assert numbers.update(nothing) == ({}, {second.id: 1})
-    assert numbers.update(both) == ({first.id: 0, second.id: 1}, {})
-
-
-def test_numbers_of_hands_long_gone_are_forgotten_and_never_given_again(fake):
-    numbers, hands = HandNumbers(), [fake.make_hand(k) for k in range(2 * REMEMBERED)]
-    for hand in hands:
-        numbers.update(Hands(640, 480, (hands[0], hand) if hand is not hands[0] else (hand,)))
-    assert len(numbers._numbers) == REMEMBERED
-    back = Hands(640, 480, (hands[0], hands[1], hands[-1]))
-    assert list(numbers.update(back)[0].values()) == [0, 2 * REMEMBERED, 2 * REMEMBERED - 1]
+    assert {m.id for m in build(new)} == {5, 1}
 
 
 def test_an_empty_frame_is_one_deleteall(fake, build):
@@ -121,16 +100,15 @@ def test_no_marker_list_is_ever_empty(fake, build):
 def test_without_mesh_the_other_markers_stay(fake):
     markers = HandMarkers(fake.TRIANGLES, alpha=0.0)
     hands = fake.make_hands(1)
-    built = markers.build(hands, HEADER, *HandNumbers().update(hands)).markers
+    built = markers.build(hands, HEADER).markers
     assert [m.ns for m in built] == ['bones', 'joints', 'names']
 
 
 def test_a_mesh_that_is_no_longer_wanted_is_deleted_once(fake):
     markers, hands = HandMarkers(fake.TRIANGLES, lifetime=0.0), fake.make_hands(1)
-    numbers = HandNumbers().update(hands)
     seen = []
     for markers.alpha in (0.6, 0.0, 0.0, 0.6, 0.0):
-        built = markers.build(hands, HEADER, *numbers).markers
+        built = markers.build(hands, HEADER).markers
         assert all(m.header is HEADER and m.id == 0 for m in built)
         seen.append([m.action for m in built if m.ns == 'mesh'])
     assert seen == [[Marker.ADD], [Marker.DELETE], [], [Marker.ADD], [Marker.DELETE]]

@@ -17,7 +17,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from hiu_ros.hand.skeleton import JOINT_NAMES, KEYPOINT_NAMES  # noqa: E402
 from hiu_ros.perception.masks import full_mask  # noqa: E402
-from hiu_ros.perception.result import ScaleSource  # noqa: E402
+from hiu_ros.perception.result import Hands, ScaleSource  # noqa: E402
 from hiu_ros.ros import messages  # noqa: E402
 
 
@@ -71,7 +71,7 @@ def test_unknown_distance_is_nan_and_points_are_relative_to_the_wrist(fake, head
     np.testing.assert_allclose(np.array(entry.points).reshape(21, 3), hands.hands[0].keypoints_m)
     mesh = messages.meshes(hands, header, 'fake').hands[0]
     assert math.isnan(mesh.translation.z) and mesh.scale_source == mesh.ASSUMED_SIZE
-    assert messages.points(hands, header, {'right_0': 0}).width == 0
+    assert messages.points(hands, header).width == 0
 
 
 @pytest.mark.parametrize('axis', [(0, 0, 0), (np.pi, 0, 0), (0, np.pi, 0), (0, 0, np.pi),
@@ -104,7 +104,7 @@ def test_long_sequences_are_buffers(fake, header):
     mesh = messages.meshes(hands, header, 'fake').hands[0]
     assert isinstance(mesh.vertices, array.array) and mesh.vertices.typecode == 'f'
     assert isinstance(messages.masks(hands, header).hands[0].mask.data, array.array)
-    assert isinstance(messages.points(hands, header, {'right_0': 0}).data, array.array)
+    assert isinstance(messages.points(hands, header).data, array.array)
 
 
 def test_masks_and_labels_agree(fake, header):
@@ -155,8 +155,8 @@ def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
 
 
 def test_points_are_the_vertices_with_number_and_colour(fake, header):
-    hands = fake.make_hands(2)
-    message = messages.points(hands, header, {'right_0': 4, 'left_1': 9})
+    hands = Hands(640, 480, (fake.make_hand(4), fake.make_hand(9, 'left')))
+    message = messages.points(hands, header)
     kinds = {PointField.FLOAT32: '<f4', PointField.UINT32: '<u4'}
     assert [(f.name, f.offset, kinds[f.datatype], f.count) for f in message.fields] == [
         ('x', 0, '<f4', 1), ('y', 4, '<f4', 1), ('z', 8, '<f4', 1), ('id', 12, '<u4', 1),
@@ -174,7 +174,7 @@ def test_points_are_the_vertices_with_number_and_colour(fake, header):
 
 def test_points_have_the_bytes_of_sensor_msgs_py(fake, header):
     point_cloud2 = pytest.importorskip('sensor_msgs_py.point_cloud2')
-    message = messages.points(fake.make_hands(2), header, {'right_0': 4, 'left_1': 9})
+    message = messages.points(fake.make_hands(2), header)
     cloud = np.frombuffer(message.data, messages.POINT)
     theirs = point_cloud2.create_cloud(header, message.fields, cloud)
     assert bytes(theirs.data) == bytes(message.data)

@@ -15,7 +15,7 @@ from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros import controllers, latency, pictures  # noqa: E402
 from hiu_ros.ros.joint_plot import plot  # noqa: E402
 from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
-from hiu_ros.ros.markers import HandMarkers, HandNumbers  # noqa: E402
+from hiu_ros.ros.markers import HandMarkers  # noqa: E402
 from hiu_ros.ros.sources import Picture, SourceError, pinhole  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,10 +44,9 @@ def test_the_eye_looks_at_its_centre_and_knows_left_from_right():
 def test_markers_are_drawn_where_they_are(fake):
     hands = fake.make_hands(1)
     markers = HandMarkers(fake.TRIANGLES, alpha=0.6)
-    numbers = HandNumbers()
     view = MarkerView((0, 0, 0.6), 0.6, yaw=0.3, width=320, height=240)
-    nothing = view.draw(markers.build(fake.make_hands(0), HEADER, {}, {}), [])
-    message = markers.build(hands, HEADER, *numbers.update(hands))
+    nothing = view.draw(markers.build(fake.make_hands(0), HEADER), [])
+    message = markers.build(hands, HEADER)
     shown = view.draw(message, controllers.transforms(hands, HEADER, 'hand_'))
     changed = np.argwhere((shown != nothing).any(-1))
     hand = hands.hands[0]
