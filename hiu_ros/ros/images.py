@@ -200,11 +200,25 @@ def decode_compressed(message: object) -> np.ndarray:
         raise ImageError(f'{name}: claims {size[0]} x {size[1]} px')
     try:
         image = unpacked(np.frombuffer(data, np.uint8), cv2.IMREAD_IGNORE_ORIENTATION)
+        mosaic = _mosaic(message.format)
+        if mosaic is not None and image is not None and (image[..., :1] == image).all():
+            image = mosaic.convert(image[..., 0], len(image))
     except cv2.error as error:
         raise ImageError(f'{name}: {error.err}') from None
     if image is None:
         raise ImageError(f'{name}: does not decode')
     return image
+
+
+def _mosaic(name: str) -> Layout | None:
+    """The layout of the Bayer pattern that a compressed image holds by its format.
+
+    image_transport writes '<encoding>; png compressed <encoding of the file>'. A JPEG of a Bayer
+    image is mono8 in ROS 2; where the last word is missing, the file holds the pattern itself.
+    """
+    encoding, _, rest = name.lower().partition(';')
+    stored = rest.partition('compressed')[2].strip() or encoding.strip()
+    return ENCODINGS.get(stored) if stored.startswith('bayer_') else None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -221,6 +221,28 @@ def test_grey_and_16_bit_compressed_images_become_bgr8():
     assert (twelve_bits == 90).all()
 
 
+@pytest.mark.parametrize('bits', ['8', '16'])
+@pytest.mark.parametrize('rest', ['; png compressed ', '; png compressed bayer_gbrg8', ''])
+def test_a_compressed_bayer_pattern_gets_its_colours(bits, rest):
+    encoding = f'bayer_gbrg{bits}'
+    rows = encode(picture(), encoding)
+    packed = compressed('.png', rows)
+    packed.format = encoding + rest
+    assert np.array_equal(decode_compressed(packed), decode(message(encoding, rows)))
+
+
+@pytest.mark.parametrize('name', [
+    'bayer_gbrg8; jpeg compressed mono8', 'bayer_gbrg12; png compressed ', 'png'])
+def test_what_is_not_stored_as_a_bayer_pattern_is_left_as_it_is(name):
+    grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
+    packed = compressed('.png', grey)
+    packed.format = name
+    assert np.array_equal(decode_compressed(packed), np.dstack([grey] * 3))
+    packed = compressed('.png')
+    packed.format = 'bayer_gbrg8; png compressed '
+    assert np.array_equal(decode_compressed(packed), picture())
+
+
 def test_a_jpeg_whose_tables_come_before_its_size_decodes():
     """As cameras write them: ITU T.81 leaves the order free, and fill bytes before a marker."""
     data = compressed('.jpg').data
