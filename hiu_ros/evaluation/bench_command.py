@@ -33,6 +33,8 @@ def add_bench(subparsers: argparse._SubParsersAction) -> None:
     tracking.add_argument('--frames', type=int, default=300,
                           help='of each video of 300 that are used')
     tracking.add_argument('--first', type=int, default=0, help='the first of them')
+    tracking.add_argument('--every', type=int, default=1, metavar='N',
+                          help='one of N frames of the followed videos, as a slower camera')
     tracking.add_argument('--seed', type=int, default=100, help='of the first video')
     tracking.add_argument('--placing-frames', type=int, default=16,
                           help='of each of the 15 videos for placing')
@@ -80,6 +82,8 @@ def run_tracking(options: argparse.Namespace) -> int:
     if not 0 <= options.first < bench_runs.VIDEO_FRAMES or options.frames < 1:
         raise ValueError(f'--first must be 0 to {bench_runs.VIDEO_FRAMES - 1} and --frames above '
                          f'0, got {options.first} and {options.frames}')
+    if options.every < 1:
+        raise ValueError(f'--every must be above 0, got {options.every}')
     if options.placing_frames < 1:
         raise ValueError(f'--placing-frames must be above 0, got {options.placing_frames}')
     if options.clip is not None:
@@ -96,11 +100,14 @@ def run_tracking(options: argparse.Namespace) -> int:
             rows = bench_runs.following(
                 bench, options.hands, options.frames, options.first,
                 Faults() if options.oracle else None,
-                lambda *video: _writer(options.video, *video))
+                lambda *video: _writer(options.video, *video), options.every)
             figures['following'] = rows
             values |= {name: rows[-1][name]
                        for name in ('switches_per_1000', 'recall', 'false', 'side')}
-            print(table(rows, FOLLOWING_COLUMNS, f'Following, {options.frames} frames a video'))
+            title = f'Following, {options.frames} frames a video'
+            if options.every > 1:
+                title += f', one of {options.every} shown'
+            print(table(rows, FOLLOWING_COLUMNS, title))
         if 'placing' in options.parts:
             scores = bench_runs.placing(bench, options.placing_frames)
             rows = [{'name': name, **score.row()} for name, score in scores.items()]

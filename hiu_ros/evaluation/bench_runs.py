@@ -66,12 +66,13 @@ class Bench:
 
 def following(
     bench: Bench, hands: Sequence[int], frames: int, first: int = 0, oracle: Faults | None = None,
-    writer: Callable[[str, Any], Any] = lambda name, video: None,
+    writer: Callable[[str, Any], Any] = lambda name, video: None, every: int = 1,
 ) -> list[dict[str, Any]]:
     """Rows of scores: a video for each number of hands, then all of them.
 
-    frames: of each video, from the `first`. oracle: truth with these faults in place of the
-    networks. writer: gives a function of (frame, hands) for a video's name, or None.
+    frames: of each video, from the `first`; of these one of so many, `every`. oracle: truth with
+    these faults in place of the networks. writer: gives a function of (frame, hands) for a
+    video's name, or None.
     """
     rows, total = [], FollowingScores()
     for count in hands:
@@ -84,7 +85,7 @@ def following(
         else:
             guide = Oracle(camera_of(video), oracle, seed=seed)
             pipeline = guide.pipeline(PipelineOptions(device='cpu'))
-        shown = _Part(video, first, min(first + frames, VIDEO_FRAMES), guide)
+        shown = _Part(video, range(first, min(first + frames, VIDEO_FRAMES), every), guide)
         for frame, hands_found in follow(pipeline, shown, str(seed), scores, tick=bench.tick):
             total.add(*as_seen(frame, hands_found, str(seed), video))
             if write is not None:
@@ -96,9 +97,9 @@ def following(
 class _Part:
     """Some frames of a video, read once and shown to an oracle if there is one."""
 
-    def __init__(self, video: CachedSequence, first: int, last: int,
+    def __init__(self, video: CachedSequence, numbers: range,
                  oracle: Oracle | None = None) -> None:
-        self._video, self._range, self._oracle = video, range(first, last), oracle
+        self._video, self._range, self._oracle = video, numbers, oracle
         self.camera_matrix, self.width, self.height = (
             video.camera_matrix, video.width, video.height)
 

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -58,6 +59,7 @@ def test_clip_counts_names_and_frames_with_a_hand(tmp_path, monkeypatch):
 @pytest.mark.parametrize('words,says', [
     (['--clip', 'none.mp4'], 'the video none.mp4 does not exist'),
     (['--json', '.'], '. is a folder; give the name of a file to write'),
+    (['--every', '0'], '--every must be above 0, got 0'),
 ])
 def test_files_are_looked_at_before_anything_is_rendered(words, says, tmp_path, capsys,
                                                          monkeypatch):
@@ -65,6 +67,19 @@ def test_files_are_looked_at_before_anything_is_rendered(words, says, tmp_path, 
     monkeypatch.setattr(bench_runs, 'following', lambda *a: pytest.fail('rendered'))
     assert main(['bench', 'tracking', '--parts', 'following', '--cache', 'cache', *words]) == 1
     assert capsys.readouterr().err == f'hiu bench: {says}\n'
+
+
+def test_every_nth_frame_of_a_part_of_a_video_is_followed(tmp_path, monkeypatch):
+    shown = []
+    video = SimpleNamespace(camera_matrix=np.eye(3), width=8, height=6,
+                            frame=lambda number: shown.append(number))
+    monkeypatch.setattr(bench_runs.Bench, 'video', lambda self, **settings: video)
+    monkeypatch.setattr(bench_runs.Bench, 'pipeline', lambda self: None)
+    monkeypatch.setattr(bench_runs, 'follow', lambda pipeline, frames, *a, **k: iter(
+        [(None, None) for _ in frames]))
+    monkeypatch.setattr(bench_runs, 'as_seen', lambda *a: ([], []))
+    bench_runs.following(bench_runs.Bench(tmp_path), [1], 10, 290, every=4)
+    assert shown == [290, 294, 298]
 
 
 def test_depth_is_judged_about_one_metre():
