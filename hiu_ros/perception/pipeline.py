@@ -150,6 +150,7 @@ class Pipeline:
         Frames of one camera (key) must come in order, one a call, unless tracking is off. Raises
         ValueError (CameraError for intrinsics) before anything is changed.
         """
+        frames = list(frames)
         for frame in frames:
             check_frame(frame)
         keys = [frame.key for frame in frames]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from hiu_ros.geometry.camera import CameraError
 from hiu_ros.hand.size import hand_length
@@ -264,7 +265,9 @@ def test_two_frames_of_one_camera_in_a_call_are_refused_unless_tracking_is_off(m
     frames = [Frame(stage.image([stage.hand()]), key='front') for _ in range(2)]
     with pytest.raises(ValueError, match='different cameras.*front'):
         pipeline(stage, PipelineOptions(device='cpu')).process_many(frames)
-    assert [len(hands) for hands in pipeline(stage).process_many(frames)] == [1, 1]
+    assert [len(hands) for hands in pipeline(stage).process_many(iter(frames))] == [1, 1]
+    with pytest.raises(ValueError, match='must be Frames, got ndarray'):
+        pipeline(stage).process_many([frames[0].image])
 
 
 def test_a_running_finder_takes_over_how_thoroughly_it_searches(make_stage):
@@ -289,13 +292,19 @@ def test_whole_image_as_one_region(make_stage):
     ({'image': np.zeros((4, 4), np.uint8)}, 'H, W, 3'),
     ({'image': np.zeros((4, 4, 3))}, 'uint8'),
     ({'image': np.zeros((0, 4, 3), np.uint8)}, 'not empty'),
+    ({'image': torch.zeros(480, 640, 3, dtype=torch.uint8)}, 'NumPy array.*got Tensor'),
     ({'depth': np.zeros((10, 10))}, 'registered'),
+    ({'depth': torch.zeros(480, 640)}, 'NumPy array.*got Tensor'),
+    ({'camera': [600, 0, 320, 0, 600, 240, 0, 0, 1]}, 'intrinsics of camera .front..*got list'),
     ({'depth': np.zeros((480, 640), np.int32)}, 'uint16'),
     ({'boxes': [[0, 0, 5]]}, 'box'),
     ({'boxes': [[0, 0, 5, float('nan')]]}, 'box'),
     ({'boxes': [[0, 0, 5, 0]]}, 'box'),
+    ({'boxes': [['a', 0, 5, 5]]}, 'box'),
+    ({'boxes': (box for box in [[0, 0, 5, 5]])}, 'must be a list.*got generator'),
     ({'stamp': float('nan')}, 'stamp of camera .front. must be finite'),
     ({'stamp': float('inf')}, 'stamp'),
+    ({'stamp': '5'}, "stamp.*got '5'"),
 ])
 def test_frames_that_cannot_be_processed_are_refused(make_stage, change, message):
     stage = make_stage()
