@@ -1,7 +1,7 @@
 """The options of a pipeline, checked at construction."""
 
-import math
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Final
 
@@ -100,23 +100,33 @@ class PipelineOptions:
             _unit(self, name)
         for name in ('crop_scale', 'box_scale'):
             value = getattr(self, name)
-            if not (math.isfinite(value) and 1.0 <= value <= 4.0):
-                raise ValueError(f'PipelineOptions.{name} is {value}, expected 1 to 4')
+            if not _within(value, 1.0, 4.0):
+                raise ValueError(f'PipelineOptions.{name} is {value!r}, expected 1 to 4')
         length = self.hand_length_m
         low, high = LENGTH_RANGE
-        if length is not None and not (math.isfinite(length) and low <= length <= high):
-            raise ValueError(f'PipelineOptions.hand_length_m is {length}, expected {low} to '
+        if length is not None and not _within(length, low, high):
+            raise ValueError(f'PipelineOptions.hand_length_m is {length!r}, expected {low} to '
                              f'{high} m or None')
+        if not isinstance(self.tracking, TrackingOptions | None):
+            raise ValueError(f'PipelineOptions.tracking is {self.tracking!r}, expected '
+                             'TrackingOptions, or None for images that are taken on their own')
+        if not isinstance(self.smoothing, Smoothing):
+            raise ValueError(f'PipelineOptions.smoothing is {self.smoothing!r}, expected '
+                             'Smoothing(), which smooths nothing, or Smoothing.usual()')
 
 
 def _integer(options: object, name: str, least: int) -> None:
     value = getattr(options, name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f'{type(options).__name__}.{name} is {value!r}, expected an integer of '
                          f'{least} or more')
 
 
 def _unit(options: object, name: str) -> None:
     value = getattr(options, name)
-    if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+    if not _within(value, 0.0, 1.0):
         raise ValueError(f'{type(options).__name__}.{name} is {value!r}, expected 0 to 1')
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, Real) and low <= value <= high
