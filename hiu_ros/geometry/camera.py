@@ -51,7 +51,8 @@ class Camera:
             raise CameraError(f'camera image size must be positive, got {self.width} x '
                               f'{self.height}')
         self._check_view()
-        object.__setattr__(self, 'coefficients', tuple(float(c) for c in self.coefficients))
+        numbers = np.ravel(np.asarray(self.coefficients, dtype=np.float64))
+        object.__setattr__(self, 'coefficients', tuple(numbers.tolist()))
         try:
             model = lens.checked(self.distortion, self.coefficients)
         except ValueError as error:
@@ -93,7 +94,7 @@ class Camera:
     ) -> 'Camera':
         """Camera of the images that a sensor_msgs/CameraInfo goes with.
 
-        width, height: full resolution of the sensor. k: 9 numbers, row-major. d, model:
+        width, height: full resolution of the sensor. k: 9 numbers, row-major or (3, 3). d, model:
         distortion. p: 12 numbers, used in place of k and d where the images are `rectified`; its
         fourth column (baseline of a stereo pair) is left out, so points stay in the frame of this
         very camera. binning: (x, y), 0 means 1. roi: (x_offset, y_offset, width, height) in full
@@ -101,15 +102,15 @@ class Camera:
         image as delivered: region, then binning.
         """
         if rectified:
-            if p is None or len(p) != 12:
+            if p is None or np.size(p) != 12:
                 raise CameraError('rectified images need P of camera_info, 12 numbers; got '
-                                  f'{None if p is None else len(p)}')
-            fx, fy, cx, cy = p[0], p[5], p[2], p[6]
+                                  f'{None if p is None else np.size(p)}')
+            fx, fy, cx, cy = np.ravel(p)[[0, 5, 2, 6]]
             model, d = 'none', ()
         else:
-            if len(k) != 9:
-                raise CameraError(f'K of camera_info must hold 9 numbers, got {len(k)}')
-            fx, fy, cx, cy = k[0], k[4], k[2], k[5]
+            if np.size(k) != 9:
+                raise CameraError(f'K of camera_info must hold 9 numbers, got {np.size(k)}')
+            fx, fy, cx, cy = np.ravel(k)[[0, 4, 2, 5]]
         x, y, roi_width, roi_height = (int(value) for value in roi)
         if min(x, y, roi_width, roi_height) < 0:
             raise CameraError(f'region of camera_info is negative: {roi}')
@@ -124,7 +125,7 @@ class Camera:
             width=roi_width // step_x,
             height=roi_height // step_y,
             distortion=model,
-            coefficients=tuple(d),
+            coefficients=d,
         )
 
     @classmethod

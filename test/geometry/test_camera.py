@@ -107,6 +107,15 @@ def test_the_camera_assumed_looks_along_the_middle_of_the_image():
         assert np.allclose(edges[0] * [-1, -1, 1], edges[1])
 
 
+@pytest.mark.parametrize('shape', [(1, 5), (5, 1)])
+def test_intrinsics_may_have_the_shapes_that_calibrations_by_opencv_have(shape):
+    d = np.reshape(PLUMB_BOB, shape)
+    c = Camera.from_info(640, 480, np.reshape(K, (3, 3)), d, 'plumb_bob')
+    assert c == camera('plumb_bob', PLUMB_BOB) == camera('plumb_bob', d)
+    p = np.eye(4)[:3] * [500, 502, 1, 0] + [[0, 0, 310, 0], [0, 0, 240, 0], [0, 0, 0, 0]]
+    assert Camera.from_info(640, 480, K, p=p, rectified=True).cx == 310
+
+
 @pytest.mark.parametrize('change, message', [
     ({'k': [0.0] * 9}, 'not calibrated'),
     ({'k': [math.nan, 0, 320, 0, 600, 240, 0, 0, 1]}, 'not finite'),
