@@ -12,7 +12,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise ValueError(f"device {name!r} is none that PyTorch knows; expected 'auto', 'cpu', "
                          "'cuda', 'cuda:1', ...") from None
     if device.type == 'cuda':

@@ -26,8 +26,9 @@ def test_a_gpu_is_taken_where_there_is_one(machine):
     assert choose_device('auto').type == 'cpu'
     with pytest.raises(RuntimeError, match=r'cuda is not there: PyTorch sees 0 GPUs'):
         choose_device('cuda')
-    with pytest.raises(ValueError, match=r"device 'tpu9' is none that PyTorch knows"):
-        choose_device('tpu9')
+    for name in ('tpu9', None):
+        with pytest.raises(ValueError, match=f'device {name!r} is none that PyTorch knows'):
+            choose_device(name)
 
 
 @pytest.mark.parametrize('name', ['avx512_bf16', 'amx_bf16', 'arm_bf16'])
