@@ -18,6 +18,8 @@ class ScaleSource(Enum):
 
 def _array(name: str, value: np.ndarray, shape: tuple, dtype: type) -> np.ndarray:
     array = np.asarray(value, dtype=dtype)
+    if array is value and array.flags.writeable:
+        array = array.copy()  # whoever made it may go on with it
     if len(array.shape) != len(shape) or any(
         want not in (-1, got) for want, got in zip(shape, array.shape)
     ):

@@ -39,6 +39,14 @@ def test_arrays_have_their_types_and_are_read_only(hand):
             array[0] = 1
 
 
+def test_arrays_that_a_hand_is_made_of_stay_those_of_their_maker(hand):
+    mine = np.zeros((21, 2), np.float32)
+    changed = replace(hand, keypoints_px=mine)
+    mine += 1
+    assert (changed.keypoints_px == 0).all()
+    assert replace(changed, score=0.1).keypoints_px is changed.keypoints_px
+
+
 def test_no_two_hands_of_an_image_have_one_id(hand):
     assert len(Hands(4, 4, (hand, replace(hand, id='right_2')))) == 2
     with pytest.raises(ValueError, match='id twice'):
