@@ -42,7 +42,8 @@ def test_a_name_that_comes_back_after_a_gap_is_no_switch():
 
 def test_missed_and_false_hands_and_wrong_sides():
     scores = FollowingScores()
-    scores.add([seen('a', 0), seen('b', 300)], [seen('x', 10, 'left'), seen('y', 900)])
+    # Boxes that overlap by less than a half are no match.
+    scores.add([seen('a', 0), seen('b', 300)], [seen('x', 10, 'left'), seen('y', 340)])
     row = scores.row()
     assert (row['recall'], row['false'], row['side']) == (0.5, 0.5, 0.0)
     assert row['mota'] == 0.0
@@ -56,13 +57,22 @@ def test_hardly_seen_hands_neither_count_nor_harm():
     assert scores.row()['hand_frames'] == 0 and scores.row()['false'] == 0
     scores.add([seen('b', 0)], [seen('z', 0), seen('y', 20)])
     assert scores.row()['false'] == 0.5
+    # A half of the overlap of a match excuses a find; less does not, nor being another's.
+    for x, false in ((45, 0), (65, 1), (500, 1)):
+        scores = FollowingScores()
+        scores.add([seen('a', 0, counted=False), seen('b', 50)],
+                   [seen('x', 0), seen('z', 50), seen('y', -x)])
+        assert (scores.false, scores.found, scores.matches) == (false, 1 + false, 1)
 
 
 def test_a_match_that_holds_is_kept_over_a_closer_newcomer():
     scores = FollowingScores()
     scores.add([seen('a', 0)], [seen('x', 20)])
     pairs = scores.add([seen('a', 0)], [seen('y', 0), seen('x', 20)])
-    assert pairs == [(0, 1)] and scores.row()['switches'] == 0
+    assert pairs == [(0, 1)] and scores.row()['switches_per_1000'] == 0
+    # It is kept even where both hands had a match without it.
+    pairs = scores.add([seen('a', 0), seen('b', 25)], [seen('y', -10), seen('x', 25)])
+    assert pairs == [(0, 1)]
 
 
 def test_lag_is_told_to_a_fraction_of_a_frame():
