@@ -44,6 +44,8 @@ def test_alone_a_clear_mask_stands_in_for_joints_that_cannot_be_told():
     assert followed < 0.3 and verdict_alone(followed, 0.99, 0.94) > 0.5
     assert verdict_alone(followed, 0.99, 0.85) < 0.5
     assert verdict_alone(followed, 0.02, 0.94) < 0.3
+    clearer = [verdict_alone(followed, 0.99, clear) for clear in (0.84, 0.87, 0.9, 0.93)]
+    assert np.diff(clearer).min() > 0.05
 
 
 def test_alone_it_lies_between_0_and_1():
@@ -58,7 +60,7 @@ def test_clarity_is_the_mean_of_what_the_mask_covers():
 def test_a_sure_finder_stands_in_for_a_network_in_doubt_and_the_other_way_round():
     assert verdict_found(0.4, 0.6) > 0.5
     assert verdict_found(0.55, 0.2) < 0.5 < verdict_found(0.95, 0.2)
-    assert verdict_found(0.1, 0.5) < 0.5
+    assert verdict_found(0.1, 0.5) < 0.5 < verdict_found(0.1, 0.8)
 
 
 @pytest.mark.parametrize('alone', [0.0, 0.5, 1.0])
