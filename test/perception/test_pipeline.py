@@ -172,12 +172,12 @@ def test_cameras_of_one_batch_give_what_they_give_alone(make_stage):
 def test_a_followed_hand_keeps_one_bone_length(make_stage):
     stage = make_stage()
     run = pipeline(stage, PipelineOptions(device='cpu'))
-    lengths = []
-    for k in range(40):
-        true = stage.hand(size=float(np.sin(k)))
-        hands = run.process(stage.image([true]), stage.camera, k / 30)
-        lengths += [hand_length(load_template('fast'), hand.shape) for hand in hands]
+    sizes, lengths = 1 + np.sin(np.arange(40)), []
+    for k, size in enumerate(sizes):
+        hand, = run.process(stage.image([stage.hand(size=size)]), stage.camera, k / 30)
+        lengths += [hand_length(load_template('fast'), hand.shape)]
     assert np.abs(np.diff(lengths[-10:])).max() < 0.001
+    assert hand.shape[0] == pytest.approx(sizes.mean(), abs=0.05)
 
 
 def test_smoothing_steadies_a_hand_at_rest(make_stage):

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.rasteriser import rasterise
-from hiu_ros.hand.size import hand_length
+from hiu_ros.hand.size import LENGTH_RANGE, hand_length
 from hiu_ros.hand.template import load_template
-from hiu_ros.perception.lifting import _beyond_wrist, _within
+from hiu_ros.perception.lifting import HandMemory, _beyond_wrist, _within
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.result import ScaleSource
 from test.perception.conftest import SINGLE, pipeline
@@ -123,15 +124,51 @@ def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
     stage = make_stage()
     true = stage.hand(place=(0.0, 0.0, 0.8), size=1.5)
     told, (depth, _) = replace_shape(true), depth_of(stage, true)
-    run = pipeline(stage, PipelineOptions(device='cpu'))
-    for k in range(8):
-        hands = run.process(stage.image([told]), stage.camera, k / 30, depth)
-    measured, = hands
-    blind, = run.process(stage.image([told]), stage.camera, 8 / 30)
-    assert measured.scale_source is ScaleSource.DEPTH
-    assert blind.scale_source is ScaleSource.CAMERA_INFO
-    assert blind.translation_m[2] == pytest.approx(0.8, rel=0.03)
-    assert blind.depth_sigma_m < 0.04
+    doubts = []
+    for count in (1, 8):
+        run = pipeline(stage, PipelineOptions(device='cpu'))
+        for k in range(count):
+            measured, = run.process(stage.image([told]), stage.camera, k / 30, depth)
+        blind, = run.process(stage.image([told]), stage.camera, count / 30)
+        assert measured.scale_source is ScaleSource.DEPTH
+        assert blind.scale_source is ScaleSource.CAMERA_INFO
+        assert blind.translation_m[2] == pytest.approx(0.8, rel=0.03)
+        doubts += [blind.depth_sigma_m]
+    # The more often it was measured the less it is doubted.
+    assert doubts[1] < min(0.04, 0.8 * doubts[0])
+
+
+def test_what_is_known_of_a_hand_is_a_mean_that_forgets_frames_long_past():
+    memory, one = HandMemory(), np.ones(10)
+    assert memory.length is None
+    assert np.allclose(memory.see_shape(one, 0.9), 1)
+    assert np.allclose(memory.see_shape(3 * one, 0.3), 1.5)
+    for length in (0.16, 0.25):
+        memory.see_length(length)
+    assert memory.length == pytest.approx(0.2)  # geometric
+    for k in range(400):
+        shape = memory.see_shape(one if k < 340 else 2 * one, 0.9)
+        memory.see_length(0.1 if k < 370 else 0.2)
+    assert np.allclose(shape, 1.6, atol=0.05) and memory.length == pytest.approx(0.155, abs=0.01)
+
+
+@pytest.mark.parametrize('size', [-20.0, 20.0])
+def test_a_shape_that_is_no_hand_has_the_length_of_one(make_stage, size):
+    stage = make_stage()
+    odd = replace(stage.hand(), shape=np.full(10, size))
+    hand, = pipeline(stage).process(stage.image([odd]), stage.camera)
+    low, high = LENGTH_RANGE
+    assert low - 1e-4 < hand_length(load_template('fast'), hand.shape) < high + 1e-4
+
+
+def test_a_hand_where_the_lens_shows_nothing_has_no_place(make_stage):
+    stage = make_stage()
+    true = stage.hand(place=(0.2, 0.1, 0.6))
+    bent = Camera(600.0, 600.0, 319.5, 239.5, 640, 480, 'plumb_bob', (-4.0, 0, 0, 0))
+    assert np.isnan(bent.rays(true.pixels)).all()
+    hand, = pipeline(stage).process(stage.image([true]), bent)
+    assert hand.translation_m is None and hand.scale_source is ScaleSource.ASSUMED_SIZE
+    assert np.allclose(hand.keypoints_px, true.pixels, atol=1.2)
 
 
 def test_depth_without_a_camera_teaches_no_length(make_stage):
