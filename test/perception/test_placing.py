@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
@@ -41,12 +42,27 @@ def test_a_known_hand_length_sets_the_distance(make_stage, assumed):
 
 def test_the_sigma_of_the_depth_covers_an_unknown_size(make_stage):
     stage = make_stage()
-    image = stage.image([stage.hand(place=(0, 0, 0.7))])
-    unknown, = pipeline(stage).process(image, stage.camera)
-    known, = pipeline(stage, replace(SINGLE, hand_length_m=TRUE_LENGTH)).process(
-        image, stage.camera)
-    assert 0.04 < unknown.depth_sigma_m < 0.08
-    assert known.depth_sigma_m < 0.6 * unknown.depth_sigma_m
+    for away in (0.4, 1.4):
+        image = stage.image([stage.hand(place=(0, 0, away))])
+        unknown, = pipeline(stage).process(image, stage.camera)
+        known, = pipeline(stage, replace(SINGLE, hand_length_m=TRUE_LENGTH)).process(
+            image, stage.camera)
+        assert 0.07 < unknown.depth_sigma_m / away < 0.1
+        # A length that is known to 1.5 % leaves what the joints leave open.
+        assert 0.03 < known.depth_sigma_m / away < 0.05
+
+
+def test_the_pose_is_brought_into_line_with_the_joints_unless_that_is_off(make_stage):
+    stage = make_stage()
+    true = stage.hand()
+    rotations = true.rotations.copy()
+    rotations[1:13] = rotations[1:13] @ Rotation.from_rotvec([0, 0, 0.25]).as_matrix()
+    image = stage.image([replace(true, rotations=rotations)])
+    off = []
+    for fit in (True, False):
+        hand, = pipeline(stage, replace(SINGLE, fit_pose=fit)).process(image, stage.camera)
+        off += [np.linalg.norm(hand.keypoints_m - true.keypoints_m, axis=1).mean()]
+    assert off[0] < 0.007 < 0.01 < off[1]
 
 
 def depth_of(stage, hand, background=1.5):
