@@ -104,11 +104,12 @@ def without_duplicates(readings: Sequence[Reading]) -> list[list[int]]:
 
 
 def _one_hand(a: Reading, b: Reading) -> bool:
+    """Whether two readings, the second of no less quality, are of one hand."""
     distance = joint_distance(a.keypoints_px, b.keypoints_px)
     if distance < (_SAME_SIDE if a.right * b.right > 0 else _SAME):
         return True
     # A sharp reading is believed even where the masks of two hands have run into one.
-    unsure = min(a.quality, b.quality) < _UNSURE * max(a.quality, b.quality)
+    unsure = a.quality < _UNSURE * b.quality
     near = overlap(joint_box(a.keypoints_px), joint_box(b.keypoints_px)) > 0
     return unsure and near and max(_shared_mask(a, b), _shared_mask(b, a)) > _SAME_MASK
 

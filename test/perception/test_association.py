@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.perception.association import Awaited, assign, overlap, without_duplicates
+from hiu_ros.perception.association import (
+    Awaited,
+    assign,
+    joint_distance,
+    overlap,
+    steadiness,
+    without_duplicates,
+)
 from hiu_ros.perception.colour import UNKNOWN
 
 JOINTS = np.random.default_rng(2).uniform(0, 100, (21, 2)) + 200
@@ -56,6 +63,22 @@ def test_a_hand_lost_long_ago_may_come_back_far_away_in_its_own_colour_only():
     assert assign([lost], [reading(300, TAN, right=-6.0)], [{1}]) == []
     assert assign([hand(patience=5.0, right=30.0)], [reading(300)], [{1}]) == []
     assert assign([lost], [reading(430)], [{1}]) == []
+
+
+def test_joints_are_apart_by_so_much_of_the_larger_hand():
+    small, large = JOINTS - JOINTS.mean(axis=0), 2 * (JOINTS - JOINTS.mean(axis=0))
+    share = np.linalg.norm(small, axis=1).mean() / np.ptp(large, axis=0).max()
+    assert joint_distance(small, large) == joint_distance(large, small) == pytest.approx(share)
+
+
+def test_a_pose_may_change_a_little_at_once_and_more_with_time():
+    size, way = np.ptp(JOINTS, axis=0).max(), np.where(np.arange(21) % 2, 1, -1)[:, None]
+
+    def steady(change, step):
+        return steadiness(JOINTS + change * size * way * [0, 1] + 300, JOINTS, step)
+
+    assert steady(0.1, 0.0) == 1 > 0.5 > steady(0.4, 0.0) == steady(0.4, -1.0)
+    assert steady(0.4, 0.1) == 1 > 0.5 > steady(2.0, 0.1)
 
 
 @pytest.mark.parametrize('box, share', [
@@ -138,7 +161,9 @@ def test_readings_at_one_place_are_one_hand_and_the_best_of_them_comes_first():
 def test_readings_of_two_sides_are_one_hand_only_where_they_hardly_differ():
     assert len(without_duplicates([found(), found(10, right=-6.0)])) == 1
     assert len(without_duplicates([found(), found(25)])) == 1
+    assert len(without_duplicates([found(right=-6.0), found(25, right=-6.0)])) == 1
     assert len(without_duplicates([found(), found(25, right=-6.0)])) == 2
+    assert len(without_duplicates([found(right=-6.0), found(25)])) == 2
     assert len(without_duplicates([found(), found(45)])) == 2
 
 
@@ -155,6 +180,7 @@ def test_a_blurred_reading_in_the_mask_of_a_sharp_one_is_a_part_of_that_hand():
     assert count(found(mask=HALF), found(50, quality=0.5)) == 1
     # Sharp ones are two hands whose masks have run into one.
     assert count(found(), found(50, quality=0.8, mask=HALF)) == 2
+    assert count(found(quality=0.5), found(50, quality=0.45, mask=HALF)) == 2
     # A mask that lies elsewhere, covers little of the other or is empty says nothing.
     assert count(found(), found(50, quality=0.5, crop=elsewhere)) == 2
     assert count(found(mask=HALF), found(50, quality=0.5, mask=HALF[:, ::-1])) == 2
