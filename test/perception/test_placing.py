@@ -214,6 +214,41 @@ def test_the_outline_corrects_the_distance_of_joints_read_too_far_apart(make_sta
     assert abs(without - 0.6) > 0.02 and abs(with_outline - 0.6) < error
 
 
+def test_the_outline_moves_a_hand_whose_joints_are_read_beside_it(make_stage, monkeypatch):
+    stage = make_stage()
+    true = stage.hand(place=(0.0, 0.0, 0.6))
+    image = stage.image([replace(true, pixels=true.pixels + [8, -8])])
+    options = replace(SINGLE, hand_length_m=TRUE_LENGTH)
+    beside, = pipeline(stage, replace(options, fit_outline=False)).process(image, stage.camera)
+    put, = pipeline(stage, options).process(image, stage.camera)
+    assert (np.abs(beside.translation_m[:2]) > 0.006).all()
+    assert (np.abs(put.translation_m[:2]) < 0.003).all()
+    # What is known to come out too large is put nearer.
+    monkeypatch.setattr('hiu_ros.perception.lifting.MESH_EXCESS', 1.1)
+    near, = pipeline(stage, options).process(image, stage.camera)
+    assert near.translation_m[2] == pytest.approx(put.translation_m[2] / 1.1, rel=0.01)
+
+
+def test_an_arm_in_the_mask_does_not_move_a_hand(make_stage):
+    stage = make_stage()
+    perfect, true = stage.predict, stage.hand(place=(0.0, 0.0, 0.6))
+    rows, columns = np.mgrid[:64, :64]
+
+    def predict(images):
+        reading = perfect(images)
+        for mask, joints in zip(reading.mask.numpy(), reading.keypoints_px.numpy()):
+            (x, y), (across, up) = joints[0], joints[9] - joints[0]
+            along = (columns - x) * across + (rows - y) * up
+            beside = (columns - x) * up - (rows - y) * across
+            mask[(along < 0) & (np.abs(beside) < 0.4 * (across ** 2 + up ** 2))] = 1
+        return reading
+
+    run, places = pipeline(stage, replace(SINGLE, hand_length_m=TRUE_LENGTH)), []
+    for stage.predict in (perfect, predict):
+        places += [run.process(stage.image([true]), stage.camera).hands[0].translation_m]
+    assert np.allclose(*places, atol=1e-5)
+
+
 def test_what_a_mask_says_beyond_the_image_does_not_move_a_hand(make_stage):
     stage = make_stage()
     perfect, true = stage.predict, stage.hand(place=(0.3, 0.0, 0.6))
