@@ -220,7 +220,7 @@ class Lifter:
             evidence = found
             farther = (draft.translation[2] + found.shift) / draft.translation[2]
             length = float(hand_length(self._template(sighting), draft.shape)) * farther
-            if evidence is found and not LENGTH_RANGE[0] < length < LENGTH_RANGE[1]:
+            if not LENGTH_RANGE[0] < length < LENGTH_RANGE[1]:
                 return
             # The same picture, larger and farther: all that the image says stays true.
             draft.shape = shape_for_length(self._template(sighting), draft.shape, length)

@@ -136,6 +136,18 @@ def test_a_depth_image_of_nothing_changes_nothing(make_stage):
     assert np.allclose(without.translation_m, with_holes.translation_m, atol=1e-6)
 
 
+def test_a_depth_image_that_makes_a_hand_too_long_for_one_changes_nothing(make_stage):
+    stage = make_stage()
+    true = stage.hand()
+    run = pipeline(stage, replace(SINGLE, hand_length_m=0.28))
+    image = stage.image([true])
+    without, = run.process(image, stage.camera)
+    far = np.full((480, 640), 1.3 * without.translation_m[2])
+    hand, = run.process(image, stage.camera, depth=far)
+    assert hand.scale_source is ScaleSource.CAMERA_INFO
+    assert np.allclose(without.translation_m, hand.translation_m, atol=1e-6)
+
+
 def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
     stage = make_stage()
     true = stage.hand(place=(0.0, 0.0, 0.8), size=1.5)
