@@ -206,22 +206,80 @@ def test_a_name_is_given_back_once_only():
     assert sorted(names(tracker, 40 / 30, both)) == ['right_1', 'right_2']
 
 
-def test_a_young_hand_of_another_colour_is_no_part_of_an_older_one():
-    for colour, expected in ((PALE, {'right_1', 'right_2'}), (TAN, {'right_1'})):
-        tracker = Tracker(TrackingOptions(), 4, 0.5)
-        for k in range(30):
-            names(tracker, k / 30, [reading(100)])
-        for k in range(30, 34):
-            names(tracker, k / 30, [reading(100), reading(150, colour=colour)])
-        # Both regions show the older hand.
-        tracker.begin(34 / 30, (640, 480))
-        tracker.update([reading(100), reading(101)], [0, 1], [0.0, 0.0])
-        assert {track.name for track in tracker.tracks} == expected
-
-
 def test_a_hand_of_another_resolution_is_not_told_by_the_pixels_where_one_was():
     tracker = Tracker(TrackingOptions(), 4, 0.5)
     for k in range(30):
         assert names(tracker, k / 30, [reading(100)]) == ['right_1']
     assert names(tracker, 1.0, [reading(100)], (1280, 960)) == ['right_2']
     assert names(tracker, 1.03, [reading(100)], (1280, 960)) == ['right_2']
+
+
+@pytest.mark.parametrize('change, frames, kept', [
+    ({}, 4, False), ({'colour': PALE}, 4, True), ({'right': -6.0}, 4, True), ({}, 20, True)])
+def test_a_young_hand_is_a_part_of_an_older_one_unless_side_or_colour_differ(change, frames, kept):
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k in range(30):
+        names(tracker, k / 30, [reading(100)])
+    for k in range(30, 30 + frames):
+        names(tracker, k / 30, [reading(100), reading(150, **change)])
+    # Both regions show the older hand.
+    tracker.begin(1 + frames / 30, (640, 480))
+    tracker.update([reading(100), reading(101)], [0, 1], [0.0, 0.0])
+    assert len(tracker.tracks) == 1 + kept
+
+
+def followed(frames=5, min_score=0.5):
+    """A tracker that follows a right hand at 100."""
+    tracker = Tracker(TrackingOptions(), 4, min_score)
+    for k in range(frames):
+        assert names(tracker, k / 30, [reading(100)]) == ['right_1']
+    tracker.begin(frames / 30, (640, 480))
+    return tracker
+
+
+def unsure(x, score=0.4, **change):
+    one = reading(x, **change)
+    one.score = score
+    return one
+
+
+def test_a_reading_of_a_region_of_its_own_may_be_less_sure_and_farther_off():
+    def shown(one, asker, min_score=0.5):
+        tracker = followed(min_score=min_score)
+        seen = [track.name for track, _ in tracker.update([one], [asker], [0.9])]
+        return seen, len(tracker.tracks)
+
+    assert shown(unsure(100), 0) == (['right_1'], 1) and shown(unsure(100), None) == ([], 1)
+    assert shown(reading(150), 0) == (['right_1'], 1)
+    assert shown(reading(150), None) == (['right_2'], 2)
+    # What is no hand's, and unsure, begins none.
+    assert shown(unsure(500), 0) == ([], 1)
+    # Where little makes a hand, no more is asked of one that is followed.
+    assert shown(unsure(100, 0.25), 0) == ([], 1)
+    assert shown(unsure(100, 0.25), 0, min_score=0.2) == (['right_1'], 1)
+
+
+def test_a_hand_is_shown_by_a_reading_of_its_side_only():
+    tracker = followed()
+    wrong, fitting = reading(100, right=-6.0), reading(101)
+    fitting.quality = 0.8
+    (_, shown), = tracker.update([wrong, fitting], [0, None], [0.0, 0.9])
+    assert shown is fitting and tracker.tracks[0].side_to_try == 'right'
+    tracker.begin(0.2, (640, 480))
+    assert tracker.update([wrong], [0], [0.0]) == []
+    assert tracker.tracks[0].misses == 0 and tracker.tracks[0].side_to_try is None
+
+
+def test_of_newcomers_no_more_are_shown_than_asked_for():
+    tracker = Tracker(TrackingOptions(), 1, 0.5)
+    assert len(names(tracker, 0.0, [reading(100), reading(400)])) == 1 == len(tracker.tracks)
+
+
+def test_frames_count_in_which_a_hand_is_clear_and_apart_from_others():
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k, x in enumerate([400, 400, 400, 160, 160]):
+        names(tracker, k / 30, [reading(100), reading(x, right=-6.0)])
+    blurred = reading(100)
+    blurred.quality = 0.5
+    names(tracker, 5 / 30, [blurred])
+    assert tracker.tracks[0].apart == 3

@@ -115,6 +115,20 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     assert hand.score < 1e-3
 
 
+def test_joints_of_a_low_score_are_marked_not_valid(make_stage):
+    stage = make_stage()
+    perfect, sharp = stage.predict, np.arange(21) % 5 > 0
+
+    def predict(images):
+        reading = perfect(images)
+        return reading._replace(keypoint_scores=reading.keypoint_scores * torch.tensor(
+            np.where(sharp, 1.0, 0.1), dtype=torch.float32))
+
+    stage.predict = predict
+    hand, = pipeline(stage).process(stage.image([stage.hand()]))
+    assert np.array_equal(hand.keypoints_valid, sharp)
+
+
 def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
     stage = make_stage()
     true = stage.hand('left', (0.1, 0.0, 0.6))

@@ -14,6 +14,7 @@ from hiu_ros.hand.template import load_template
 from hiu_ros.perception.lifting import HandMemory, _beyond_wrist, _within
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.result import ScaleSource
+from hiu_ros.perception.smoothing import Smoothing
 from test.perception.conftest import SINGLE, pipeline
 
 TRUE_LENGTH = float(hand_length(load_template('fast'), np.zeros(10)))
@@ -166,6 +167,18 @@ def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
     assert doubts[1] < min(0.04, 0.8 * doubts[0])
 
 
+def test_the_size_of_a_hand_does_not_flicker_with_its_depth(make_stage):
+    stage = make_stage()
+    true = stage.hand(place=(0.0, 0.0, 0.8))
+    depth, _ = depth_of(stage, true)
+    run, lengths = pipeline(stage, PipelineOptions(device='cpu')), []
+    for k in range(20):
+        hand, = run.process(
+            stage.image([true]), stage.camera, k / 30, depth * (1 + 0.03 * (k % 2)))
+        lengths += [hand_length(load_template('fast'), hand.shape)]
+    assert np.ptp(lengths[-6:]) < 0.005 * TRUE_LENGTH
+
+
 def test_what_is_known_of_a_hand_is_a_mean_that_forgets_frames_long_past():
     memory, one = HandMemory(), np.ones(10)
     assert memory.length is None
@@ -196,7 +209,12 @@ def test_a_hand_where_the_lens_shows_nothing_has_no_place(make_stage):
     assert np.isnan(bent.rays(true.pixels)).all()
     hand, = pipeline(stage).process(stage.image([true]), bent)
     assert hand.translation_m is None and hand.scale_source is ScaleSource.ASSUMED_SIZE
-    assert np.allclose(hand.keypoints_px, true.pixels, atol=1.2)
+    assert np.isnan(hand.residual_px) and np.allclose(hand.keypoints_px, true.pixels, atol=1.2)
+    # Smoothing goes on behind such a frame.
+    run = pipeline(stage, PipelineOptions(device='cpu', smoothing=Smoothing.usual()))
+    for k, camera in enumerate([stage.camera, bent, stage.camera]):
+        hand, = run.process(stage.image([true]), camera, k / 30)
+    assert np.allclose(hand.translation_m, true.place, atol=0.02)
 
 
 def test_depth_without_a_camera_teaches_no_length(make_stage):
