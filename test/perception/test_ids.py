@@ -228,6 +228,25 @@ def test_a_young_hand_is_a_part_of_an_older_one_unless_side_or_colour_differ(cha
     assert len(tracker.tracks) == 1 + kept
 
 
+def test_a_hand_behind_another_one_is_not_missed_for_a_while():
+    tracker, stamps = Tracker(TrackingOptions(max_misses=3), 4, 0.5), iter(np.arange(300) / 30)
+    near, behind = reading(100), reading(140, right=-6.0)
+
+    def left(frames, *readings):
+        """How many hands are followed after so many frames that show these."""
+        for _ in range(frames):
+            names(tracker, next(stamps), readings)
+        return len(tracker.tracks)
+
+    assert left(10, near, behind, reading(400)) == 3
+    assert left(4, near) == 2 == left(40, near)
+    assert left(1, near, behind) == 2 == left(45, near)
+    assert left(5, near) == 1
+    # Only those frames are made good in which it was hidden since it was seen last.
+    assert left(5, near, behind) == 2 == left(40, near)
+    assert left(1, near, behind) == 2 and left(4) == 0
+
+
 def followed(frames=5, min_score=0.5):
     """A tracker that follows a right hand at 100."""
     tracker = Tracker(TrackingOptions(), 4, min_score)

@@ -44,9 +44,12 @@ def test_a_hand_comes_back_as_it_was_put_in(make_stage):
         assert np.allclose(hand.vertices_m, true.vertices_m, atol=0.005)
         assert hand.scale_source is ScaleSource.CAMERA_INFO
         assert hand.residual_px < 1.2 and hand.side_score > 0.9
-        low, high = true.pixels.min(0), true.pixels.max(0)
-        assert (hand.box[:2] < low + 1).all() and (hand.box[:2] + hand.box[2:] > high - 1).all()
-        assert np.allclose(hand.box, [*low, *(high - low)], atol=30)
+        rows, columns = np.nonzero(full_mask(hand.mask, hand.mask_origin, 640, 480))
+        shown = np.stack([columns, rows], axis=1)
+        low = np.minimum(hand.keypoints_px.min(0), shown.min(0) - 0.5)
+        high = np.maximum(hand.keypoints_px.max(0), shown.max(0) + 0.5)
+        assert np.allclose(hand.box, [*low, *(high - low)], atol=1e-3)
+        assert np.allclose(hand.box, [*true.pixels.min(0), *np.ptp(true.pixels, axis=0)], atol=30)
 
 
 @pytest.mark.parametrize('grow', [0.8, 1.0, 1.8])
@@ -115,18 +118,21 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     assert hand.score < 1e-3
 
 
-def test_joints_of_a_low_score_are_marked_not_valid(make_stage):
+def test_without_a_mask_the_box_is_that_of_the_joints_and_blurred_ones_are_not_valid(make_stage):
     stage = make_stage()
     perfect, sharp = stage.predict, np.arange(21) % 5 > 0
 
     def predict(images):
         reading = perfect(images)
-        return reading._replace(keypoint_scores=reading.keypoint_scores * torch.tensor(
-            np.where(sharp, 1.0, 0.1), dtype=torch.float32))
+        return reading._replace(mask=0 * reading.mask, keypoint_scores=torch.tensor(
+            np.where(sharp, 0.9, 0.1)[None].repeat(len(images), 0), dtype=torch.float32))
 
     stage.predict = predict
-    hand, = pipeline(stage).process(stage.image([stage.hand()]))
+    hand, = pipeline(stage).process(
+        stage.image([stage.hand()]), boxes=[box_of(stage.scenes[0][0])])
     assert np.array_equal(hand.keypoints_valid, sharp)
+    joints = hand.keypoints_px
+    assert np.allclose(hand.box, [*joints.min(0), *np.ptp(joints, axis=0)], atol=1e-3)
 
 
 def test_mirrored_input_turns_sides_and_pixels_round(make_stage):
