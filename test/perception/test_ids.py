@@ -292,6 +292,17 @@ def test_a_hand_is_shown_by_a_reading_of_its_side_only():
 def test_of_newcomers_no_more_are_shown_than_asked_for():
     tracker = Tracker(TrackingOptions(), 1, 0.5)
     assert len(names(tracker, 0.0, [reading(100), reading(400)])) == 1 == len(tracker.tracks)
+    # One that has a name goes before one that is surer.
+    tracker = Tracker(TrackingOptions(), 1, 0.5)
+    for k in range(4):
+        assert names(tracker, k / 30, [unsure(100, 0.7)]) == ['right_1']
+    assert names(tracker, 4 / 30, [reading(400), unsure(100, 0.7)]) == ['right_1']
+
+
+def test_a_hand_that_is_not_announced_yet_is_soon_forgotten():
+    tracker = Tracker(TrackingOptions(min_hits=3), 4, 0.5)
+    for k, (readings, left) in enumerate([([reading(100)], 1), ([], 1), ([], 0)]):
+        assert names(tracker, k / 30, readings) == [] and len(tracker.tracks) == left
 
 
 def test_frames_count_in_which_a_hand_is_clear_and_apart_from_others():

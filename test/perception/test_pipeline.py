@@ -118,13 +118,14 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     assert hand.score < 1e-3
 
 
-def test_without_a_mask_the_box_is_that_of_the_joints_and_blurred_ones_are_not_valid(make_stage):
+def test_the_box_holds_joints_that_no_mask_covers_and_blurred_ones_are_not_valid(make_stage):
     stage = make_stage()
-    perfect, sharp = stage.predict, np.arange(21) % 5 > 0
+    perfect, sharp, middle = stage.predict, np.arange(21) % 5 > 0, torch.zeros(64, 64)
+    middle[28:36, 28:36] = 1
 
     def predict(images):
         reading = perfect(images)
-        return reading._replace(mask=0 * reading.mask, keypoint_scores=torch.tensor(
+        return reading._replace(mask=middle * reading.mask, keypoint_scores=torch.tensor(
             np.where(sharp, 0.9, 0.1)[None].repeat(len(images), 0), dtype=torch.float32))
 
     stage.predict = predict
