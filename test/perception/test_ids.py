@@ -247,6 +247,17 @@ def test_a_hand_behind_another_one_is_not_missed_for_a_while():
     assert left(1, near, behind) == 2 and left(4) == 0
 
 
+@pytest.mark.parametrize('x, y, kept', [
+    (10, 240, True), (630, 240, True), (300, 10, True), (300, 470, True), (300, 240, False),
+    (40, 240, False)])
+def test_a_hand_at_the_edge_of_the_image_is_not_missed_for_a_while(x, y, kept):
+    tracker, one = Tracker(TrackingOptions(max_misses=3), 4, 0.5), reading(x)
+    one.keypoints_px = one.keypoints_px + [0, y - 240]
+    for k in range(20):
+        names(tracker, k / 30, [one] if k < 10 else [])
+    assert len(tracker.tracks) == kept
+
+
 def followed(frames=5, min_score=0.5):
     """A tracker that follows a right hand at 100."""
     tracker = Tracker(TrackingOptions(), 4, min_score)
