@@ -6,7 +6,13 @@ import torch
 
 from hiu_ros.network.checkpoint import CheckpointError
 from hiu_ros.network.finder import STRIDE, Finder, FinderConfig, FinderOutput
-from hiu_ros.perception.finder import Detection, HandFinder, reduced, without_overlaps
+from hiu_ros.perception.finder import (
+    Detection,
+    HandFinder,
+    both_ways_averaged,
+    reduced,
+    without_overlaps,
+)
 
 
 class BlobFinder:
@@ -104,6 +110,17 @@ def test_mean_of_image_and_mirror_image_has_no_better_half_and_no_better_side():
     assert np.allclose(middles, [[103, 130], [513, 300]], atol=4)
     assert all(0.4 < d.score < 0.6 and d.side_score == pytest.approx(0.5, abs=0.01)
                for d in found)
+
+
+def test_the_mean_of_an_image_and_a_mirror_image_that_agree_is_what_they_say():
+    torch.manual_seed(0)
+    centre, log_size, side = torch.randn(3, 1, 8, 12)
+    there = FinderOutput(centre, torch.randn(1, 2, 8, 12), log_size, side)
+    turned = there.offset * torch.tensor([-1.0, 1.0])[:, None, None]
+    back = (centre.flip(2), turned.flip(3), log_size.flip(2), -side.flip(2))
+    mean = both_ways_averaged(FinderOutput(*(torch.cat(pair) for pair in zip(there, back))))
+    for found, expected in zip(mean, there):
+        assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_small_hands_are_found_in_parts_of_the_image_once():
