@@ -10,6 +10,7 @@ from hiu_ros.perception.finder import (
     Detection,
     HandFinder,
     both_ways_averaged,
+    decode,
     reduced,
     without_overlaps,
 )
@@ -80,6 +81,18 @@ def test_what_is_found_beside_the_image_is_none_of_its_hands():
 def test_the_weights_that_are_named_are_loaded():
     with pytest.raises(CheckpointError, match='my_finder does not exist'):
         HandFinder.from_file('my_finder')
+
+
+def test_a_cell_that_no_neighbour_exceeds_is_a_hand_with_its_place_size_and_side():
+    flat = torch.zeros(1, 6, 8)
+    output = FinderOutput(flat - 6, torch.zeros(1, 2, 6, 8), flat - 2, flat - 3)
+    output.centre[0, 2, 3:5] = torch.tensor([4.0, 3.0])
+    output.offset[0, :, 2, 3] = torch.tensor([0.25, 9.0])  # one cell and a half at most
+    hand, = decode(output, 256, 0.5)
+    middle, size = np.array([3.75, 4.0]) * STRIDE - 0.5, 256 * np.exp(-2)
+    assert np.allclose(hand.box, [*(middle - size / 2), size, size], atol=1e-4)
+    certainty = 1 / (1 + np.exp([-3, -4]))
+    assert hand.side == 'left' and np.allclose([hand.side_score, hand.score], certainty)
 
 
 def test_several_hands_with_their_sides_and_none_in_an_empty_image():
