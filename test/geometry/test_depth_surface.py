@@ -40,10 +40,25 @@ def test_depth_of_a_board_is_measured_to_its_surface():
     assert 0.001 < found.sigma < 0.005
 
 
+def test_a_large_tilted_board_is_measured_where_its_pixels_are():
+    def away(x, y):
+        return 1 / (1.4 + 0.002 * (x - 300) - 0.001 * (y - 200))
+
+    corners = np.array(ORIGIN) - 0.5 + [[0, 0], [300, 0], [300, 150], [0, 150]]
+    vertices = CAMERA.unproject(corners, away(*corners.T))
+    depth = away(*np.meshgrid(np.arange(640), np.arange(480))) + 0.05
+    found = depth_behind_mesh(
+        vertices, FACES, CAMERA, depth, np.full((150, 300), 255, np.uint8), ORIGIN)
+    assert found.shift == pytest.approx(0.05, abs=1e-4) and found.share == 1
+
+
 def test_sensors_are_less_exact_far_away_and_where_they_scatter():
     rng = np.random.default_rng(1)
     noisy = measured(image(0.65) + rng.normal(0, 0.01, (480, 640)).astype(np.float32))
     assert abs(noisy.shift - 0.05) < 0.002 and noisy.sigma > 1.02 * measured(image(0.65)).sigma
+    vertices, mask = board()
+    far = depth_behind_mesh(5 * vertices, FACES, CAMERA, image(3.05), mask, ORIGIN)
+    assert far.sigma > 5 * measured(image(0.65)).sigma
 
 
 def test_what_few_pixels_or_a_small_share_of_them_agree_on_is_no_distance():

@@ -310,6 +310,12 @@ def test_of_newcomers_no_more_are_shown_than_asked_for():
     assert names(tracker, 4 / 30, [reading(400), unsure(100, 0.7)]) == ['right_1']
 
 
+def test_a_hand_of_unsure_side_is_named_three_frames_later():
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    shown = [names(tracker, k / 30, [reading(100, right=0.2)]) for k in range(5)]
+    assert shown == [[], [], [], ['right_1'], ['right_1']]
+
+
 def test_a_hand_that_is_not_announced_yet_is_soon_forgotten():
     tracker = Tracker(TrackingOptions(min_hits=3), 4, 0.5)
     for k, (readings, left) in enumerate([([reading(100)], 1), ([], 1), ([], 0)]):
