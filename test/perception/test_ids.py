@@ -214,6 +214,33 @@ def test_a_hand_of_another_resolution_is_not_told_by_the_pixels_where_one_was():
     assert names(tracker, 1.03, [reading(100)], (1280, 960)) == ['right_2']
 
 
+def test_of_lost_hands_the_last_one_seen_comes_back_and_none_that_had_no_name():
+    tracker = Tracker(TrackingOptions(), 4, 0.5)
+    for k in range(40):
+        names(tracker, k / 30, [reading(x) for x, end in ((100, 30), (300, 34)) if k < end])
+    assert names(tracker, 40 / 30, [reading(200, 40.0)]) == ['right_2']
+
+    tracker, before = Tracker(TrackingOptions(), 4, 0.5), reading(100, right=-6.0)
+    for k in range(24):
+        # The finder is not sure of the other hand, which is then hidden.
+        tracker.begin(k / 30, (640, 480))
+        tracker.update([before, reading(140)][:2 if k < 20 else 1], [None, None], [0.9, 0.2])
+    assert [track.name for track in tracker.tracks] == ['left_1', None]
+    assert names(tracker, 24 / 30, [before, reading(165, 40.0)]) == ['left_1', 'right_2']
+
+
+def test_a_hand_is_renamed_and_begun_anew_once_its_side_has_clearly_turned():
+    tracker = followed(3)
+    track, = tracker.tracks
+    memory = track.memory
+    for k in range(3, 9):
+        names(tracker, k / 30, [reading(100, right=-6.0)])
+        turned = track.right < -4
+        assert track.name == ('left_2' if turned else 'right_1')
+        assert (track.memory is memory) != turned
+    assert turned
+
+
 @pytest.mark.parametrize('change, frames, kept', [
     ({}, 4, False), ({'colour': PALE}, 4, True), ({'right': -6.0}, 4, True), ({}, 20, True)])
 def test_a_young_hand_is_a_part_of_an_older_one_unless_side_or_colour_differ(change, frames, kept):

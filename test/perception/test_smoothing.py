@@ -24,7 +24,7 @@ def test_nothing_is_smoothed_unless_asked_for():
         assert np.array_equal(smoother.image_points(points, 100.0, k * DT), points)
         assert np.allclose(smoother.place(place, k * DT), place)
         assert np.array_equal(smoother.pose(turn, k * DT), turn)
-    assert not Smoothing().any and Smoothing.usual().any
+    assert not Smoothing().any and Smoothing(depth=OneEuro()).any and Smoothing.usual().any
 
 
 def test_noise_of_a_value_at_rest_is_damped_by_half_at_least():
@@ -32,6 +32,11 @@ def test_noise_of_a_value_at_rest_is_damped_by_half_at_least():
     smooth = VectorFilter(Smoothing.usual().sideways, 0.25)
     out = np.array([smooth(value, k * DT) for k, value in enumerate(noise)])
     assert out[30:].std() < 0.5 * noise.std()
+    turns = 4 * np.random.default_rng(1).normal(0, 0.003, (300, 3))
+    turner = RotationFilter(Smoothing.usual().pose, 0.25)
+    out = np.concatenate([turner(Rotation.from_rotvec(turn).as_matrix()[None], k * DT)
+                          for k, turn in enumerate(turns)])
+    assert Rotation.from_matrix(out[30:]).as_rotvec().std() < 0.5 * turns.std()
 
 
 @pytest.mark.parametrize('option, speed', [
