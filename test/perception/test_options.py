@@ -28,3 +28,16 @@ def test_everything_else_is_a_path(tmp_path, monkeypatch):
         assert hand_weights(given) == Path(given)
     with pytest.raises(CheckpointError, match='hiu_huge does not exist'):
         Pipeline(PipelineOptions(weights='hiu_huge'))
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'regions': 'topic'}, 'regions'), ({'max_hands': 0}, 'max_hands'),
+    ({'hand_length_m': 19.0}, 'hand_length_m'), ({'crop_scale': 0.1}, 'crop_scale'),
+    ({'min_score': 1.5}, 'min_score'), ({'min_score': '0.5'}, "min_score is '0.5'"),
+    ({'hand_length_m': 'long'}, 'hand_length_m'), ({'box_scale': float('nan')}, 'box_scale'),
+    ({'tracking': False}, 'tracking is False, expected TrackingOptions, or None'),
+    ({'smoothing': True}, 'smoothing is True, expected Smoothing'),
+])
+def test_options_are_checked(change, message):
+    with pytest.raises(ValueError, match=message):
+        PipelineOptions(**change)
