@@ -17,8 +17,9 @@ BORDERS = {
 NETWORK_SCALE = 1.35
 #: A palm that is shorter in the image than this share of the joints' box is seen from its end.
 _END_ON = 0.15
-#: Longest side of an image, px, that OpenCV can warp.
-_WARPABLE = 32766
+#: Longest side, px, of an image that OpenCV can warp; and of the picture, as fine as the image,
+#: that a crop is averaged from: that is a square, however thin the image.
+_WARPABLE, _FINEST = 32766, 4096
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class Crop:
             raise ValueError(f'image must be (H, W) or (H, W, C) and not empty, got {image.shape}')
         if border not in BORDERS:
             raise ValueError(f'border must be one of {sorted(BORDERS)}, got {border!r}')
-        if max(image.shape[:2]) > _WARPABLE:
-            part, crop = self._part(image)
+        if max(image.shape[:2]) > _WARPABLE or not nearest and self.size > self._finest:
+            part, crop = self._part(image, border)
             return crop.extract(part, border, nearest)
         n = self.resolution
         factor = 1 if nearest else max(1, int(self.size / n))
@@ -155,16 +156,22 @@ class Crop:
             picture = cv2.resize(picture, (n, n), interpolation=cv2.INTER_AREA)
         return picture
 
-    def _part(self, image: np.ndarray) -> tuple[np.ndarray, 'Crop']:
+    @property
+    def _finest(self) -> int:
+        return max(_FINEST, 2 * self.resolution)
+
+    def _part(self, image: np.ndarray, border: str) -> tuple[np.ndarray, 'Crop']:
         """What of an image the crop and its surroundings cover, small enough to be warped, and the
         crop in it."""
         centre, last = np.array(self.centre), np.array(image.shape[1::-1]) - 1
         low = np.clip(np.floor(centre - 1.5 * self.size), 0, last).astype(int)
         high = np.clip(np.ceil(centre + 1.5 * self.size), 0, last).astype(int)
         part = image[low[1]:high[1] + 1, low[0]:high[0] + 1]
-        shrink = -(-max(part.shape[:2]) // _WARPABLE)
+        shrink = max(-(-max(part.shape[:2]) // _WARPABLE), math.ceil(self.size / self._finest))
         if shrink > 1:
-            part = cv2.resize(part, tuple(-(-np.array(part.shape[1::-1]) // shrink)),
+            below, right = (-part.shape[0]) % shrink, (-part.shape[1]) % shrink
+            part = cv2.copyMakeBorder(part, 0, below, 0, right, BORDERS[border])
+            part = cv2.resize(part, (part.shape[1] // shrink, part.shape[0] // shrink),
                               interpolation=cv2.INTER_AREA)
         centre = (centre - low + 0.5) / shrink - 0.5
         return part, replace(self, centre=tuple(centre), size=self.size / shrink)

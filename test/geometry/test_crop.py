@@ -101,6 +101,30 @@ def test_the_whole_of_a_very_long_image_can_be_cut():
     assert (cut[:31] == 0).all() and (cut[33:] == 200).all()
 
 
+def test_a_crop_of_thousands_of_pixels_is_averaged_from_no_picture_of_its_own_size(monkeypatch):
+    warped, warp = [], cv2.warpAffine
+    monkeypatch.setattr(cv2, 'warpAffine', lambda image, matrix, size, **arguments: (
+        warped.append(size), warp(image, matrix, size, **arguments))[1])
+    image = np.random.default_rng(0).integers(0, 256, (2, 64), dtype=np.uint8)
+    image = image.repeat(144, 0).repeat(144, 1)
+    image[::2] //= 2
+    cut = Crop((4607.5, 143.5), 9216.0, resolution=64).extract(image)
+    means = image.reshape(2, 144, 64, 144).mean((1, 3))
+    assert np.abs(cut[31:33] - means).max() <= 1
+    assert (cut[:31] == 0).all() and (cut[33:] == 0).all()
+    assert max(max(size) for size in warped) <= 4096
+
+
+@pytest.mark.parametrize('border', ['constant', 'replicate'])
+def test_an_image_whose_sides_do_not_divide_is_cut_where_it_lies(border):
+    image = np.zeros((3, 5002), np.uint8)
+    image[:, 4800:] = 200
+    cut = Crop((2500.5, 1.0), 5002.0, resolution=41).extract(image, border)
+    brightest = {'constant': 3 * 200 * 41 / 5002, 'replicate': 200}[border]
+    assert cut[20, :39].max() == 0 and cut[20, 40] == pytest.approx(brightest, abs=1)
+    assert (cut[0, 40] > 0) == (border == 'replicate')
+
+
 def test_around_keypoints_is_centred_and_scaled():
     points = np.array([[10.0, 20.0], [50.0, 30.0], [30.0, 28.0], [np.nan, 3.0]])
     crop = Crop.around_keypoints(points, scale=1.5, resolution=96)
