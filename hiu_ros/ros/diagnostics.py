@@ -48,6 +48,7 @@ class State:
     memory_bytes: int = 0  #: of the accelerator, 0 on a CPU
     camera_info: str = 'none'  #: 'used', 'none', 'none, why' or why it is not used
     depth: str = 'off'  #: 'off', 'used' or why it is not used
+    depth_fault: str = ''  #: why the last frame that had no depth had none
     silence: str = ''  #: why no image may come, where none does
     dead: str = ''  #: why no frame can be processed any more
     warnings: tuple[str, ...] = ()
@@ -182,7 +183,7 @@ def _frame_findings(
         found.append((WARN, f'camera_info is ignored: {state.camera_info}'))
     if summary.without_depth > WITHOUT_DEPTH * summary.published:
         found.append((WARN, f'{summary.without_depth} of {summary.published} frames had no depth, '
-                      f'the last: {state.depth}'))
+                      f'the last: {state.depth_fault}'))
     return found
 
 

@@ -189,6 +189,7 @@ class HiuNode(LifecycleNode):
                 memory_bytes=engine.memory_bytes() if engine else 0,
                 camera_info=stream.camera_state if stream else 'none',
                 depth=stream.depth_state if stream else 'off',
+                depth_fault=stream.depth_fault if stream else '',
                 silence=silence, dead=self._dead, warnings=self._warnings(),
             )
         self._diagnostics.publish(diagnostics.to_message(

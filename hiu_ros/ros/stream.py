@@ -72,7 +72,8 @@ class Stream:
         self._info_fault = self._size_fault = ''
         self._depths = DepthImages()
         self._depth_topic = topics.below(name, topics.DEPTH)
-        self._depth_fault = NO_DEPTH
+        # Of the last frame that had none, and whether that was the last of all.
+        self._depth_fault, self._without_depth = NO_DEPTH, True
         self._region: RegionOfInterest | None = None
         self._last_seconds: float | None = None
 
@@ -112,7 +113,7 @@ class Stream:
                     self._node.destroy_subscription(subscription)
             self._image_subscription = self._depth_subscription = None
             self._depths.clear()
-            self._depth_fault = NO_DEPTH
+            self._depth_fault, self._without_depth = NO_DEPTH, True
             self._last_seconds = None
 
     def close(self) -> None:
@@ -136,9 +137,14 @@ class Stream:
         """For diagnostics: whether depth is used, and why not."""
         if not self._options.use_depth:
             return 'off'
+        return self.depth_fault if self._without_depth else 'used'
+
+    @property
+    def depth_fault(self) -> str:
+        """For diagnostics: why the last frame without depth had none."""
         if self._depth_fault == NO_DEPTH and self._depth_subscription is not None:
             return f'{NO_DEPTH}, {topics.silence(self._node, self._depth_subscription)}'
-        return f'{self._depth_topic}: {self._depth_fault}' if self._depth_fault else 'used'
+        return f'{self._depth_topic}: {self._depth_fault}'
 
     @property
     def silence(self) -> str:
@@ -178,10 +184,9 @@ class Stream:
         last = now if self._last_seconds is None else self._last_seconds
         went_back = now < last - LATE
         self._last_seconds = now if went_back else max(last, now)
-        frame = Frame(
-            image, self._camera_for(image), now, boxes=self._boxes(options), key=self.name,
-            depth=self._depth_for(message.header, image, options) if options.use_depth else None,
-        )
+        depth = self._depth_for(message.header, image, options) if options.use_depth else None
+        self._without_depth = depth is None
+        frame = Frame(image, self._camera_for(image), now, depth, self._boxes(options), self.name)
         return Received(message.header, frame, went_back)
 
     def _camera_for(self, image: np.ndarray) -> Camera | None:
@@ -228,7 +233,6 @@ class Stream:
             self._depth_fault = str(error)
             self._ignored('depth', error)
             return None
-        self._depth_fault = ''
         return depth
 
     def _boxes(self, options: NodeOptions) -> list[list[int]] | None:

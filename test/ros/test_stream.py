@@ -113,6 +113,8 @@ def test_why_frames_have_no_depth_is_told_until_one_has():
     assert "in frame 'depth_frame'" in state(9.0)
     assert 'it is 160 x 120, the image 80 x 120' in state(7.0, width=80)
     assert state(7.0) == 'used'
+    # Of frames of which some have none, diagnostics tell of the last one without.
+    assert 'it is 160 x 120, the image 80 x 120' in stream.depth_fault
 
 
 def test_regions_are_boxes_only_where_they_are_asked_for(stream):
