@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from hiu_ros.network.hiu import HIU
 from hiu_ros.network.readout import CropReading
 
+#: Networks that have a graph, with it: PyTorch gives no graph back, nor the weights in it, before
+#: the process ends, so who loads the same weights again gets the same one.
+_made: list[tuple[HIU, Callable[[Tensor], CropReading]]] = []
+
 
 class _Predict(nn.Module):
     def __init__(self, network: HIU):
@@ -27,8 +31,12 @@ def frozen(network: HIU) -> Callable[[Tensor], CropReading]:
     """`network.predict` for batches of any size on a CPU, the same but for rounding.
 
     The network shares its weights with the result and must not be changed afterwards. Where this
-    release of PyTorch makes no such graph it is `network.predict` itself.
+    release of PyTorch makes no such graph it is `network.predict` itself. Graphs are kept until
+    the process ends, one for equal networks.
     """
+    for other, answer in _made:
+        if _equal(other, network):
+            return answer
     size = network.config.input_size
     like = next(network.parameters())
     # Two crops: what is made for one could take a batch for a single hand.
@@ -41,4 +49,13 @@ def frozen(network: HIU) -> Callable[[Tensor], CropReading]:
             graph = torch.jit.freeze(traced)
     except (AttributeError, RuntimeError):
         return network.predict
-    return lambda images: CropReading(*graph(images))
+    _made.append((network, lambda images: CropReading(*graph(images))))
+    return _made[-1][1]
+
+
+def _equal(network: HIU, other: HIU) -> bool:
+    """Whether the two have the same graph: layers, weights, and how these lie in memory."""
+    ours, theirs = network.state_dict(), other.state_dict()
+    return network.config == other.config and ours.keys() == theirs.keys() and all(
+        value.dtype == theirs[name].dtype and value.stride() == theirs[name].stride()
+        and torch.equal(value, theirs[name]) for name, value in ours.items())

@@ -91,9 +91,11 @@ class HandEstimator:
         should have behind it before it starts. On a CPU answers change as by another rounding.
         """
         if self._device.type == 'cpu' and isinstance(self._network, HIU):
+            # The graph has the weights, perhaps those of an equal network before.
+            network, self._network = self._network, None
             if self._dtype == torch.float32:
-                self._network = copy.deepcopy(self._network).to(memory_format=torch.channels_last)
-            self._frozen = frozen(self._network)
+                network = copy.deepcopy(network).to(memory_format=torch.channels_last)
+            self._frozen = frozen(network)
         n = self.resolution
         for size in range(1, min(self._largest_batch, _CPU_BATCH) + 1):
             self._run(np.zeros((size, n, n, 3), np.uint8))

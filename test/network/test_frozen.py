@@ -10,6 +10,11 @@ from hiu_ros.network.frozen import frozen
 from hiu_ros.network.hiu import HIU
 
 
+@pytest.fixture(autouse=True)
+def no_graph_yet(monkeypatch):
+    monkeypatch.setattr('hiu_ros.network.frozen._made', [])
+
+
 def images(count, seed=1):
     return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
@@ -46,6 +51,20 @@ def test_nothing_is_said_of_how_it_is_made(network):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         frozen(network)
+
+
+def test_equal_networks_have_one_graph_as_none_is_given_back(network, monkeypatch):
+    traced, trace = [], torch.jit.trace
+    monkeypatch.setattr(torch.jit, 'trace', lambda *arguments, **keywords: (
+        traced.append(1), trace(*arguments, **keywords))[1])
+    graph = frozen(network)
+    assert frozen(copy.deepcopy(network)) is graph and len(traced) == 1
+    other, half = copy.deepcopy(network), copy.deepcopy(network).to(torch.bfloat16)
+    with torch.no_grad():
+        next(other.parameters()).neg_()
+    same(frozen(other)(images(2)), other.predict(images(2)))
+    assert frozen(half) is not graph and frozen(network) is graph
+    assert len(traced) == 3
 
 
 @pytest.mark.parametrize('fault', [RuntimeError('not supported'), AttributeError('trace')])

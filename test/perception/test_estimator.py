@@ -146,10 +146,8 @@ def test_once_warm_it_reads_the_same_hand_and_leaves_the_network_as_it_was(half)
     assert apart.max() < (0.02 if half else 1e-3) * before.size
     assert after.score == pytest.approx(before.score, abs=0.02 if half else 1e-4)
     assert strides == [tensor.stride() for tensor in network.parameters()]
-    # What answers is the graph, so that a network that is gone is not missed.
-    warm._network = None
-    (again,) = warm.look([region])
-    np.testing.assert_array_equal(again.keypoints_px, after.keypoints_px)
+    # What answers is the graph, and holds the weights alone.
+    assert warm._network is None
 
 
 def test_half_precision_on_a_cpu_reads_the_same_hand_and_leaves_the_network_as_it_was():
