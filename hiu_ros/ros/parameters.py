@@ -21,6 +21,8 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from hiu_ros.hand.size import LENGTH_RANGE
+
 
 @dataclass(frozen=True)
 class Row:
@@ -190,6 +192,9 @@ def contradiction(options: NodeOptions) -> str:
     if options.warn_silence > options.error_silence:
         return (f'warn_silence {options.warn_silence} is larger than error_silence '
                 f'{options.error_silence}')
+    low, high = LENGTH_RANGE
+    if options.hand_length_m and not low <= options.hand_length_m <= high:
+        return f'hand_length_m {options.hand_length_m}: expected 0 or {low} to {high}'
     names = options.cameras
     if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
         return f'cameras {list(names)}: expected different names of letters, digits and _'

@@ -117,3 +117,11 @@ def test_names_of_other_nodes_and_of_ros_are_not_told():
 @pytest.mark.parametrize('names', [('a', 'a'), ('a/b',), ('/a',), ('1a',)])
 def test_camera_names_must_be_different_names(names):
     assert 'cameras' in contradiction(NodeOptions(cameras=names))
+
+
+def test_a_length_that_no_hand_has_is_refused_before_there_is_an_engine_to_refuse_it():
+    options, result = change(NodeOptions(), hand_length_m=0.05)
+    assert not result.successful and options == NodeOptions()
+    assert result.reason == 'hand_length_m 0.05: expected 0 or 0.08 to 0.3'
+    for length in (0.0, 0.08, 0.3):
+        assert change(NodeOptions(), hand_length_m=length)[1].successful
