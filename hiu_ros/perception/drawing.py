@@ -31,8 +31,10 @@ def draw(
 
     faces: triangles by side (`Pipeline.faces`); where given the meshes are drawn too, by the
     camera for hands that have a place and else where they fit the joints best. Raises ValueError
-    for an image of another size than the hands'.
+    for an image of another kind, or of another size than the hands'.
     """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f'image must be (H, W, 3) uint8 BGR, got {image.shape} {image.dtype}')
     if image.shape[:2] != (hands.height, hands.width):
         raise ValueError(f'image is {image.shape[1]} x {image.shape[0]} but the hands are of '
                          f'{hands.width} x {hands.height}')

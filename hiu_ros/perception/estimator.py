@@ -70,6 +70,10 @@ class HandEstimator:
         self, network: Network, device: str | torch.device = 'cpu',
         crop_scale: float = NETWORK_SCALE, half: bool = False, largest_batch: int | None = None,
     ) -> None:
+        """network: on the device. Raises ValueError where it is in training mode."""
+        if getattr(network, 'training', False):
+            raise ValueError('the hand network is in training mode, in which a crop is read by '
+                             'what else is in the batch; call its eval() first')
         self._network, self._device = network, torch.device(device)
         self._half = half and self._device.type == 'cuda'
         self._dtype = torch.float32

@@ -46,3 +46,12 @@ def test_hands_reaching_out_of_small_images_can_be_drawn(scene):
         assert hand.box[2] > 0
     with pytest.raises(ValueError, match='40 x 30'):
         draw(image, small)
+
+
+@pytest.mark.parametrize('image, says', [
+    (np.zeros((6, 8), np.uint8), r'\(H, W, 3\) uint8 BGR, got \(6, 8\) uint8'),
+    (np.zeros((6, 8, 3)), 'got .* float64'),
+    (np.zeros((8, 6, 3), np.uint8), '6 x 8 but .* 8 x 6')])
+def test_images_of_another_kind_or_size_are_refused(image, says):
+    with pytest.raises(ValueError, match=says):
+        draw(image, Hands(8, 6))

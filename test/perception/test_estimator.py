@@ -162,3 +162,9 @@ def test_half_precision_on_a_cpu_reads_the_same_hand_and_leaves_the_network_as_i
     assert rough.score == pytest.approx(full.score, abs=0.02)
     np.testing.assert_allclose(rough.rotations, full.rotations, atol=0.05)
     assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+
+
+def test_a_network_in_training_mode_is_refused():
+    network = checkpoint.load(hand_weights('hiu_lite'))
+    with pytest.raises(ValueError, match=r'training mode.*eval\(\)'):
+        Pipeline(PipelineOptions(device='cpu'), network=network.train())

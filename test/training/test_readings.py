@@ -37,7 +37,7 @@ class Squares(HandEstimator):
     region."""
 
     def __init__(self, *squares):
-        super().__init__(HIU(preset('hiu_lite', input_size=64)))
+        super().__init__(HIU(preset('hiu_lite', input_size=64)).eval())
         self.squares, self.last, self.regions = squares, (), ()
 
     def find(self, image):
