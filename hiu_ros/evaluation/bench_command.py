@@ -100,7 +100,7 @@ def run_tracking(options: argparse.Namespace) -> int:
             rows = bench_runs.following(
                 bench, options.hands, options.frames, options.first,
                 Faults() if options.oracle else None,
-                lambda *video: _writer(options.video, *video), options.every)
+                lambda *video: _writer(options.video, 30 / options.every, *video), options.every)
             figures['following'] = rows
             values |= {name: rows[-1][name]
                        for name in ('switches_per_1000', 'recall', 'false', 'side')}
@@ -161,8 +161,9 @@ def run_placing(options: argparse.Namespace) -> int:
     return 0
 
 
-def _writer(folder: Path | None, name: str, sequence: Any) -> Any:
-    """A function that draws the hands into a frame and appends it to a video; None for None."""
+def _writer(folder: Path | None, rate: float, name: str, sequence: Any) -> Any:
+    """A function that draws the hands into a frame and appends it to a video of a rate, 1/s; None
+    for None."""
     if folder is None:
         return None
     import cv2
@@ -170,6 +171,6 @@ def _writer(folder: Path | None, name: str, sequence: Any) -> Any:
     from hiu_ros.perception.drawing import draw
 
     folder.mkdir(parents=True, exist_ok=True)
-    video = cv2.VideoWriter(str(folder / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 30.0,
+    video = cv2.VideoWriter(str(folder / f'{name}.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), rate,
                             (sequence.width, sequence.height))
     return lambda frame, hands: video.write(draw(frame.image, hands))
