@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
-from hiu_ros.perception.bit_depth import read_image
+from hiu_ros.perception.image_file import read_image
 
 LABELS_NAME = 'labels.jsonl'
 SIDES = ('left', 'right')

@@ -181,8 +181,8 @@ def _hands(
 ) -> Iterator[tuple[str, Any, Any]]:
     """File, image (None if it cannot be read) and hands, from one batch."""
     from hiu_ros.geometry.camera import Camera
-    from hiu_ros.perception.bit_depth import read_image
     from hiu_ros.perception.frame import Frame
+    from hiu_ros.perception.image_file import read_image
 
     images = [read_image(file) for file in files]
     frames = [

@@ -29,9 +29,11 @@ _SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
 _COLOUR_NEW = 0.05
 #: The region of a hand that was missed grows by so much a frame, up to so much.
 _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
-#: Hand sizes that a hand may be off its prediction after `_FRAME` s, how much more with each
-#: second more, and how much after so few frames that its motion is not known.
-_PATIENCE, _PATIENCE_SECOND, _PATIENCE_NEW, _MOVING, _FRAME = 0.7, 4.5, 1.7, 2, 1 / 30
+#: Seconds between frames of a usual camera, and those that come without a stamp.
+FRAME = 1 / 30
+#: Hand sizes that a hand may be off its prediction after `FRAME`, how much more with each second
+#: more, and how much after so few frames that its motion is not known.
+_PATIENCE, _PATIENCE_SECOND, _PATIENCE_NEW, _MOVING = 0.7, 4.5, 1.7, 2
 #: Frames for which a hand with a name may still turn out to be an older one, and for which its
 #: colour is not settled.
 YOUNG = 15
@@ -71,7 +73,7 @@ class Track:
     def awaited(self, stamp: float) -> Awaited:
         """What it should look like at a time."""
         patience = _PATIENCE if self.hits > _MOVING else _PATIENCE_NEW
-        patience += _PATIENCE_SECOND * max(stamp - self.stamp - _FRAME, 0.0)
+        patience += _PATIENCE_SECOND * max(stamp - self.stamp - FRAME, 0.0)
         return Awaited(
             self.expected(stamp), self.right, self.colour, patience, named=self.name is not None,
             lost=self.misses > 0 and self.hits >= YOUNG)

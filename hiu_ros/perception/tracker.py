@@ -24,10 +24,8 @@ from hiu_ros.perception.colour import colour_difference
 from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.reading import Reading
-from hiu_ros.perception.track import YOUNG, Track
+from hiu_ros.perception.track import FRAME, YOUNG, Track
 
-#: Seconds between frames that come without a stamp.
-FRAME = 1 / 30
 #: A pause longer than this (s) ends all hands; so does time running back by more than `LATE`: a
 #: clock that is set right, or images that change places on their way, do not.
 PAUSE, LATE = 2.0, 0.2

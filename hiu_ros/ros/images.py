@@ -15,14 +15,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from hiu_ros.perception.bit_depth import (
-    JPEG,
-    PNG,
-    eight_bits,
-    unpacked,
-    whole_jpeg,
-    whole_png,
-)
+from hiu_ros.perception.bit_depth import eight_bits
+from hiu_ros.perception.image_file import JPEG, PNG, unpacked, whole_jpeg, whole_png
 
 #: OpenCV's warps address pixels with 16-bit integers; a larger side cannot be cropped from.
 MAX_SIDE: Final = 32766

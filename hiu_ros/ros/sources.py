@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hiu_ros.perception.bit_depth import read_image
+from hiu_ros.perception.image_file import read_image
 from hiu_ros.ros.images import decode, decode_compressed
 
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')

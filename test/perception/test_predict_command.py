@@ -13,7 +13,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.network.config import HIU_LITE
 from hiu_ros.network.finder import Finder, FinderConfig, save_finder
 from hiu_ros.network.hiu import HIU
-from hiu_ros.perception.bit_depth import read_image
+from hiu_ros.perception.image_file import read_image
 from hiu_ros.perception.predict_command import image_files, read_boxes
 
 KEYS = ['id', 'side', 'side_score', 'score', 'box', 'keypoints_px', 'keypoint_scores',
@@ -161,7 +161,7 @@ def test_results_that_cannot_be_written_are_told_before_an_image_is_read(
     (tmp_path / 'folder').mkdir()
     (tmp_path / 'file').touch()
     read = []
-    monkeypatch.setattr('hiu_ros.perception.bit_depth.read_image', read.append)
+    monkeypatch.setattr('hiu_ros.perception.image_file.read_image', read.append)
     assert predict(place, place / 'a.png', '--json', tmp_path / out) == 1
     assert str(tmp_path) in capsys.readouterr().err
     assert not read and sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder']
@@ -170,7 +170,7 @@ def test_results_that_cannot_be_written_are_told_before_an_image_is_read(
 def test_a_folder_that_cannot_be_written_to_is_told_before_an_image_is_read(
         place, tmp_path, capsys, monkeypatch):
     read = []
-    monkeypatch.setattr('hiu_ros.perception.bit_depth.read_image', read.append)
+    monkeypatch.setattr('hiu_ros.perception.image_file.read_image', read.append)
     monkeypatch.setattr('os.access', lambda path, mode: Path(path) != tmp_path)
     for option, out in (('--json', tmp_path / 'out.json'), ('--draw', tmp_path)):
         assert predict(place, place / 'a.png', option, out) == 1

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from hiu_ros.perception.bit_depth import read_image
+from hiu_ros.perception.image_file import read_image
 
 #: What numpy raises for a file that is empty, cut off or of something else.
 _DAMAGED = (ValueError, EOFError, zipfile.BadZipFile)
