@@ -18,8 +18,8 @@ ITERATIONS = 4
 
 #: Radii about the bones of fingers and of the palm.
 SURE = (0.045, 0.0)
-LIKELY = (0.08, 0.13)
-BAND = (0.16, 0.26)
+LIKELY = (0.07, 0.13)
+BAND = (0.11, 0.26)
 NOMINAL = (0.085, 0.11)
 #: How far behind the wrist joint the hand ends.
 WRIST_CUT = 0.08
