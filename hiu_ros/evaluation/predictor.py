@@ -16,7 +16,7 @@ from hiu_ros.hand.model import HandModel, HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator, Network, Region
 from hiu_ros.perception.frame import Frame
-from hiu_ros.perception.masks import mask_region
+from hiu_ros.perception.masks import seen_mask
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.reading import Reading
@@ -104,7 +104,7 @@ class CropPredictor:
         geometry = self.hands[reading.side](rotations, shape)
         pose = matrix_to_axis_angle(rotations[0])
         low, high = reading.keypoints_px.min(0), reading.keypoints_px.max(0)
-        mask, origin = mask_region(reading.mask, reading.crop, image.shape[1], image.shape[0])
+        mask, origin = seen_mask(reading.mask, reading.crop, image)
         return Hand(
             id=name,
             side=reading.side,

@@ -20,7 +20,7 @@ from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel
 from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
 from hiu_ros.hand.template import HandTemplate
-from hiu_ros.perception.masks import mask_region
+from hiu_ros.perception.masks import seen_mask
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hand, ScaleSource
@@ -71,8 +71,8 @@ class HandMemory:
 class Sighting:
     """One hand of one frame, named and ready to be placed.
 
-    camera: None where the intrinsics are not known. depth: (H, W) m or None. size: (width,
-    height) of the image.
+    camera: None where the intrinsics are not known. depth: (H, W) m or None. image:
+    (H, W, 3) uint8 BGR.
     """
 
     id: str
@@ -81,10 +81,15 @@ class Sighting:
     score: float
     reading: Reading
     memory: HandMemory
-    size: tuple[int, int]
+    image: np.ndarray
     stamp: float
     camera: Camera | None = None
     depth: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image."""
+        return self.image.shape[1], self.image.shape[0]
 
 
 @dataclass(eq=False)
@@ -149,8 +154,8 @@ class Lifter:
         if not np.isfinite(ray).all():
             ray = np.array([0.0, 0.0, 1.0])
         rotations[0] = crop_to_camera(ray, reading.crop.angle) @ rotations[0]
-        mask, origin = mask_region(
-            reading.mask, reading.crop, *sighting.size, options.mask_threshold)
+        mask, origin = seen_mask(
+            reading.mask, reading.crop, sighting.image, options.mask_threshold)
         return _Draft(shape, doubt, rotations, camera, mask, origin)
 
     def _place(self, sightings: Sequence[Sighting], drafts: list[_Draft]) -> None:

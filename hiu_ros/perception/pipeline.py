@@ -274,11 +274,9 @@ class Pipeline:
     def _sighting(self, turn: _Turn, name: str, side: str, side_score: float, score: float,
                   reading: Reading, memory: HandMemory) -> Sighting:
         frame = turn.frame
-        height, width = frame.image.shape[:2]
         return Sighting(
             id=name, side=side, side_score=side_score, score=score, reading=reading, memory=memory,
-            size=(width, height), stamp=turn.stamp, camera=frame.camera,
-            depth=turn.depth)
+            image=frame.image, stamp=turn.stamp, camera=frame.camera, depth=turn.depth)
 
 
 def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
