@@ -21,8 +21,8 @@ FORMAT_PACKED = 'hiu_ros/2'
 #: How weights are kept: in 32 bits, in 16, or kernels in 8 (see `packing`) and the rest in 16.
 STORAGE = ('full', 'half', 'bytes')
 _SCALE = '.scale'
-#: Tensors of the part that is fitted after a training, to weights that must not change any more.
-_FITTED = 'regressor.legibility.'
+#: Tensors of the parts that are fitted after a training, to weights that must not change any more.
+_LEGIBILITY, _FINE_MASK = 'regressor.legibility.', 'fine_mask.'
 #: Options of a network that no weight depends on.
 _OF_NO_WEIGHT = ('name', 'input_size', 'head_strides')
 
@@ -186,18 +186,20 @@ def save(path: Path | str, model: HIU, notes: dict | None = None,
 def load(path: Path | str, device: str | torch.device = 'cpu', fitted: bool = True) -> HIU:
     """Read a HIU network, in evaluation mode, on `device` whatever it was saved on.
 
-    fitted: with its `Legibility` if the file has one; not, where the weights are to be changed.
+    fitted: with the `Legibility` and `FineMask` that the file may have; not, where the weights
+    are to be changed.
     """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     try:
         model = HIU(HIUConfig.from_dict(config))
     except ConfigError as error:
         raise CheckpointError(f'weights file {path}: {error}') from error
-    trained = _as_trained(tensors)
     if not fitted:
-        tensors = trained
-    elif len(trained) < len(tensors):
+        tensors = _as_trained(tensors)
+    if any(name.startswith(_LEGIBILITY) for name in tensors):
         model.regressor.add_legibility()
+    if any(name.startswith(_FINE_MASK) for name in tensors):
+        model.add_fine_mask()
     fill(model, tensors, path)
     return model.to(device).eval()
 
@@ -205,7 +207,7 @@ def load(path: Path | str, device: str | torch.device = 'cpu', fitted: bool = Tr
 def fingerprint(path: Path | str) -> str:
     """sha256 of the configuration and trained tensors of a network's file.
 
-    A `Legibility` and how the numbers are stored make no difference.
+    What was fitted afterwards and how the numbers are stored make no difference.
     """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
@@ -217,8 +219,9 @@ def fingerprint(path: Path | str) -> str:
 def load_into(model: HIU, path: Path | str) -> None:
     """Fill a network that is there already, as for training it on.
 
-    Crops and maps may have another size, since convolutions do not mind; a `Legibility` is left
-    out. Raises CheckpointError where the file is of another network, with the options that differ.
+    Crops and maps may have another size, since convolutions do not mind; a `Legibility` and a
+    `FineMask` are left out. Raises CheckpointError where the file is of another network, with the
+    options that differ.
     """
     tensors, config, _ = open_checkpoint(path, 'hiu')
     try:
@@ -235,4 +238,5 @@ def load_into(model: HIU, path: Path | str) -> None:
 
 
 def _as_trained(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_FITTED)}
+    return {name: tensor for name, tensor in tensors.items()
+            if not name.startswith((_LEGIBILITY, _FINE_MASK))}

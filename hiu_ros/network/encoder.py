@@ -7,7 +7,8 @@ from hiu_ros.network.config import HIUConfig
 
 
 class Stem(nn.Sequential):
-    """Two strided convolutions: (B, 3, n, n) to F0 (B, stem_channels[1], n/4, n/4)."""
+    """Two strided convolutions: (B, 3, n, n) to the first one's feature (B, stem_channels[0],
+    n/2, n/2) and F0 (B, stem_channels[1], n/4, n/4)."""
 
     def __init__(self, config: HIUConfig):
         first, second = config.stem_channels
@@ -17,6 +18,11 @@ class Stem(nn.Sequential):
             k = config.stem_kernel
             layers = ConvBN(3, first, k, 2), ConvBN(first, second, k, 2)
         super().__init__(*layers)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = self
+        half = first(images)
+        return half, second(half)
 
 
 class Encoder(nn.Module):

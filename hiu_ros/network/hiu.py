@@ -11,6 +11,7 @@ from hiu_ros.network.blocks import RepConv
 from hiu_ros.network.config import HIUConfig
 from hiu_ros.network.decoder import Decoder
 from hiu_ros.network.encoder import Encoder, Stem
+from hiu_ros.network.fine_mask import FineMask
 from hiu_ros.network.readout import CropReading, read
 from hiu_ros.network.regressor import Regressor
 
@@ -30,6 +31,7 @@ class StageOutput(NamedTuple):
     presence: Tensor  #: (B,) logit
     side: Tensor  #: (B,) logit, above 0: shown is a right hand
     legible: Tensor  #: (B, 1) logit or (B, 0), see `HandParameters`
+    fine_mask: Tensor  #: (B, 1, n/2, n/2) logit, see `FineMask`, or (B, 0, m, m)
 
 
 class Stage(nn.Module):
@@ -44,20 +46,21 @@ class Stage(nn.Module):
         self.mask_decoder = Decoder(1, config, strides[2])
         self.attention = TaskAttention(3, config)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+        """The fused feature, heat maps, fields, mask, and the encoder's levels."""
         levels = self.encoder(x)
         heatmap_feature, heatmaps = self.heatmap_decoder(levels)
         pof_feature, pof = self.pof_decoder(levels)
         mask_feature, mask = self.mask_decoder(levels)
         fused = self.attention([heatmap_feature, pof_feature, mask_feature])
-        return fused, heatmaps, pof, mask
+        return fused, heatmaps, pof, mask, levels
 
 
 class HIU(nn.Module):
     """Hand image understanding network (HIU-DMTL, ICCV 2021).
 
     Input (B, 3, n, n), BGR in -1..1, a crop around one hand shown as a right hand. Output: one
-    `StageOutput` a stage, the last being the answer.
+    `StageOutput` a stage, the last being the answer. `fine_mask` is None until it is fitted.
     """
 
     def __init__(self, config: HIUConfig):
@@ -69,6 +72,18 @@ class HIU(nn.Module):
             Stage(base if k == 0 else base + width, config) for k in range(config.stages)
         )
         self.regressor = Regressor(base + width, config)
+        self.fine_mask: FineMask | None = None
+
+    def add_fine_mask(self) -> FineMask:
+        """Give it a new `fine_mask` with the decoder of the last stage, and return that.
+
+        The network must not be fused.
+        """
+        like = next(self.parameters())
+        self.fine_mask = FineMask(self.config)
+        self.fine_mask.decoder.load_state_dict(self.stages[-1].mask_decoder.state_dict())
+        self.fine_mask.to(like.device, like.dtype)
+        return self.fine_mask
 
     def forward(self, images: Tensor, last_only: bool = False) -> list[StageOutput]:
         """`last_only` skips the regressor of all but the last stage and returns that stage."""
@@ -77,15 +92,19 @@ class HIU(nn.Module):
             raise ValueError(
                 f'HIU got images of shape {tuple(images.shape)}, expected (B, 3, {size}, {size})'
             )
-        base = self.stem(images)
+        half, base = self.stem(images)
         outputs, x = [], base
         for k, stage in enumerate(self.stages):
-            fused, heatmaps, pof, mask = stage(x)
+            fused, heatmaps, pof, mask, levels = stage(x)
             x = torch.cat([base, fused], 1)
-            if last_only and k + 1 < len(self.stages):
+            last = k + 1 == len(self.stages)
+            if last_only and not last:
                 continue
+            fine = mask[:, :0]
+            if last and self.fine_mask is not None:
+                fine = self.fine_mask(images, half, levels)
             outputs.append(
-                StageOutput(heatmaps, pof, mask, *self.regressor(x, heatmaps, pof))
+                StageOutput(heatmaps, pof, mask, *self.regressor(x, heatmaps, pof), fine)
             )
         return outputs
 

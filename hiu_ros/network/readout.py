@@ -22,7 +22,8 @@ class CropReading(NamedTuple):
 
     keypoints_px: Tensor  #: (B, 21, 2) crop px, pixel centres at integers
     keypoint_scores: Tensor  #: (B, 21) 0..1
-    mask: Tensor  #: (B, n, n) probability
+    mask: Tensor  #: (B, n, n) probability, by the network's `FineMask` if it has one
+    rough_mask: Tensor  #: (B, n, n) the same by its mask decoder alone
     rotations: Tensor  #: (B, 16, 3, 3)
     shape: Tensor  #: (B, 10)
     camera: Tensor  #: (B, 3) s, tx, ty in crop units
@@ -81,13 +82,18 @@ def read(output, resolution: int, heatmap_readout: str) -> CropReading:
     if heatmap_readout == 'softargmax':
         where = joint_positions(heatmaps * SHARPNESS, heatmap_readout)[0]
     step = resolution / heatmaps.shape[-1]
-    mask = F.interpolate(
-        output.mask.float(), (resolution, resolution), mode='bilinear', align_corners=False
-    )
+
+    def probability(mask: Tensor) -> Tensor:
+        shape = resolution, resolution
+        return F.interpolate(mask.float(), shape, mode='bilinear', align_corners=False)[
+            :, 0].sigmoid()
+
+    rough = probability(output.mask)
     return CropReading(
         keypoints_px=(where + 0.5) * step - 0.5,
         keypoint_scores=certainty,
-        mask=mask[:, 0].sigmoid(),
+        mask=probability(output.fine_mask) if output.fine_mask.shape[1] else rough,
+        rough_mask=rough,
         rotations=output.rotations,
         shape=output.shape,
         camera=output.camera,

@@ -204,7 +204,8 @@ def _reading(
         middle, n = (crop.resolution - 1) / 2, crop.resolution
         values = {
             'keypoints_px': np.full((21, 2), middle), 'keypoint_scores': np.zeros(21),
-            'mask': np.zeros((n, n), np.float32), 'rotations': np.tile(np.eye(3), (16, 1, 1)),
+            'mask': np.zeros((n, n), np.float32), 'rough_mask': np.zeros((n, n), np.float32),
+            'rotations': np.tile(np.eye(3), (16, 1, 1)),
             'shape': np.zeros(10), 'presence': 0.0, 'side': 0.5,
             'legible': np.zeros_like(values['legible'])}
     shown_right = float(np.clip(values['side'], 1e-6, 1 - 1e-6))
@@ -216,7 +217,7 @@ def _reading(
         crop=crop, side=side, keypoints_px=crop.to_image(values['keypoints_px']),
         keypoint_scores=np.clip(values['keypoint_scores'], 0.0, 1.0), mask=values['mask'],
         rotations=rotations, shape=values['shape'].astype(np.float64),
-        presence=float(values['presence']), clarity=clarity(values['mask']), right=right,
+        presence=float(values['presence']), clarity=clarity(values['rough_mask']), right=right,
         colour=colour_of(pixels, values['mask']),
         legible=float(values['legible'][0]) if len(values['legible']) else None,
     )

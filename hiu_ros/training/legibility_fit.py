@@ -129,7 +129,7 @@ def run(a: argparse.Namespace) -> None:
     source = hand_weights(a.weights)
     checkpoint.keep_inputs(a.out, source)
     check_output(a.out)  # written after hours
-    network = checkpoint.load(source, choose_device(a.device), fitted=False)
+    network = checkpoint.load(source, choose_device(a.device))
     keep_apart(a.keep, source)
     videos, photos = _collected(a, source)
     held = Readings.joined(videos[::_HELD_BACK])

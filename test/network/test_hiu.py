@@ -23,7 +23,7 @@ def test_every_stage_answers_in_the_documented_shapes(name, request):
     for output in outputs:
         assert [tuple(t.shape) for t in output] == [
             (2, 21, m, m), (2, 60, m, m), (2, 1, m, m), (2, 16, 3, 3), (2, 10), (2, 3), (2,),
-            (2,), (2, 0)]
+            (2,), (2, 0), (2, 0, m, m)]
 
 
 def test_every_stage_tells_whether_its_joints_are_legible_once_that_is_fitted(tiny):

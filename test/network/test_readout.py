@@ -16,7 +16,8 @@ def output(heatmaps: torch.Tensor, mask: torch.Tensor | None = None) -> StageOut
     return StageOutput(
         heatmaps, torch.zeros(batch, 60, size, size), mask,
         torch.eye(3).expand(batch, 16, 3, 3), torch.zeros(batch, 10), torch.ones(batch, 3),
-        torch.zeros(batch), torch.full((batch,), 4.0), torch.zeros(batch, 0))
+        torch.zeros(batch), torch.full((batch,), 4.0), torch.zeros(batch, 0),
+        torch.zeros(batch, 0, size, size))
 
 
 def peaks(places: torch.Tensor, size: int, kind: str, sigma: float = SIGMA) -> torch.Tensor:

@@ -124,7 +124,7 @@ class Stage:
         for other in scene:
             if other.place[2] < hand.place[2]:
                 mask[self._mask(other, to_image, back, n) > 0] = 0
-        return (points, np.full(21, 0.9), mask, rotations, hand.shape, np.zeros(3),
+        return (points, np.full(21, 0.9), mask, mask, rotations, hand.shape, np.zeros(3),
                 hand.presence, 0.95 if shown_right else 0.05, np.zeros(0))
 
     def _mask(self, hand, to_image, back, n):
@@ -137,8 +137,8 @@ class Stage:
 
     def _nothing(self, n):
         return (np.full((21, 2), n / 2) + self.rng.normal(0, n / 8, (21, 2)), np.full(21, 0.1),
-                np.zeros((n, n)), np.tile(np.eye(3), (16, 1, 1)), np.zeros(10), np.zeros(3), 0.02,
-                0.5, np.zeros(0))
+                *np.zeros((2, n, n)), np.tile(np.eye(3), (16, 1, 1)), np.zeros(10), np.zeros(3),
+                0.02, 0.5, np.zeros(0))
 
     # What the pipeline sees of a finder.
     def find(self, image):

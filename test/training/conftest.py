@@ -119,7 +119,7 @@ def perfect(hand):
         return batch, StageOutput(
             heatmap_targets(points, m, 0.05 * m), fields.flatten(1, 2),
             torch.logit(mask, 1e-3), batch.rotations, batch.shapes, camera, sure, sure,
-            torch.zeros(3, 0))
+            torch.zeros(3, 0), mask[:, :0])
 
     return make
 

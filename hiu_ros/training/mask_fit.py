@@ -1,0 +1,234 @@
+"""Fit the `FineMask` of a network: masks as fine as the image shows them.
+
+`python -m hiu_ros.training.mask_fit WEIGHTS OUT --folder RUN --photos CACHE --renders BANK ...`
+trains it on the crops that the network is trained on, while all else stays as it is, so joints,
+mesh, score and side are those of WEIGHTS. It stops on Ctrl-C with its state saved, and goes on
+from there when called again; OUT is written in the end.
+
+To be run for weights that will not change any more, rounded as they will ship: training and
+blending leave it out.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from hiu_ros.command_errors import in_one_line
+from hiu_ros.evaluation.output import check_output
+from hiu_ros.network import checkpoint
+from hiu_ros.perception.device import choose_device
+from hiu_ros.perception.options import hand_weights
+from hiu_ros.training.averaging import Average
+from hiu_ros.training.batch import Batch, collate, read_batches
+from hiu_ros.training.journal import Journal, Means
+from hiu_ros.training.loop import Share
+from hiu_ros.training.losses import check_finite, check_weights, outline_band, weighted_mean
+from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.optimiser import make_optimiser
+from hiu_ros.training.schedule import decay
+from hiu_ros.training.state import StateError, read_state, restore, tell_changed, write_state
+from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+
+_WARMUP, _CLIP, _EMA, _DECAY = 100, 5.0, 0.995, 0.02
+#: Masks of fewer pixels, of what is hardly in the crop, have no overlap to tell of.
+_LEAST_PIXELS = 20
+
+
+@dataclass(frozen=True)
+class MaskFitSettings:
+    """All of a fit."""
+
+    weights: Path  #: of the network, which stays as it is
+    folder: Path  #: state and log
+    data: MixOptions
+    steps: int = 4000
+    batch: int = 32
+    rate: float = 2e-3
+    seed: int = 1
+    threads: int = 0  #: of torch; 0: its choice
+    workers: int = 1
+    log_every: int = 50
+    save_every: int = 250
+    device: str = 'auto'
+
+    def __post_init__(self) -> None:
+        for name, least in (('steps', 1), ('batch', 2), ('seed', 0), ('threads', 0),
+                            ('workers', 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} is {getattr(self, name)}, expected at least {least}')
+
+
+class MaskFit:
+    """Fits the part, a new one or from where the folder's run stopped.
+
+    Raises StateError where the folder is of other weights.
+    """
+
+    def __init__(self, settings: MaskFitSettings):
+        s = self.settings = settings
+        if s.threads:
+            torch.set_num_threads(s.threads)
+        cv2.setNumThreads(1)
+        torch.manual_seed(s.seed)
+        self.device = choose_device(s.device)
+        network = checkpoint.load(s.weights, self.device, fitted=False)
+        self.part, network.fine_mask = network.add_fine_mask(), None
+        network.fuse().requires_grad_(False).fine_mask = self.part
+        self.network = network.to(memory_format=torch.channels_last)
+        self.average = Average(self.part, _EMA)
+        self.optimiser = make_optimiser('adamw', self.part, s.rate, _DECAY)
+        self.journal, self.means, self.step = Journal(s.folder), Means(), 0
+        self.state = s.folder / 'state.safetensors'
+        self.fingerprint = checkpoint.fingerprint(s.weights)
+        if self.state.exists():
+            self.resume()
+
+    def run(self) -> bool:
+        """Fit until the last step, Ctrl-C or SIGTERM, saved in each case; tells whether it is
+        done."""
+        s = self.settings
+        s.folder.mkdir(parents=True, exist_ok=True)
+        self.journal.cut(self.step)
+        mix = HandMix(s.data, self.network.config.input_size, s.seed)
+        loader = DataLoader(mix, s.batch, sampler=Share(self.step, s.steps, s.batch, 0, 1),
+                            num_workers=s.workers, collate_fn=collate,
+                            worker_init_fn=leave_signals_to_the_parent)
+        progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
+        began, first = time.monotonic(), self.step
+        with StopRequest() as stop, progress as bar, read_batches(loader) as stream:
+            for batch in stream:
+                self.means.add(self.train_step(batch.to(self.device)))
+                self.step += 1
+                bar.update()
+                if self.step % s.log_every == 0:
+                    pace = (self.step - first) * s.batch / (time.monotonic() - began)
+                    figures = {**self.means.take(), 'samples_per_s': pace}
+                    self.journal.write(self.step, 'train', figures)
+                    bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                if stop.asked or self.step == s.steps or self.step % s.save_every == 0:
+                    self.save()
+                if stop.asked:
+                    break
+        return self.step >= s.steps
+
+    def train_step(self, batch: Batch) -> dict[str, Tensor]:
+        """One step of the optimiser; the terms, those of the mask without it, and the total."""
+        s = self.settings
+        for group in self.optimiser.param_groups:
+            group['lr'] = s.rate * min(1.0, (self.step + 1) / _WARMUP) * decay(
+                'cosine', self.step / s.steps)
+        self.network.eval()
+        self.part.train()
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.network(images, last_only=True)[-1]
+        terms = mask_terms(output.fine_mask, batch)
+        total = sum(terms.values())
+        check_finite(total, terms, self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.part.parameters(), _CLIP)
+        self.optimiser.step()
+        self.average.update(self.part)
+        with torch.no_grad():
+            rough = mask_terms(output.mask, batch)
+        return {**{name: term.detach() for name, term in terms.items()},
+                **{f'rough_{name}': term for name, term in rough.items()},
+                'total': total.detach()}
+
+    def save(self) -> None:
+        """Write the state by renaming a whole file."""
+        check_weights(self.part, self.step)
+        write_state(self.state, {
+            'part': self.part, 'average': self.average.module, 'moment': self.optimiser},
+            {'step': str(self.step), 'weights': self.fingerprint, 'means': self.means.text(),
+             'seed': str(self.settings.seed), 'batch': str(self.settings.batch)})
+
+    def resume(self) -> None:
+        """Go on from the folder's state; StateError where it does not fit."""
+        parts, header = read_state(self.state)
+        s = self.settings
+        if header.get('weights') != self.fingerprint:
+            raise StateError(f'{self.state} was fitted to other weights than {s.weights}; give '
+                             'another folder')
+        tell_changed(s.folder, header, seed=s.seed, batch=s.batch)
+        restore(self.part, parts['part'])
+        restore(self.average.module, parts['average'])
+        restore(self.optimiser, parts.get('moment', {}))
+        self.means = Means(header['means'])
+        self.step = self.average.updates = int(header['step'])
+
+    def write(self, out: Path, storage: str) -> None:
+        """The weights with what is fitted, and with the `Legibility` that they may have."""
+        network = checkpoint.load(self.settings.weights)
+        network.add_fine_mask().load_state_dict(self.average.module.state_dict())
+        notes = checkpoint.read_header(self.settings.weights).notes
+        checkpoint.save(out, network, {**notes, 'mask_steps': self.step}, storage)
+
+
+def mask_terms(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """What masks (B, 1, m, m) lack: cross entropy over the crop, the same near the outline, and
+    one less the intersection over union of the soft masks."""
+    logits = F.interpolate(logits.float(), batch.masks.shape[-2:], mode='bilinear',
+                           align_corners=False)[:, 0]
+    entropy = F.binary_cross_entropy_with_logits(logits, batch.masks, reduction='none')
+    near = outline_band(batch.masks) * batch.mask_weights[:, None, None]
+    said, truth = logits.sigmoid(), batch.masks
+    shared = (said * truth).sum((1, 2))
+    either = (said + truth).sum((1, 2)) - shared
+    return {'mask': weighted_mean(entropy.mean((1, 2)), batch.mask_weights),
+            'outline': weighted_mean(entropy, near),
+            'overlap': weighted_mean(1 - shared / either.clamp_min(1), batch.mask_weights
+                                     * (truth.sum((1, 2)) > _LEAST_PIXELS))}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fit from the command line."""
+    parser = argparse.ArgumentParser(prog='python -m hiu_ros.training.mask_fit',
+                                     description=__doc__.splitlines()[0])
+    parser.add_argument('weights', metavar='WEIGHTS', help="a file or 'hiu_lite'")
+    parser.add_argument('out', type=Path, metavar='OUT', help='file to write')
+    parser.add_argument('--folder', type=Path, required=True, help='state and log')
+    parser.add_argument('--photos', default='', help='photo cache')
+    parser.add_argument('--renders', nargs='*', default=[], help='render banks')
+    parser.add_argument('--backgrounds', default='', help='.npy of background patches')
+    parser.add_argument('--near-misses', default='', help='.npy of patches taken for hands')
+    parser.add_argument('--leave-out', nargs='*', default=[], help='photo sets not trained on')
+    parser.add_argument('--photo-share', type=float, default=0.3, metavar='SHARE')
+    parser.add_argument('--storage', choices=checkpoint.STORAGE, default='bytes', help='of OUT')
+    for name in ('steps', 'batch', 'rate', 'seed', 'threads', 'workers', 'device'):
+        default = getattr(MaskFitSettings, name)
+        parser.add_argument(f'--{name}', type=type(default), default=default,
+                            help='default: %(default)s')
+    a = parser.parse_args(arguments)
+    with in_one_line(parser):
+        weights = hand_weights(a.weights)
+        checkpoint.keep_inputs(a.out, weights)
+        check_output(a.out)  # written after hours
+        data = replace(_DATA, photos=a.photos, renders=tuple(a.renders),
+                       backgrounds=a.backgrounds, near_misses=a.near_misses,
+                       leave_out=tuple(a.leave_out), photo_share=a.photo_share,
+                       render_share=1 - a.photo_share)
+        fit = MaskFit(MaskFitSettings(
+            Path(weights), a.folder, data, a.steps, a.batch, a.rate, a.seed, a.threads,
+            a.workers, device=a.device))
+        if fit.run():
+            fit.write(a.out, a.storage)
+            print(f'{a.out}: masks fitted in {fit.step} steps')
+
+
+#: Crops as the shipped networks are trained on.
+_DATA = MixOptions(
+    negative_share=0.08, other_hand_share=0.35, one_skin_share=0.5, arm_share=0.1,
+    aside_share=0.35, recolour_share=0.25, cutout_share=0.4)
+
+if __name__ == '__main__':
+    main()
