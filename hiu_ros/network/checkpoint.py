@@ -35,7 +35,7 @@ def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: d
           storage: str = 'full') -> None:
     """Write `module` atomically; `kind` ('hiu' or 'finder') and `config` go into the header.
 
-    storage: one of `STORAGE`, else ValueError.
+    storage: one of `STORAGE`, else ValueError; so, too, where a number is too large for it.
     """
     if storage not in STORAGE:
         raise ValueError(f'storage is {storage!r}, expected one of {", ".join(STORAGE)}')
@@ -49,12 +49,20 @@ def write(path: Path | str, module: nn.Module, kind: str, config: dict, notes: d
             tensor, tensors[name + _SCALE] = pack(tensor)
         elif (storage != 'full' and tensor.is_floating_point()
               and not name.endswith('running_var')):
-            tensor = tensor.half()
+            tensor = _halved(name, tensor)
         tensors[name] = tensor.contiguous().clone()
     header = {'format': FORMAT_PACKED if storage == 'bytes' else FORMAT, 'kind': kind,
               'config': json.dumps(config), 'notes': json.dumps(notes or {})}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(path, tensors, header)
+
+
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    half = tensor.half()
+    if bool((half.isinf() & tensor.isfinite()).any()):
+        raise ValueError(f'{name} has numbers up to {tensor.abs().max():.3g}, more than half '
+                         "precision can hold (65504); store the weights as 'full'")
+    return half
 
 
 def keep_inputs(out: Path | str, *inputs: Path | str) -> None:

@@ -186,6 +186,17 @@ def test_every_way_not_to_fit_is_named(path):
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize('options', [[], ['--half']])
+def test_numbers_too_large_for_half_precision_are_named_and_not_packed(
+        tmp_path, finder, options, capsys):
+    with torch.no_grad():
+        finder.head.bias[2] = 7e4
+    path, out = tmp_path / 'finder.safetensors', tmp_path / 'packed.safetensors'
+    save_finder(path, finder)
+    assert cli.main(['pack', str(path), str(out), *options]) == 1 and not out.exists()
+    assert 'head.bias has numbers up to 7e+04' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('storage', checkpoint.STORAGE)
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_numbers_that_are_not_finite_are_named_and_not_packed(tmp_path, finder, storage, value):

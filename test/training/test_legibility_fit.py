@@ -52,6 +52,7 @@ def test_the_command_goes_on_with_what_is_kept_and_writes_the_weights(tmp_path, 
     network = HIU(preset('hiu_lite', input_size=64)).eval()
     width = network.regressor.add_legibility()[0].in_features
     network.regressor.legibility = None
+    network.add_fine_mask()
     checkpoint.save(tmp_path / 'w.safetensors', network, {'step': 7})
     for seed in range(5000, 5006):
         made(300, seed, width).save(tmp_path / 'keep' / f'video_{seed}.npz')
@@ -61,6 +62,7 @@ def test_the_command_goes_on_with_what_is_kept_and_writes_the_weights(tmp_path, 
     assert 'held-back videos, fitted: followed' in out and '1800 readings' in out
     fitted = checkpoint.load(tmp_path / 'out.safetensors')
     assert fitted.predict(torch.zeros(1, 3, 64, 64)).legible.shape == (1, 1)
+    assert fitted.fine_mask is not None  # what was fitted before is kept
     assert checkpoint.read_header(tmp_path / 'out.safetensors').notes == {
         'step': 7, 'readings': 1800}
     with pytest.raises(SystemExit):
