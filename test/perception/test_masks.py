@@ -47,6 +47,25 @@ def test_no_hand_and_a_hand_outside_give_one_dark_pixel_in_the_image():
         assert 0 <= x < 640 and 0 <= y < 480
 
 
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_a_mask_reaches_half_a_pixel_of_the_crop_beyond_its_outermost_ones(mirrored):
+    crop = Crop((320.0, 240.0), 320.0, 0.0, mirrored, 16)  # 20 pixels of the image to one
+    probability = np.zeros((16, 16))
+    probability[4:8, 5:10] = 1.0
+    mask, (x, y) = mask_region(probability, crop, 640, 480)
+    assert mask.shape == pytest.approx((80, 100), abs=2)
+    corner = crop.to_image(np.array([9.5 if mirrored else 4.5, 3.5]))
+    assert (x, y) == pytest.approx(tuple(corner), abs=2)
+    assert mask[:, 50].all() and mask[40].all()
+
+
+@pytest.mark.parametrize('centre, nearest', [
+    ((-500.0, 200.0), (0, 200)), ((300.4, -90.0), (300, 0)), ((5000.0, 5000.0), (639, 479))])
+def test_a_hand_beside_the_image_has_its_one_pixel_where_the_image_is_nearest(centre, nearest):
+    crop = Crop(centre, 100.0, resolution=32)
+    assert mask_region(np.ones((32, 32)), crop, 640, 480)[1] == nearest
+
+
 def test_specks_are_left_out():
     crop = Crop((320.0, 240.0), 128.0, resolution=128)
     probability = disc(crop, [300, 240], 20)

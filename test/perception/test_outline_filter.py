@@ -4,7 +4,7 @@ import pytest
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.masks import full_mask, mask_region, seen_mask
-from hiu_ros.perception.outline_filter import along_edges
+from hiu_ros.perception.outline_filter import _solved, along_edges
 
 N = 64
 
@@ -41,6 +41,28 @@ def test_a_soft_mask_ends_where_the_colours_do():
     after = along_edges(soft, coloured(truth)) >= 0.5
     assert overlap(after, truth) > overlap(before, truth) + 0.07
     assert overlap(after, truth) > 0.84
+
+
+def test_systems_of_three_are_solved_at_every_pixel():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(5, 4, 3, 3))
+    matrix = root @ root.transpose(0, 1, 3, 2) + np.eye(3)
+    right = rng.normal(size=(5, 4, 3))
+    answer = _solved([matrix[..., i, i] for i in range(3)],
+                     [matrix[..., 1, 2], matrix[..., 0, 2], matrix[..., 0, 1]],
+                     list(np.moveaxis(right, 2, 0)))
+    np.testing.assert_allclose(np.stack(answer, axis=2),
+                               np.linalg.solve(matrix, right[..., None])[..., 0])
+
+
+def test_what_is_a_function_of_the_colours_is_told_anew():
+    y, x = np.mgrid[:2 * N, :2 * N] / (2 * N)
+    picture = np.stack([255 * x, 255 * y, 255 * (1 - x) * y], axis=2)
+    picture += np.random.default_rng(0).normal(0, 40, picture.shape)
+    picture = picture.clip(0, 255).astype(np.uint8)
+    told = cv2.transform(picture.astype(np.float32) / 255, np.float32([[0.5, 0.3, 0.1]]))
+    answer = along_edges(cv2.resize(told, (N, N), interpolation=cv2.INTER_AREA), picture)
+    assert np.abs(answer - told)[8:-8, 8:-8].mean() < 0.02
 
 
 @pytest.mark.parametrize('colour', [0, 30, 128, 255])
@@ -83,6 +105,18 @@ def test_masks_in_the_image_follow_its_edges_in_crops_that_are_turned(mirrored):
     before, after = (full_mask(*answer, 320, 240) > 0 for answer in (
         mask_region(soft, crop, 320, 240), seen_mask(soft, crop, image)))
     assert overlap(before, truth) < 0.95 and overlap(after, truth) > 0.97
+
+
+def test_large_hands_of_large_images_are_looked_at_sparsely_and_drawn_as_well():
+    y, x = np.mgrid[:900, :1000]
+    truth = np.hypot(x - 500, y - 450) < 200
+    image = coloured(truth, noise=20)
+    crop = Crop((510.0, 440.0), 600.0, 0.5, True, N)
+    soft = cv2.GaussianBlur(crop.extract(truth.astype(np.float32)), (0, 0), 2.5)
+    soft = np.roll(soft, 1, axis=1)
+    before, after = (full_mask(*answer, 1000, 900) > 0 for answer in (
+        mask_region(soft, crop, 1000, 900), seen_mask(soft, crop, image)))
+    assert overlap(before, truth) < 0.95 and overlap(after, truth) > 0.975
 
 
 def test_a_hand_cut_by_the_border_is_not_drawn_back_from_it():
