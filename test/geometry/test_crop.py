@@ -68,6 +68,20 @@ def test_shrinking_averages_instead_of_skipping():
     assert np.abs(picture.astype(int) - 100).max() <= 2
 
 
+@pytest.mark.parametrize('size', [31.0, 33.0, 64.0, 80.0, 96.0, 100.0, 129.0])
+def test_a_crop_has_its_resolution_however_much_it_shrinks(size):
+    image = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    picture = Crop((100.0, 100.0), size, resolution=32).extract(image)
+    assert picture.shape == (32, 32, 3)
+    assert picture.mean() == pytest.approx(127.5, abs=4)
+
+
+@pytest.mark.parametrize('shape', [(5,), (2, 3, 4, 3), (0, 4, 3)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match='image must be'):
+        Crop((1.0, 1.0), 2.0, resolution=4).extract(np.zeros(shape, np.uint8))
+
+
 def test_borders():
     image = np.full((20, 20, 3), 90, np.uint8)
     crop = Crop((0.0, 0.0), 40.0, 0.0, False, 40)
@@ -162,6 +176,22 @@ def test_a_palm_seen_from_its_end_is_not_turned():
     assert upright_angle(points) == 0.0
     points[9] = np.nan
     assert upright_angle(points) == 0.0
+
+
+def test_a_hand_much_longer_than_wide_is_seen_from_its_end_by_its_length():
+    points = np.zeros((21, 2))
+    points[:, 0] = np.linspace(-50, 50, 21)
+    points[[0, 5, 9, 13, 17]] = [[0, 0], [10, -4], [10, -2], [10, 2], [10, 4]]
+    assert upright_angle(points) == 0.0
+    points[[5, 9, 13, 17], 0] = 20
+    assert upright_angle(points) == pytest.approx(-math.pi / 2)
+
+
+def test_crops_are_neither_turned_nor_mirrored_unless_that_is_asked_for():
+    points = np.array([[0.0, 0.0], [10.0, 20.0]])
+    for crop in (Crop.around_keypoints(points), Crop.around_box(np.array([0, 0, 10, 20]))):
+        assert (crop.angle, crop.mirrored, crop.resolution) == (0.0, False, 128)
+    assert Crop.around_box(np.array([0, 0, 10, 20])).size == 20.0
 
 
 def test_around_box():
