@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.geometry.camera import Camera, CameraError
+from hiu_ros.geometry.camera import NEAREST, Camera, CameraError
 
 PLUMB_BOB = (-0.28, 0.09, 0.0012, -0.0008, -0.012)
 RATIONAL = (0.42, -2.6, 0.0006, -0.0003, 1.5, 0.3, -2.4, 1.4)
@@ -162,3 +162,17 @@ def test_image_of_another_size_is_told_with_both_sizes():
 def test_zero_or_missing_coefficients_are_no_distortion():
     for d in ((), (0.0,) * 5):
         assert Camera.from_info(640, 480, K, d, 'plumb_bob').distortion == 'none'
+
+
+def test_the_matrix_is_that_of_a_pinhole_and_its_focal_length_between_both():
+    camera = Camera.from_info(640, 480, [400.0, 0, 310, 0, 900, 250, 0, 0, 1])
+    np.testing.assert_array_equal(camera.matrix, [[400, 0, 310], [0, 900, 250], [0, 0, 1]])
+    assert camera.focal == pytest.approx(600.0)
+
+
+@pytest.mark.parametrize('size', [(1000, 100), (100, 1000)])
+def test_focal_lengths_are_held_against_the_longer_side(size):
+    shortest = NEAREST * 1000
+    Camera.from_info(*size, [1.01 * shortest, 0, 50, 0, 1.01 * shortest, 50, 0, 0, 1])
+    with pytest.raises(CameraError, match='focal lengths'):
+        Camera.from_info(*size, [0.9 * shortest, 0, 50, 0, 0.9 * shortest, 50, 0, 0, 1])

@@ -33,6 +33,26 @@ def test_views_of_a_perfect_network_agree_with_one(make_stage, side):
     assert np.abs(both.mask - one.mask).mean() < 0.02
 
 
+def test_joints_weigh_by_their_scores_and_looks_by_their_shares(make_stage):
+    stage = make_stage(resolution=128)
+    hand = stage.hand('right')
+    image = stage.image([hand])
+    estimator = HandEstimator(stage)
+    one, = estimator.look([Region(image, estimator.crop_around(hand.pixels), 'right')])
+    scores = np.full(21, 0.8)
+    scores[8] = 0.2
+    other = replace(one, keypoints_px=one.keypoints_px + [10.0, 0.0], keypoint_scores=scores)
+    one = replace(one, keypoint_scores=np.full(21, 0.8))
+    moved = (averaged([one, other]).keypoints_px - one.keypoints_px)[:, 0]
+    assert moved[0] == pytest.approx(5.0, abs=0.05)
+    assert moved[8] == pytest.approx(2.0, abs=0.05)
+    moved = (averaged([one, other], [1.0, 0.25]).keypoints_px - one.keypoints_px)[:, 0]
+    assert moved[0] == pytest.approx(2.0, abs=0.05)
+    unseen = [replace(r, keypoint_scores=np.zeros(21)) for r in (one, other)]
+    moved = (averaged(unseen).keypoints_px - one.keypoints_px)[:, 0]
+    np.testing.assert_allclose(moved, 5.0)
+
+
 @pytest.fixture
 def error_of(make_stage):
     """Mean error of the joints, px, of a noisy network's readings with these looks at a region."""
