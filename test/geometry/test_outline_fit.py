@@ -37,6 +37,17 @@ def test_mesh_is_brought_to_the_place_of_the_mask():
     assert fit.scale == pytest.approx(1.0, abs=0.01)
 
 
+def test_what_is_known_well_moves_little_and_what_is_not_far():
+    mask, mesh = mask_at(scale=1.1), mesh_at()
+    scales = [fit_outline(mask, mesh, scale_doubt=doubt).scale for doubt in (1e-4, 0.01, 1.0)]
+    assert scales[0] == pytest.approx(1.0, abs=1e-3) and scales[2] == pytest.approx(1.1, abs=0.01)
+    assert scales[0] + 0.01 < scales[1] < scales[2] - 0.01
+    mask = mask_at(shift=(3.0, 0.0))
+    shifts = [fit_outline(mask, mesh, shift_doubt=doubt).shift[0] for doubt in (1e-4, 0.01, 1.0)]
+    assert abs(shifts[0]) < 0.05 and shifts[2] == pytest.approx(3.0, abs=0.3)
+    assert shifts[0] + 0.2 < shifts[1] < shifts[2] - 0.2
+
+
 def test_what_hides_a_part_of_the_hand_hardly_makes_it_smaller():
     mask = mask_at(scale=1.06)
     whole = mask.sum()
