@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import read_batches
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
-from hiu_ros.training.journal import Journal, Means
+from hiu_ros.training.journal import Journal, Means, Pace
 from hiu_ros.training.loop import Share
 from hiu_ros.training.losses import check_finite, check_weights
 from hiu_ros.training.optimiser import make_optimiser
@@ -151,17 +150,15 @@ class FinderTrainer:
         if s.scenes.photos and s.validate_every:
             validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
         progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
-        began, first = time.monotonic(), self.step
+        pace = Pace(self.step, s.batch)
         with StopRequest() as stop, progress as bar, read_batches(loader) as stream:
             for batch in stream:
                 self.means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
                 self.step += 1
                 bar.update()
                 if self.step % s.log_every == 0:
-                    pace = (self.step - first) * s.batch / (time.monotonic() - began)
-                    figures = {**self.means.take(), 'samples_per_s': pace}
-                    self.journal.write(self.step, 'train', figures)
-                    bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                    self.journal.write(
+                        self.step, 'train', pace.figures(self.step, self.means, bar))
                 if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
                     self.journal.write(self.step, 'validation', validation(self.average.module))
                 if stop.asked or self.step == s.steps or self.step % s.save_every == 0:

@@ -1,12 +1,14 @@
-"""What a training says of itself: lines of `log.jsonl`, and means between two of them."""
+"""What a training says of itself: lines of `log.jsonl`, and means and pace between two of them."""
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 
 class Journal:
@@ -66,3 +68,18 @@ class Means:
         """For the constructor of another `Means` that goes on here."""
         return json.dumps({name: [float(total), count]
                            for name, (total, count) in self.sums.items()})
+
+
+class Pace:
+    """How fast a training is since it began, or went on, at `step`; samples: of one step."""
+
+    def __init__(self, step: int, samples: int):
+        self._first, self._samples, self._began = step, samples, time.monotonic()
+
+    def figures(self, step: int, means: Means, bar: tqdm) -> dict[str, float]:
+        """The means since the last time and the samples a second, for a line of the journal; the
+        bar shows the total and these."""
+        pace = (step - self._first) * self._samples / (time.monotonic() - self._began)
+        figures = {**means.take(), 'samples_per_s': pace}
+        bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+        return figures

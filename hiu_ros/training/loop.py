@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from hiu_ros.network.hiu import HIU
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate, read_batches
 from hiu_ros.training.board import Board
-from hiu_ros.training.journal import Journal, Means
+from hiu_ros.training.journal import Journal, Means, Pace
 from hiu_ros.training.losses import HandLoss, check_finite, check_weights
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.optimiser import make_optimiser
@@ -164,22 +163,18 @@ class Trainer:
             (self.folder / 'settings.yaml').write_text(as_yaml(s))
             self.journal.cut(self.step)
             board = Board(self.folder, self.step) if s.tensorboard else None
-        started, seen = time.monotonic(), 0
+        pace = Pace(self.step, s.batch * self.world)
         progress = tqdm(total=s.steps, initial=self.step, disable=self.rank != 0, unit='step',
                         smoothing=0.05, mininterval=5)
         with StopRequest() as stop, progress as bar, read_batches(batches) as stream:
             for batch in stream:
                 batch = batch.to(self.device)
                 self.means.add(self.train_step(batch))
-                seen += s.batch * self.world
                 self.step += 1
                 bar.update()
                 if self.step % s.log_every == 0:
-                    pace = seen / (time.monotonic() - started)
-                    figures = {**self.means.take(), 'samples_per_s': pace,
-                               'rate': self.rate(self.step)}
-                    self.log('train', figures, board)
-                    bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                    figures = pace.figures(self.step, self.means, bar)
+                    self.log('train', {**figures, 'rate': self.rate(self.step)}, board)
                 last = self.step == s.steps
                 if self.step % s.validate_every == 0 or last:
                     self.validate(batch, board)

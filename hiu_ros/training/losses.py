@@ -178,15 +178,7 @@ class HandLoss:
         terms['pof'] = everywhere
         if self.weights.pof_inside:
             terms['pof_inside'] = inside
-        # Compared where the finer of prediction and label is: labels carry half the crop's side.
-        logits = F.interpolate(output.mask.float(), batch.masks.shape[-2:], mode='bilinear',
-                               align_corners=False)[:, 0]
-        entropy = F.binary_cross_entropy_with_logits(logits, batch.masks, reduction='none')
-        terms['mask'] = weighted_mean(entropy.mean((1, 2)), batch.mask_weights)
-        if band is not None:
-            terms['mask_boundary'] = weighted_mean(
-                entropy, band * batch.mask_weights[:, None, None])
-        return terms
+        return terms | mask_terms(mask_logits(output.mask, batch), batch, band)
 
     def pof_terms(
         self, pof: Tensor, directions: Tensor, inside: Tensor, batch: Batch
@@ -307,6 +299,21 @@ class HandLoss:
                                  (batch.hands * batch.canonical)[:, None])
         return weighted_mean((bones - read).square().sum(-1),
                              (batch.hands * batch.canonical)[:, None])
+
+
+def mask_logits(mask: Tensor, batch: Batch) -> Tensor:
+    """Masks (B, 1, m, m) as logits (B, n/2, n/2), where the labels are."""
+    return F.interpolate(mask.float(), batch.masks.shape[-2:], mode='bilinear',
+                         align_corners=False)[:, 0]
+
+
+def mask_terms(logits: Tensor, batch: Batch, band: Tensor | None) -> dict[str, Tensor]:
+    """Cross entropy of masks (B, n/2, n/2) over the crop, and again in `band` if there is one."""
+    entropy = F.binary_cross_entropy_with_logits(logits, batch.masks, reduction='none')
+    terms = {'mask': weighted_mean(entropy.mean((1, 2)), batch.mask_weights)}
+    if band is not None:
+        terms['mask_boundary'] = weighted_mean(entropy, band * batch.mask_weights[:, None, None])
+    return terms
 
 
 def outline_band(masks: Tensor) -> Tensor:

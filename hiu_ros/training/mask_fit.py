@@ -10,13 +10,11 @@ blending leave it out.
 """
 
 import argparse
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -28,9 +26,16 @@ from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.options import hand_weights
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate, read_batches
-from hiu_ros.training.journal import Journal, Means
+from hiu_ros.training.journal import Journal, Means, Pace
 from hiu_ros.training.loop import Share
-from hiu_ros.training.losses import check_finite, check_weights, outline_band, weighted_mean
+from hiu_ros.training.losses import (
+    check_finite,
+    check_weights,
+    mask_logits,
+    mask_terms,
+    outline_band,
+    weighted_mean,
+)
 from hiu_ros.training.mix import HandMix, MixOptions
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
@@ -40,6 +45,10 @@ from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
 _WARMUP, _CLIP, _EMA, _DECAY = 100, 5.0, 0.995, 0.02
 #: Masks of fewer pixels, of what is hardly in the crop, have no overlap to tell of.
 _LEAST_PIXELS = 20
+#: Crops as the shipped networks are trained on.
+_DATA = MixOptions(
+    negative_share=0.08, other_hand_share=0.35, one_skin_share=0.5, arm_share=0.1,
+    aside_share=0.35, recolour_share=0.25, cutout_share=0.4)
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,7 @@ class MaskFit:
         torch.manual_seed(s.seed)
         self.device = choose_device(s.device)
         network = checkpoint.load(s.weights, self.device, fitted=False)
+        # What is held is fused for speed, what is fitted is not.
         self.part, network.fine_mask = network.add_fine_mask(), None
         network.fuse().requires_grad_(False).fine_mask = self.part
         self.network = network.to(memory_format=torch.channels_last)
@@ -102,17 +112,15 @@ class MaskFit:
                             num_workers=s.workers, collate_fn=collate,
                             worker_init_fn=leave_signals_to_the_parent)
         progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
-        began, first = time.monotonic(), self.step
+        pace = Pace(self.step, s.batch)
         with StopRequest() as stop, progress as bar, read_batches(loader) as stream:
             for batch in stream:
                 self.means.add(self.train_step(batch.to(self.device)))
                 self.step += 1
                 bar.update()
                 if self.step % s.log_every == 0:
-                    pace = (self.step - first) * s.batch / (time.monotonic() - began)
-                    figures = {**self.means.take(), 'samples_per_s': pace}
-                    self.journal.write(self.step, 'train', figures)
-                    bar.set_postfix(loss=f'{figures["total"]:.3f}', pace=f'{pace:.0f}/s')
+                    self.journal.write(
+                        self.step, 'train', pace.figures(self.step, self.means, bar))
                 if stop.asked or self.step == s.steps or self.step % s.save_every == 0:
                     self.save()
                 if stop.asked:
@@ -130,7 +138,7 @@ class MaskFit:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.network(images, last_only=True)[-1]
-        terms = mask_terms(output.fine_mask, batch)
+        terms = fit_terms(output.fine_mask, batch)
         total = sum(terms.values())
         check_finite(total, terms, self.step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -139,7 +147,7 @@ class MaskFit:
         self.optimiser.step()
         self.average.update(self.part)
         with torch.no_grad():
-            rough = mask_terms(output.mask, batch)
+            rough = fit_terms(output.mask, batch)
         return {**{name: term.detach() for name, term in terms.items()},
                 **{f'rough_{name}': term for name, term in rough.items()},
                 'total': total.detach()}
@@ -174,20 +182,16 @@ class MaskFit:
         checkpoint.save(out, network, {**notes, 'mask_steps': self.step}, storage)
 
 
-def mask_terms(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+def fit_terms(mask: Tensor, batch: Batch) -> dict[str, Tensor]:
     """What masks (B, 1, m, m) lack: cross entropy over the crop, the same near the outline, and
     one less the intersection over union of the soft masks."""
-    logits = F.interpolate(logits.float(), batch.masks.shape[-2:], mode='bilinear',
-                           align_corners=False)[:, 0]
-    entropy = F.binary_cross_entropy_with_logits(logits, batch.masks, reduction='none')
-    near = outline_band(batch.masks) * batch.mask_weights[:, None, None]
-    said, truth = logits.sigmoid(), batch.masks
+    logits, truth = mask_logits(mask, batch), batch.masks
+    said = logits.sigmoid()
     shared = (said * truth).sum((1, 2))
     either = (said + truth).sum((1, 2)) - shared
-    return {'mask': weighted_mean(entropy.mean((1, 2)), batch.mask_weights),
-            'outline': weighted_mean(entropy, near),
-            'overlap': weighted_mean(1 - shared / either.clamp_min(1), batch.mask_weights
-                                     * (truth.sum((1, 2)) > _LEAST_PIXELS))}
+    counted = batch.mask_weights * (truth.sum((1, 2)) > _LEAST_PIXELS)
+    return mask_terms(logits, batch, outline_band(truth)) | {
+        'overlap': weighted_mean(1 - shared / either.clamp_min(1), counted)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -202,13 +206,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--backgrounds', default='', help='.npy of background patches')
     parser.add_argument('--near-misses', default='', help='.npy of patches taken for hands')
     parser.add_argument('--leave-out', nargs='*', default=[], help='photo sets not trained on')
-    parser.add_argument('--photo-share', type=float, default=0.3, metavar='SHARE')
+    parser.add_argument('--photo-share', type=float, default=0.25, metavar='SHARE',
+                        help='the others are renders (default: %(default)s)')
     parser.add_argument('--storage', choices=checkpoint.STORAGE, default='bytes', help='of OUT')
     for name in ('steps', 'batch', 'rate', 'seed', 'threads', 'workers', 'device'):
         default = getattr(MaskFitSettings, name)
         parser.add_argument(f'--{name}', type=type(default), default=default,
                             help='default: %(default)s')
     a = parser.parse_args(arguments)
+    if not 0 <= a.photo_share <= 1:
+        parser.error(f'--photo-share is {a.photo_share}, expected 0 to 1')
     with in_one_line(parser):
         weights = hand_weights(a.weights)
         checkpoint.keep_inputs(a.out, weights)
@@ -224,11 +231,6 @@ def main(arguments: list[str] | None = None) -> None:
             fit.write(a.out, a.storage)
             print(f'{a.out}: masks fitted in {fit.step} steps')
 
-
-#: Crops as the shipped networks are trained on.
-_DATA = MixOptions(
-    negative_share=0.08, other_hand_share=0.35, one_skin_share=0.5, arm_share=0.1,
-    aside_share=0.35, recolour_share=0.25, cutout_share=0.4)
 
 if __name__ == '__main__':
     main()

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from hiu_ros.network import checkpoint
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training import mask_fit
-from hiu_ros.training.mask_fit import MaskFit, MaskFitSettings, main, mask_terms
+from hiu_ros.training.mask_fit import MaskFit, MaskFitSettings, fit_terms, main
 from hiu_ros.training.mix import MixOptions
 from hiu_ros.training.state import StateError
 
@@ -32,23 +32,23 @@ def test_the_truth_lacks_nothing_and_each_fault_has_its_term(mixed_batch):
     batch = mixed_batch
     batch.masks = (batch.masks > 0.5).float()
     truth = torch.logit(batch.masks, 1e-4)[:, None]
-    terms = mask_terms(truth, batch)
+    terms = fit_terms(truth, batch)
     assert terms['overlap'] < 0.05
     for wrong in (-truth, torch.zeros_like(truth)):
-        for name, term in mask_terms(wrong, batch).items():
+        for name, term in fit_terms(wrong, batch).items():
             assert term > terms[name] + 0.2, name
 
 
 def test_masks_become_better_and_all_else_stays(weights, tmp_path, bank):
     fit = MaskFit(settings(weights, tmp_path / 'run', bank, steps=40, batch=8, rate=2e-2,
                            log_every=10))
-    before = mask_terms(torch.zeros(16, 1, 4, 4), _batch(fit))
+    before = fit_terms(torch.zeros(16, 1, 4, 4), _batch(fit))
     assert fit.run()
     fit.write(tmp_path / 'out.safetensors', 'bytes')
     after = checkpoint.load(tmp_path / 'out.safetensors')
     with torch.inference_mode():
         batch = _batch(fit)
-        terms = mask_terms(after(batch.images)[-1].fine_mask, batch)
+        terms = fit_terms(after(batch.images)[-1].fine_mask, batch)
     assert terms['overlap'] < 0.95 * before['overlap']
     old, new = load_file(weights), load_file(tmp_path / 'out.safetensors')
     assert old.keys() < new.keys()
@@ -106,6 +106,7 @@ def test_the_command_writes_weights_and_names_what_is_wrong(weights, tmp_path, b
         (['/nowhere.safetensors', str(out), *arguments], 'does not exist'),
         ([str(weights), str(out), *arguments[:2]], 'nothing to train on'),
         ([str(weights), str(out), *arguments, '--steps', '0'], 'steps is 0'),
+        ([str(weights), str(out), *arguments, '--photo-share', '1.5'], '--photo-share is 1.5'),
     ):
         with pytest.raises(SystemExit):
             main(wrong)
