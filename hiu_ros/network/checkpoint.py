@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,9 @@ FORMAT_PACKED = 'hiu_ros/2'
 #: How weights are kept: in 32 bits, in 16, or kernels in 8 (see `packing`) and the rest in 16.
 STORAGE = ('full', 'half', 'bytes')
 _SCALE = '.scale'
-#: Tensors of the parts that are fitted after a training, to weights that must not change any more.
-_LEGIBILITY, _FINE_MASK = 'regressor.legibility.', 'fine_mask.'
+#: How names of tensors begin that are of the parts fitted after a training, to weights that must
+#: not change any more.
+_FITTED = {'legibility': 'regressor.legibility.', 'fine_mask': 'fine_mask.'}
 #: Options of a network that no weight depends on.
 _OF_NO_WEIGHT = ('name', 'input_size', 'head_strides')
 
@@ -97,6 +99,7 @@ class Header:
     kind: str  #: 'hiu' or 'finder'
     config: dict
     notes: dict
+    fitted: tuple[str, ...] = ()  #: of 'legibility' and 'fine_mask' those that a 'hiu' has
 
 
 def read_header(path: Path | str) -> Header:
@@ -144,9 +147,9 @@ def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Ten
     found = {}
     try:
         with safe_open(path, framework='pt', device='cpu') as file:
-            values = file.metadata() or {}
+            values, names = file.metadata() or {}, file.keys()
             if tensors:
-                found = {key: file.get_tensor(key) for key in file.keys()}
+                found = {key: file.get_tensor(key) for key in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f'weights file {path} is not a whole safetensors file ({error}); copy it again'
@@ -156,7 +159,7 @@ def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Ten
                               f'expected {FORMAT!r} or {FORMAT_PACKED!r}: it was not written '
                               f'by `hiu train` or `hiu pack`')
     config, notes = (_table(values, name, path) for name in ('config', 'notes'))
-    return Header(values.get('kind', ''), config, notes), found
+    return Header(values.get('kind', ''), config, notes, _fitted(names)), found
 
 
 def _table(values: dict[str, str], name: str, path: Path) -> dict:
@@ -204,10 +207,7 @@ def load(path: Path | str, device: str | torch.device = 'cpu', fitted: bool = Tr
         raise CheckpointError(f'weights file {path}: {error}') from error
     if not fitted:
         tensors = _as_trained(tensors)
-    if any(name.startswith(_LEGIBILITY) for name in tensors):
-        model.regressor.add_legibility()
-    if any(name.startswith(_FINE_MASK) for name in tensors):
-        model.add_fine_mask()
+    model.add_fitted(_fitted(tensors))
     fill(model, tensors, path)
     return model.to(device).eval()
 
@@ -245,6 +245,11 @@ def load_into(model: HIU, path: Path | str) -> None:
     fill(model, _as_trained(tensors), path)
 
 
+def _fitted(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part for part, start in _FITTED.items()
+                 if any(name.startswith(start) for name in names))
+
+
 def _as_trained(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in tensors.items()
-            if not name.startswith((_LEGIBILITY, _FINE_MASK))}
+            if not name.startswith(tuple(_FITTED.values()))}

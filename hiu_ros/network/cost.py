@@ -40,14 +40,18 @@ class Cost:
 
 
 @lru_cache
-def cost(config: HIUConfig | FinderConfig, height: int | None = None) -> Cost:
+def cost(config: HIUConfig | FinderConfig, height: int | None = None,
+         fitted: tuple[str, ...] = ()) -> Cost:
     """Cost of one image of the configuration's size; `height` is for the finder's frames (px).
 
     The finder's default is a frame of 4 : 3. Raises ValueError for a height it cannot take.
+    fitted: parts of a hand network beside those that are trained, as of `HIU.add_fitted`.
     """
     with torch.device('meta'):
         if isinstance(config, HIUConfig):
-            model, shape = HIU(config).eval(), (config.input_size,) * 2
+            model, shape = HIU(config), (config.input_size,) * 2
+            model.add_fitted(fitted)
+            model.eval()
         else:
             model = Finder(config).eval()
             shape = (height or config.long_side * 3 // 4 // 32 * 32, config.long_side)

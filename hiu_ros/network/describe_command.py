@@ -34,18 +34,18 @@ def run(arguments: argparse.Namespace) -> int:
         if changes:
             raise ValueError(f'{path} is a weights file, whose configuration is fixed; '
                              f'leave out {" ".join(arguments.changes)}')
-        config, notes = _of_file(path)
+        config, notes, fitted = _of_file(path)
     else:
-        config, notes = _of_name(arguments.network, changes), {}
-    print(description(config, notes))
+        config, notes, fitted = _of_name(arguments.network, changes), {}, ()
+    print(description(config, notes, fitted))
     return 0
 
 
-def description(config, notes: dict) -> str:
-    """All of one network as text; `notes` are those of its weights file."""
+def description(config, notes: dict, fitted: tuple[str, ...] = ()) -> str:
+    """All of one network as text; `notes` and `fitted` are those of its weights file."""
     from hiu_ros.network.cost import cost
 
-    measured = cost(config)
+    measured = cost(config, fitted=fitted)
     values = config.to_dict()
     width = max(map(len, values))
     lines = [f'{_name(config)}, input {measured.input_shape[1]} x {measured.input_shape[0]}', '']
@@ -101,7 +101,7 @@ def _of_file(path: Path):
     if header.kind not in kinds:
         raise CheckpointError(f'weights file {path} holds {header.kind!r}, expected one of '
                               f'{sorted(kinds)}')
-    return kinds[header.kind].from_dict(header.config), header.notes
+    return kinds[header.kind].from_dict(header.config), header.notes, header.fitted
 
 
 def _changes(texts: list[str]) -> dict:

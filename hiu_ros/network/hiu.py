@@ -1,5 +1,6 @@
 """The HIU network: cascaded multi-task stages over one stem, with one shared regressor."""
 
+from collections.abc import Container
 from typing import NamedTuple
 
 import torch
@@ -84,6 +85,13 @@ class HIU(nn.Module):
         self.fine_mask.decoder.load_state_dict(self.stages[-1].mask_decoder.state_dict())
         self.fine_mask.to(like.device, like.dtype)
         return self.fine_mask
+
+    def add_fitted(self, parts: Container[str]) -> None:
+        """Give it new ones of the parts that are fitted last: 'legibility', 'fine_mask'."""
+        if 'legibility' in parts:
+            self.regressor.add_legibility()
+        if 'fine_mask' in parts:
+            self.add_fine_mask()
 
     def forward(self, images: Tensor, last_only: bool = False) -> list[StageOutput]:
         """`last_only` skips the regressor of all but the last stage and returns that stage."""

@@ -4,6 +4,7 @@ import pytest
 
 from hiu_ros import cli
 from hiu_ros.network.checkpoint import save
+from hiu_ros.network.cost import parameter_count
 from hiu_ros.network.finder import save_finder
 
 
@@ -38,6 +39,24 @@ def test_weights_files_are_described_with_their_notes(tmp_path, network, finder,
     assert 'step: 250' in text and 'hiu_lite, input 64 x 64' in text
     assert cli.main(['describe', str(tmp_path / 'b.safetensors')]) == 0
     assert 'finder, input 128 x 96' in capsys.readouterr().out
+
+
+def test_parts_fitted_after_a_training_are_counted_where_the_file_has_them(
+        tmp_path, network, capsys):
+    def described():
+        save(tmp_path / 'a.safetensors', network)
+        assert cli.main(['describe', str(tmp_path / 'a.safetensors')]) == 0
+        rows = [line.split() for line in capsys.readouterr().out.splitlines() if '%' in line]
+        return {name: int(count.replace(',', '')) for name, count, *_ in rows}
+
+    trained = described()
+    assert 'fine_mask' not in trained
+    network.add_fitted(['legibility', 'fine_mask'])
+    whole = described()
+    assert whole['fine_mask'] == parameter_count(network.fine_mask)
+    assert whole['regressor'] - trained['regressor'] == parameter_count(
+        network.regressor.legibility)
+    assert whole['all'] == parameter_count(network)
 
 
 @pytest.mark.parametrize('arguments, message', [
