@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from hiu_ros.network.finder import (
     Finder,
@@ -20,11 +20,9 @@ from hiu_ros.network.finder import (
     save_finder,
 )
 from hiu_ros.training.averaging import Average
-from hiu_ros.training.batch import read_batches
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
-from hiu_ros.training.journal import Journal, Means, Pace
-from hiu_ros.training.loop import Share
+from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.losses import check_finite, check_weights
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
@@ -35,7 +33,8 @@ from hiu_ros.training.state import (
     tell_changed,
     write_state,
 )
-from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+from hiu_ros.training.step_loop import Pacing, Share, take_steps
+from hiu_ros.training.stopping import leave_signals_to_the_parent
 
 
 @dataclass(frozen=True)
@@ -144,31 +143,21 @@ class FinderTrainer:
         s.folder.mkdir(parents=True, exist_ok=True)
         self.journal.cut(self.step)
         scenes = Scenes(s.scenes, self.config.long_side, s.seed, group=s.batch)
-        loader = DataLoader(scenes, s.batch, sampler=Share(self.step, s.steps, s.batch, 0, 1),
+        loader = DataLoader(scenes, s.batch, sampler=Share(self.step, s.steps, s.batch),
                             num_workers=s.workers, worker_init_fn=leave_signals_to_the_parent)
         validation = None
         if s.scenes.photos and s.validate_every:
             validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
-        progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
-        pace = Pace(self.step, s.batch)
-        with StopRequest() as stop, progress as bar, read_batches(loader) as stream:
-            for batch in stream:
-                self.means.add(self.train_step({k: v.to(self.device) for k, v in batch.items()}))
-                self.step += 1
-                bar.update()
-                if self.step % s.log_every == 0:
-                    self.journal.write(
-                        self.step, 'train', pace.figures(self.step, self.means, bar))
-                if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
-                    self.journal.write(self.step, 'validation', validation(self.average.module))
-                if stop.asked or self.step == s.steps or self.step % s.save_every == 0:
-                    self.save()
-                if stop.asked:
-                    break
+
+        def validated(batch: dict[str, Tensor]) -> None:
+            if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
+                self.log('validation', validation(self.average.module))
+
+        take_steps(self, loader, Pacing(s.steps, s.batch, s.log_every, s.save_every), validated)
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the optimiser; returns the terms and their total."""
-        s = self.settings
+        s, batch = self.settings, {k: v.to(self.device) for k, v in batch.items()}
         for group in self.optimiser.param_groups:
             group['lr'] = self.rate(self.step)
         images = batch['images'].permute(0, 3, 1, 2).to(torch.bfloat16).mul_(1 / 127.5).sub_(1)
@@ -183,6 +172,10 @@ class FinderTrainer:
         self.optimiser.step()
         self.average.update(self.model)
         return {**terms, 'total': total.detach()}
+
+    def log(self, kind: str, figures: Mapping[str, float]) -> None:
+        """One line of `log.jsonl`."""
+        self.journal.write(self.step, kind, figures)
 
     def save(self) -> None:
         """Write averaged weights and state, each by renaming a whole file; the state last."""

@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from hiu_ros.hand.mano_file import load_mano
@@ -21,9 +21,9 @@ from hiu_ros.network.checkpoint import load_into, save
 from hiu_ros.network.config import HIUConfig
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training.averaging import Average
-from hiu_ros.training.batch import Batch, collate, read_batches
+from hiu_ros.training.batch import Batch, collate
 from hiu_ros.training.board import Board
-from hiu_ros.training.journal import Journal, Means, Pace
+from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.losses import HandLoss, check_finite, check_weights
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.optimiser import make_optimiser
@@ -38,28 +38,13 @@ from hiu_ros.training.state import (
     tell_changed,
     write_state,
 )
-from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+from hiu_ros.training.step_loop import Pacing, Share, take_steps
+from hiu_ros.training.stopping import leave_signals_to_the_parent
 from hiu_ros.training.validation import check, validate
 
 _HALVES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 #: Render bank of `data.made_renders`: one for all runs of a seed.
 _MADE_SEED = 11
-
-
-class Share(Sampler):
-    """Numbers of the stream's samples that one of `world` processes takes, from a step on."""
-
-    def __init__(self, first_step: int, steps: int, batch: int, rank: int, world: int):
-        self.steps = range(first_step, steps)
-        self.batch, self.rank, self.world = batch, rank, world
-
-    def __len__(self) -> int:
-        return len(self.steps) * self.batch
-
-    def __iter__(self) -> Iterator[int]:
-        for step in self.steps:
-            first = (step * self.world + self.rank) * self.batch
-            yield from range(first, first + self.batch)
 
 
 class Trainer:
@@ -103,6 +88,7 @@ class Trainer:
                                            enabled=settings.precision == 'float16')
         self.folder = Path(settings.run)
         self.journal = Journal(self.folder)
+        self.board: Board | None = None
         self.means = Means()
         self.step = 0
         if not self.resume() and settings.start_from:
@@ -158,33 +144,14 @@ class Trainer:
             check(s.validation, self.hand, bool(s.hand))
         batches = self.batches()
         self.folder.mkdir(parents=True, exist_ok=True)
-        board = None
         if self.rank == 0:
             (self.folder / 'settings.yaml').write_text(as_yaml(s))
             self.journal.cut(self.step)
-            board = Board(self.folder, self.step) if s.tensorboard else None
-        pace = Pace(self.step, s.batch * self.world)
-        progress = tqdm(total=s.steps, initial=self.step, disable=self.rank != 0, unit='step',
-                        smoothing=0.05, mininterval=5)
-        with StopRequest() as stop, progress as bar, read_batches(batches) as stream:
-            for batch in stream:
-                batch = batch.to(self.device)
-                self.means.add(self.train_step(batch))
-                self.step += 1
-                bar.update()
-                if self.step % s.log_every == 0:
-                    figures = pace.figures(self.step, self.means, bar)
-                    self.log('train', {**figures, 'rate': self.rate(self.step)}, board)
-                last = self.step == s.steps
-                if self.step % s.validate_every == 0 or last:
-                    self.validate(batch, board)
-                stopping = self.agreed(stop.asked)
-                if stopping or last or self.step % s.save_every == 0:
-                    self.save()
-                if stopping:
-                    break
-        if board:
-            board.close()
+            self.board = Board(self.folder, self.step) if s.tensorboard else None
+        take_steps(self, batches, Pacing(s.steps, s.batch * self.world, s.log_every, s.save_every),
+                   self.validate, self.agreed, quiet=self.rank != 0)
+        if self.board:
+            self.board.close()
 
     def rate(self, step: int) -> float:
         """Learning rate at a step."""
@@ -193,7 +160,7 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the optimiser; returns the terms of the last stage and the total."""
-        s = self.settings
+        s, batch = self.settings, batch.to(self.device)
         for group in self.optimiser.param_groups:
             group['lr'] = self.rate(self.step)
         self.wrapped.train()
@@ -212,11 +179,12 @@ class Trainer:
         self.average.update(self.network)
         return {**terms, 'total': total.detach()}
 
-    def validate(self, batch: Batch, board: Board | None) -> None:
-        """Measure the averaged weights and draw some crops; only the first process does."""
-        if self.rank:
-            return
+    def validate(self, batch: Batch) -> None:
+        """Where it is due, measure the averaged weights and draw some crops; only the first
+        process does."""
         model, s = self.average.module, self.settings
+        if self.rank or (self.step % s.validate_every and self.step != s.steps):
+            return
         bank = s.validation.renders
         if s.validation.training_renders:
             bank = s.data.renders[0] if s.data.renders else str(self.folder / 'renders')
@@ -224,18 +192,21 @@ class Trainer:
                            grey=s.data.grey and s.validation.training_renders,
                            scale=s.data.usual_scale)
         if figures:
-            self.log('validation', figures, board)
+            self.log('validation', figures)
             shown = '  '.join(f'{name} {value:.4f}' for name, value in figures.items())
             tqdm.write(f'step {self.step}: {shown}')
-        if board and board.on and s.pictures:
-            board.picture(self.step, 'crops', sheet(model, self.hand, batch, s.pictures))
+        if self.board and self.board.on and s.pictures:
+            self.board.picture(self.step, 'crops', sheet(
+                model, self.hand, batch.to(self.device), s.pictures))
 
-    def log(self, kind: str, figures: dict[str, float], board: Board | None) -> None:
-        """One line of `log.jsonl`, and the same for TensorBoard."""
+    def log(self, kind: str, figures: Mapping[str, float]) -> None:
+        """One line of `log.jsonl`, and the same for TensorBoard; of training with the rate."""
+        if kind == 'train':
+            figures = {**figures, 'rate': self.rate(self.step)}
         if self.rank == 0:
             self.journal.write(self.step, kind, figures)
-            if board:
-                board.scalars(self.step, kind, figures)
+            if self.board:
+                self.board.scalars(self.step, kind, figures)
 
     def agreed(self, asked: bool) -> bool:
         """Whether any process was asked to stop; the same answer in all of them."""

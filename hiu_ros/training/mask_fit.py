@@ -10,6 +10,7 @@ blending leave it out.
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,6 @@ import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.evaluation.output import check_output
@@ -25,9 +25,8 @@ from hiu_ros.network import checkpoint
 from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.options import hand_weights
 from hiu_ros.training.averaging import Average
-from hiu_ros.training.batch import Batch, collate, read_batches
-from hiu_ros.training.journal import Journal, Means, Pace
-from hiu_ros.training.loop import Share
+from hiu_ros.training.batch import Batch, collate
+from hiu_ros.training.journal import Journal, Means
 from hiu_ros.training.losses import (
     check_finite,
     check_weights,
@@ -40,7 +39,8 @@ from hiu_ros.training.mix import HandMix, MixOptions
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
 from hiu_ros.training.state import StateError, read_state, restore, tell_changed, write_state
-from hiu_ros.training.stopping import StopRequest, leave_signals_to_the_parent
+from hiu_ros.training.step_loop import Pacing, Share, take_steps
+from hiu_ros.training.stopping import leave_signals_to_the_parent
 
 _WARMUP, _CLIP, _EMA, _DECAY = 100, 5.0, 0.995, 0.02
 #: Masks of fewer pixels, of what is hardly in the crop, have no overlap to tell of.
@@ -108,28 +108,15 @@ class MaskFit:
         s.folder.mkdir(parents=True, exist_ok=True)
         self.journal.cut(self.step)
         mix = HandMix(s.data, self.network.config.input_size, s.seed)
-        loader = DataLoader(mix, s.batch, sampler=Share(self.step, s.steps, s.batch, 0, 1),
+        loader = DataLoader(mix, s.batch, sampler=Share(self.step, s.steps, s.batch),
                             num_workers=s.workers, collate_fn=collate,
                             worker_init_fn=leave_signals_to_the_parent)
-        progress = tqdm(total=s.steps, initial=self.step, unit='step', mininterval=5)
-        pace = Pace(self.step, s.batch)
-        with StopRequest() as stop, progress as bar, read_batches(loader) as stream:
-            for batch in stream:
-                self.means.add(self.train_step(batch.to(self.device)))
-                self.step += 1
-                bar.update()
-                if self.step % s.log_every == 0:
-                    self.journal.write(
-                        self.step, 'train', pace.figures(self.step, self.means, bar))
-                if stop.asked or self.step == s.steps or self.step % s.save_every == 0:
-                    self.save()
-                if stop.asked:
-                    break
+        take_steps(self, loader, Pacing(s.steps, s.batch, s.log_every, s.save_every))
         return self.step >= s.steps
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the optimiser; the terms, those of the mask without it, and the total."""
-        s = self.settings
+        s, batch = self.settings, batch.to(self.device)
         for group in self.optimiser.param_groups:
             group['lr'] = s.rate * min(1.0, (self.step + 1) / _WARMUP) * decay(
                 'cosine', self.step / s.steps)
@@ -151,6 +138,10 @@ class MaskFit:
         return {**{name: term.detach() for name, term in terms.items()},
                 **{f'rough_{name}': term for name, term in rough.items()},
                 'total': total.detach()}
+
+    def log(self, kind: str, figures: Mapping[str, float]) -> None:
+        """One line of `log.jsonl`."""
+        self.journal.write(self.step, kind, figures)
 
     def save(self) -> None:
         """Write the state by renaming a whole file."""

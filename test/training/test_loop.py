@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from hiu_ros import cli
 from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.network import checkpoint
-from hiu_ros.training.loop import Share, Trainer, train
+from hiu_ros.training.loop import Trainer, train
 from hiu_ros.training.settings import as_yaml, read_settings
+from hiu_ros.training.step_loop import Share
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -36,7 +36,7 @@ def main() -> None:
     original = trainer.train_step
 
     def spied(batch):
-        own.append(batch.images.sum())
+        own.append(batch.images.float().mean())
         return original(batch)
 
     trainer.train_step = spied
