@@ -5,8 +5,10 @@ Formulas: Brown's radial and tangential terms as in OpenCV's camera calibration 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.polynomial import Polynomial
 
 #: Accepted numbers of coefficients, most common first.
 _COUNTS = {
@@ -22,6 +24,8 @@ _ALIASES = {
 }
 _STEPS = 30
 _TOLERANCE = 1e-9
+#: Angles from the axis that the steps start from: how many, and the widest, radians.
+_SAMPLES, _WIDEST = 512, 1.55
 
 
 def checked(model: str, coefficients: Sequence[float]) -> str:
@@ -74,7 +78,7 @@ def undistort(model: str, coefficients: Sequence[float], bent: np.ndarray) -> np
 
 def _brown(coefficients: Sequence[float], flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distorted points and the Jacobian's entries (xx, xy, yy), stacked last."""
-    k1, k2, p1, p2, k3, k4, k5, k6 = [*coefficients[:8], *[0.0] * (8 - len(coefficients[:8]))]
+    k1, k2, p1, p2, k3, k4, k5, k6 = _eight(coefficients)
     x, y = flat[..., 0], flat[..., 1]
     r = x * x + y * y
     above = 1 + r * (k1 + r * (k2 + r * k3))
@@ -94,7 +98,10 @@ def _brown(coefficients: Sequence[float], flat: np.ndarray) -> tuple[np.ndarray,
 
 
 def _unbrown(coefficients: Sequence[float], bent: np.ndarray) -> np.ndarray:
-    flat = bent.copy()
+    reach, ideal, shown = _radial_table(tuple(coefficients))
+    radius = np.linalg.norm(bent, axis=-1)
+    start = np.interp(radius, shown, ideal) / np.maximum(radius, 1e-12)
+    flat = bent * start[..., None]
     with np.errstate(all='ignore'):
         for _ in range(_STEPS):
             image, jacobian = _brown(coefficients, flat)
@@ -112,9 +119,35 @@ def _unbrown(coefficients: Sequence[float], bent: np.ndarray) -> np.ndarray:
         image, jacobian = _brown(coefficients, flat)
         # Beyond the point where the polynomial folds back there is no inverse.
         folded = jacobian[..., 0] * jacobian[..., 2] - jacobian[..., 1] ** 2 <= 0
+        folded |= np.linalg.norm(flat, axis=-1) > reach
         missed = np.abs(bent - image).max(axis=-1) > 1e-6
     flat[folded | missed] = np.nan
     return flat
+
+
+@lru_cache(maxsize=64)
+def _radial_table(coefficients: tuple[float, ...]) -> tuple[float, np.ndarray, np.ndarray]:
+    """Ideal radius at which the radial terms stop to rise, and radii before it with their images.
+
+    inf where they always rise. What they show beyond is shown before as well, or upside down.
+    """
+    k1, k2, _, _, k3, k4, k5, k6 = _eight(coefficients)
+    above, below = Polynomial([1.0, k1, k2, k3]), Polynomial([1.0, k4, k5, k6])
+    square = Polynomial([0.0, 1.0])
+    slope = above * below + 2 * square * (above.deriv() * below - above * below.deriv())
+    reach = np.sqrt(_first_root(slope * below))
+    ideal = np.tan(np.linspace(0.0, min(np.arctan(reach), _WIDEST), _SAMPLES)[:-1])
+    return reach, ideal, ideal * above(ideal ** 2) / below(ideal ** 2)
+
+
+def _first_root(polynomial: Polynomial) -> float:
+    """Smallest real root above 0, inf where there is none."""
+    roots = polynomial.roots()
+    return float(roots.real[(roots.imag == 0) & (roots.real > 0)].min(initial=np.inf))
+
+
+def _eight(coefficients: Sequence[float]) -> list[float]:
+    return [*coefficients[:8], *[0.0] * (8 - len(coefficients[:8]))]
 
 
 def _fisheye(coefficients: Sequence[float], flat: np.ndarray) -> np.ndarray:
@@ -126,15 +159,24 @@ def _fisheye(coefficients: Sequence[float], flat: np.ndarray) -> np.ndarray:
 
 def _unfisheye(coefficients: Sequence[float], bent: np.ndarray) -> np.ndarray:
     target = np.linalg.norm(bent, axis=-1)
-    angle = np.minimum(target, np.pi / 2)
+    angles = _rising_angles(tuple(coefficients[:4]))
+    angle = np.interp(target, _angle_polynomial(coefficients, angles)[0], angles)
     with np.errstate(all='ignore'):
         for _ in range(_STEPS):
             value, slope = _angle_polynomial(coefficients, angle)
-            angle = np.clip(angle + (target - value) / slope, 0.0, np.pi)
+            angle = np.clip(angle + (target - value) / slope, 0.0, angles[-1])
         value, slope = _angle_polynomial(coefficients, angle)
         good = (np.abs(value - target) < 1e-8) & (slope > 0) & (angle < np.pi / 2 - 1e-6)
         scale = np.where(target > 1e-12, np.tan(angle) / np.maximum(target, 1e-12), 1.0)
     return np.where(good[..., None], bent * scale[..., None], np.nan)
+
+
+@lru_cache(maxsize=64)
+def _rising_angles(coefficients: tuple[float, ...]) -> np.ndarray:
+    """Angles from 0 to where the image of a fisheye ends or folds back."""
+    k1, k2, k3, k4 = coefficients
+    squared = _first_root(Polynomial([1.0, 3 * k1, 5 * k2, 7 * k3, 9 * k4]))
+    return np.linspace(0.0, min(np.sqrt(squared), np.pi / 2), _SAMPLES)
 
 
 def _angle_polynomial(
