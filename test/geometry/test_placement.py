@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.geometry.placement import crop_to_camera, place, rotation_to_ray
+from hiu_ros.geometry.placement import crop_to_camera, huber, place, rotation_to_ray
 from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
@@ -61,6 +61,12 @@ def test_a_few_joints_far_off_hardly_move_the_hand():
     assert np.median(error) < 0.02
 
 
+def test_a_joint_as_far_off_as_expected_counts_in_full_and_one_far_beyond_no_more_the_farther():
+    none, expected, far, farther = huber(np.array([0.0, 0.01, 0.2, 0.4]), np.full(4, 0.01))
+    assert none == expected == 1
+    assert far < 0.3 and farther == pytest.approx(far / 2)
+
+
 def test_covariance_tells_the_error_of_the_depth():
     rotations, joints, tips, truth = random_hands(300)
     points = chain(rotations, joints, tips)[0]
@@ -84,13 +90,44 @@ def test_too_few_joints_and_hands_behind_the_camera_have_no_place():
     assert np.isnan(placed.translation).all()
 
 
-def test_joints_without_a_ray_are_left_out():
+@pytest.mark.parametrize('axes', [[0, 1], [0], [1]])
+def test_joints_without_a_ray_are_left_out(axes):
     rotations, joints, tips, truth = random_hands(3)
     points = chain(rotations, joints, tips)[0]
     rays = CAMERA.normalise(CAMERA.project(points + truth[:, None]))
-    rays[:, 5:9] = np.nan
-    placed = place(points, rays, np.ones((3, 21)), np.full(3, 0.003))
+    rays[:, 5:9, axes] = np.nan
+    noise = np.full(3, 0.003)
+    placed = place(points, rays, np.ones((3, 21)), noise)
     assert np.allclose(placed.translation, truth, atol=1e-6)
+    fit = fit_pose(rotations, truth, joints, tips, rays, np.ones((3, 21)), noise)
+    assert np.allclose(fit.translation, truth, atol=1e-6)
+
+
+def test_four_joints_place_a_hand_and_three_do_not():
+    rotations, joints, tips, truth = random_hands(2)
+    points = chain(rotations, joints, tips)[0]
+    rays = CAMERA.normalise(CAMERA.project(points + truth[:, None]))
+    weights = np.zeros((2, 21))
+    weights[0, [0, 5, 12, 17]] = weights[1, [0, 5, 17]] = 0.3
+    placed = place(points, rays, weights, np.full(2, 0.003))
+    assert placed.valid.tolist() == [True, False]
+    assert np.allclose(placed.translation[0], truth[0], atol=1e-6)
+    for part in (placed.translation, placed.covariance, placed.residual):
+        assert np.isfinite(part[0]).all() and np.isnan(part[1]).all()
+
+
+def test_the_place_is_doubted_by_the_noise_expected_or_more_where_the_joints_lie_worse():
+    rotations, joints, tips, truth = random_hands(1)
+    points = chain(rotations, joints, tips)[0]
+    exact = CAMERA.normalise(CAMERA.project(points + truth[:, None]))
+    poor = exact + np.random.default_rng(0).normal(0, 0.02, exact.shape)
+
+    def doubt(rays, noise):
+        return place(points, rays, np.ones((1, 21)), np.full(1, noise)).covariance[0, 2, 2] ** 0.5
+
+    assert doubt(exact, 0.02) == pytest.approx(2 * doubt(exact, 0.01), rel=1e-3)
+    assert 0.01 < doubt(exact, 0.01) / truth[0, 2] < 0.1
+    assert doubt(poor, 0.002) > 5 * doubt(exact, 0.002)
 
 
 def test_rotation_to_ray_takes_z_to_the_ray_without_rolling():
@@ -107,8 +144,10 @@ def test_virtual_camera_of_a_turned_crop_sees_what_the_crop_shows(angle):
     camera = Camera(600.0, 600.0, 320.0, 240.0, 640, 480)
     crop = Crop((500.0, 350.0), 60.0, angle=angle, resolution=64)
     centre = camera.rays(np.array(crop.centre))
+    turn = crop_to_camera(centre, angle)
+    assert np.allclose(turn @ turn.T, np.eye(3)) and np.allclose(turn[:, 2], centre)
     local = np.array([[0.004, 0.0, 0.0], [0.0, 0.004, 0.0]])
-    shown = crop.to_crop(camera.project(local @ crop_to_camera(centre, angle).T + centre))
+    shown = crop.to_crop(camera.project(local @ turn.T + centre))
     middle = (crop.resolution - 1) / 2
     direction = (shown - middle) / np.linalg.norm(shown - middle, axis=1, keepdims=True)
     # Off the optical axis the pinhole stretches the picture, so directions agree nearly only.
