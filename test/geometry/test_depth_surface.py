@@ -36,7 +36,7 @@ def agreeing(share, seed=0):
 def test_depth_of_a_board_is_measured_to_its_surface():
     found = measured(image(0.65))
     assert found.shift == pytest.approx(0.05, abs=1e-4) and found.share == 1
-    assert 0.5 * SIDE ** 2 < found.pixels <= SIDE ** 2
+    assert found.pixels == (SIDE - 2) ** 2  # the outline is left out
     assert 0.001 < found.sigma < 0.005
 
 
@@ -59,6 +59,31 @@ def test_sensors_are_less_exact_far_away_and_where_they_scatter():
     vertices, mask = board()
     far = depth_behind_mesh(5 * vertices, FACES, CAMERA, image(3.05), mask, ORIGIN)
     assert far.sigma > 5 * measured(image(0.65)).sigma
+
+
+def test_the_common_error_of_sensors_grows_with_the_square_of_the_distance():
+    vertices, mask = board()
+    near, middle, far = (depth_behind_mesh(
+        vertices * away / AWAY, FACES, CAMERA, image(away), mask, ORIGIN).sigma
+        for away in (0.75, 1.5, 3.0))
+    assert far - middle == pytest.approx(4 * (middle - near), rel=1e-3)
+
+
+def test_errors_that_neighbouring_pixels_share_count_once():
+    blocks = np.random.default_rng(0).normal(0, 0.01, (96, 128))
+    found = measured((0.65 + np.kron(blocks, np.ones((5, 5)))).astype(np.float32))
+    scatter = np.sqrt(found.sigma ** 2 - measured(image(0.65)).sigma ** 2)
+    # The deviation of a median of 12 x 12 blocks, of which the outline is left out.
+    assert scatter == pytest.approx(1.25 * 0.01 / 11.6, rel=0.1)
+
+
+@pytest.mark.parametrize('others', [(0.5, 0.56), (0.7, 0.76)])
+def test_of_several_surfaces_the_largest_one_is_the_hand(others):
+    depth = image(0.63)
+    depth[:, :ORIGIN[0] + 17], depth[:, ORIGIN[0] + 43:] = others
+    found = measured(depth)
+    assert found.shift == pytest.approx(0.03, abs=1e-4)
+    assert found.share == pytest.approx(26 / 58)
 
 
 def test_what_few_pixels_or_a_small_share_of_them_agree_on_is_no_distance():
