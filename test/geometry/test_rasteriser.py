@@ -18,9 +18,10 @@ def square(left, top, right, bottom, depth=1.0):
                           [right, bottom, depth], [left, bottom, depth]]])
 
 
-def random_mesh(seed, count=60):
+def random_mesh(seed, count=60, scale=1.0):
     generator = torch.Generator().manual_seed(seed)
     points = torch.rand(1, count, 3, generator=generator) * torch.tensor([50., 40., 1.])
+    points[..., :2] = (points[..., :2] - 20) * scale + 20
     points[..., 2] += 0.5
     faces = torch.randint(0, count, (80, 3), generator=generator)
     return points, faces
@@ -92,8 +93,9 @@ def test_a_batch_gives_what_single_images_give():
         assert torch.equal(both.barycentric[i], single.barycentric[0])
 
 
-def test_it_agrees_with_trying_every_face_at_every_pixel():
-    points, faces = random_mesh(3)
+@pytest.mark.parametrize('scale, least', [(1.0, 500), (0.2, 30), (10.0, 1500)])
+def test_it_agrees_with_trying_every_face_at_every_pixel(scale, least):
+    points, faces = random_mesh(3, scale=scale)
     raster = rasterise(points, faces, 40, 50)
     corner = points[0, faces].double()
     ys, xs = torch.meshgrid(torch.arange(40), torch.arange(50), indexing='ij')
@@ -105,9 +107,31 @@ def test_it_agrees_with_trying_every_face_at_every_pixel():
     depth = 1 / (weights / corner[:, None, None, :, 2]).sum(-1)
     depth = torch.where((weights > 1e-4).all(-1), depth, torch.inf).amin(0)
     solid = torch.isfinite(depth)
-    assert solid.sum() > 500
+    assert solid.sum() > least
     agree = (raster.depth[0][solid].double() - depth[solid]).abs() < 1e-3
     assert agree.double().mean() > 0.995
+    assert (raster.covered[0] & ~solid).sum() <= 0.005 * solid.sum()
+    assert (raster.barycentric >= 0).all()
+
+
+def test_attributes_are_those_of_the_images_own_vertices_or_shared_by_all():
+    points = torch.cat([square(0, 0, 8, 8), square(2, 2, 10, 10)])
+    raster = rasterise(points, QUAD, 12, 12)
+    shared = torch.tensor([[0., 1], [8, 1], [8, 5], [0, 5]])
+    image = interpolate(raster, QUAD, shared)
+    for k, start in enumerate((0, 2)):
+        assert torch.allclose(image[k, 5, start:start + 9, 0], torch.arange(9.0), atol=1e-5)
+        assert image[k, 11, 11].abs().max() == 0
+    own = torch.stack([shared, shared + 100])
+    assert torch.allclose(interpolate(raster, QUAD, own)[1][raster.covered[1]],
+                          image[1][raster.covered[1]] + 100, atol=1e-4)
+    assert (interpolate(raster, QUAD, own, background=-1)[0, 11, 11] == -1).all()
+
+
+def test_the_area_of_a_face_is_signed_by_the_way_its_corners_run():
+    points = torch.tensor([[[3., 5, 1], [7, 5, 2], [3, 11, 3], [40, 50, 1]]])
+    areas = signed_areas(points, torch.tensor([[0, 1, 2], [1, 2, 0], [2, 1, 0], [0, 1, 3]]))
+    assert areas[0].tolist() == [24, 24, -24, 180]
 
 
 def test_culling_drops_faces_seen_from_behind():
@@ -122,6 +146,21 @@ def test_faces_behind_the_camera_and_broken_ones_are_left_out():
                         square(3, 3, 3, 3)], 1)
     faces = torch.cat([QUAD, QUAD + 4, QUAD + 8])
     assert not rasterise(points, faces, 10, 10).covered.any()
+
+
+@pytest.mark.parametrize('axis, value', [
+    (2, -1.0), (2, 0.0), (0, float('nan')), (1, float('inf')), (2, float('nan'))])
+def test_a_face_with_one_bad_corner_is_left_out_whole(axis, value):
+    points = square(0, 0, 9, 9)
+    points[0, 3, axis] = value
+    raster = rasterise(points, QUAD, 10, 10)
+    assert raster.face.unique().tolist() == [-1, 0]
+    assert torch.allclose(raster.depth[raster.covered], torch.tensor(1.0))
+
+
+def test_no_meshes_and_meshes_without_faces_cover_nothing():
+    assert rasterise(torch.zeros(0, 4, 3), QUAD, 5, 6).face.shape == (0, 5, 6)
+    assert not rasterise(square(0, 0, 9, 9), QUAD[:0], 10, 10).covered.any()
 
 
 def test_wrong_shapes_are_named():
@@ -144,6 +183,48 @@ def test_the_silhouette_is_the_hard_mask_away_from_the_outline():
     assert soft[25, 25] == 1 and soft[2, 2] == 0
     assert 0.5 < soft[25, 11] < 1 and 0 < soft[25, 10] < 0.5
     assert abs(soft.sum().item() - 900) < 15
+
+
+@pytest.mark.parametrize('sigma', [1.0, 2.5])
+def test_the_silhouette_is_soft_within_two_sigma_of_the_outline(sigma):
+    soft = soft_silhouette(square(30, 30, 70, 70), QUAD, 100, 100, sigma)[0, 50]
+    distance = torch.arange(100.0) - 30
+    near = (distance.abs() < 2 * sigma) | ((distance - 40).abs() < 2 * sigma)
+    assert torch.equal((soft > 0) & (soft < 1), near)
+    assert torch.allclose(soft[30:51] + soft[10:31].flip(0), torch.ones(21))
+
+
+def test_a_closed_mesh_has_the_silhouette_of_its_outline():
+    flat = torch.cat([square(8.3, 9.2, 30.1, 28.4), square(4.6, 5.5, 20.2, 38.7)])
+    tips = torch.stack([flat.mean(1) - torch.tensor([0, 0, 0.1]),
+                        flat.mean(1) + torch.tensor([0, 0, 0.1])], dim=1)
+    ring = [(0, 1), (1, 2), (2, 3), (3, 0)]
+    faces = torch.tensor([(b, a, 4) for a, b in ring] + [(a, b, 5) for a, b in ring])
+    solid = torch.cat([flat, tips], dim=1).requires_grad_()
+    soft = soft_silhouette(solid, faces, 48, 48)
+    assert torch.allclose(soft, soft_silhouette(flat, QUAD, 48, 48), atol=1e-5)
+    again = soft_silhouette(solid, faces, 48, 48, edges=mesh_edges(faces))
+    assert torch.equal(soft, again)
+    soft.sum().backward()
+    assert (solid.grad[:, 4:] == 0).all() and (solid.grad[:, [1, 2], 0] > 5).all()
+
+
+@pytest.mark.parametrize('other', [
+    square(12.2, 25.3, 27.4, 29.8, 0.5), square(12.2, 25.3, 60.4, 29.8, -1.0)],
+    ids=['a finger before the palm', 'a face behind the camera'])
+def test_what_is_no_outline_does_not_soften_the_silhouette(other):
+    alone = square(8.3, 9.2, 40.1, 38.4)
+    both = torch.cat([alone, other], dim=1)
+    assert torch.equal(soft_silhouette(both, torch.cat([QUAD, QUAD + 4]), 48, 48),
+                       soft_silhouette(alone, QUAD, 48, 48))
+
+
+@pytest.mark.parametrize('left, top', [(0, 0), (18, 15), (45, 50), (58, 12), (70, 0)])
+def test_the_silhouette_in_a_part_of_an_image_is_that_part_of_the_silhouette(left, top):
+    points = torch.tensor([[[20.3, 22.1, 1], [60.4, 18.7, 1], [66.2, 61.5, 1], [24.8, 57.9, 1]]])
+    whole = soft_silhouette(points, QUAD, 96, 96, 2.0)
+    part = soft_silhouette(points - torch.tensor([left, top, 0]), QUAD, 40, 24, 2.0)
+    assert torch.allclose(part, whole[:, top:top + 40, left:left + 24], atol=1e-4)
 
 
 def test_the_silhouette_gradient_moves_and_scales_towards_the_target():
