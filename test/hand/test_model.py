@@ -163,6 +163,25 @@ def test_joints_agree_with_a_walk_along_the_tree(fast):
     np.testing.assert_allclose(result.joints[0].numpy(), place, atol=1e-6)
 
 
+def test_vertices_follow_their_joints_by_weight_whatever_the_shape(model, template):
+    pose, shape = random_hands(2, seed=5)
+    turn = axis_angle_to_matrix(pose)
+    result = model(turn, shape)
+    world = []
+    for joint, parent in enumerate(JOINT_PARENTS):
+        world.append(turn[:, joint] if parent < 0 else world[parent] @ turn[:, joint])
+    dirs, joint_dirs = (torch.as_tensor(value) for value in (
+        template.shapedirs, template.joint_dirs))
+    rest = torch.as_tensor(template.vertices) + torch.einsum('bk,kvc->bvc', shape, dirs)
+    joints = torch.as_tensor(template.joints) + torch.einsum('bk,kjc->bjc', shape, joint_dirs)
+    arm = rest[:, :, None] - joints[:, None]
+    carried = torch.einsum('bjik,bvjk->bvji', torch.stack(world, dim=1), arm)
+    expected = torch.einsum('vj,bvjc->bvc', torch.as_tensor(template.weights),
+                            carried + result.joints[:, None])
+    torch.testing.assert_close(result.vertices, expected, atol=1e-6, rtol=0)
+    assert torch.equal(model.faces, torch.as_tensor(template.faces, dtype=torch.int64))
+
+
 def test_keypoints_alone_are_the_same(model):
     pose, shape = random_hands(5)
     rotations = axis_angle_to_matrix(pose)
