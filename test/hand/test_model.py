@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,22 @@ def test_mirrored_twice_is_the_same_hand(template):
     twice = template.mirrored().mirrored()
     for field, value in vars(template).items():
         np.testing.assert_array_equal(getattr(twice, field), value, err_msg=field)
+
+
+def test_the_mean_pose_of_a_mirrored_template_is_that_of_the_other_hand():
+    mean = np.arange(45.0)
+    mirrored = replace(load_template('fast'), pose_mean=mean).mirrored()
+    np.testing.assert_array_equal(mirrored.pose_mean.reshape(15, 3),
+                                  mean.reshape(15, 3) * [1, -1, -1])
+
+
+def test_arrays_and_sides_that_do_not_fit_are_named():
+    template = load_template('fast')
+    with pytest.raises(ValueError, match="'left' or 'right', got 'both'"):
+        replace(template, side='both')
+    for field in ('weights', 'joints', 'tip_dirs', 'nail'):
+        with pytest.raises(ValueError, match=rf'hand template .*: {field} has shape \(3, 2\)'):
+            replace(template, **{field: np.zeros((3, 2))})
 
 
 def test_gradients_reach_pose_and_shape(model):
