@@ -14,6 +14,8 @@ _WRIST = KEYPOINT_NAMES.index('wrist')
 _INDEX = KEYPOINT_NAMES.index('index_mcp')
 _MIDDLE = KEYPOINT_NAMES.index('middle_mcp')
 _PINKY = KEYPOINT_NAMES.index('pinky_mcp')
+#: Of the angle between index and little finger, from where it is no more than rounding.
+_LEAST_SINE = 1e-4
 
 
 def wrist_rotation(keypoints: np.ndarray, side: str) -> np.ndarray:
@@ -27,15 +29,16 @@ def wrist_rotation(keypoints: np.ndarray, side: str) -> np.ndarray:
         raise ValueError(f"side must be 'left' or 'right', got {side!r}")
     points = np.asarray(keypoints, dtype=np.float64)
     wrist = points[..., _WRIST, :]
-    x = _unit(points[..., _MIDDLE, :] - wrist)
-    back = np.cross(points[..., _PINKY, :] - wrist, points[..., _INDEX, :] - wrist)
+    pinky, middle, index = (_unit(points[..., k, :] - wrist) for k in (_PINKY, _MIDDLE, _INDEX))
+    back = np.cross(pinky, index)
     if side == 'left':
         back = -back
-    z = _unit(back - (back * x).sum(-1, keepdims=True) * x)
+    z = _unit(back - (back * middle).sum(-1, keepdims=True) * middle, least=_LEAST_SINE)
+    x = np.where(np.isnan(z), np.nan, middle)
     return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def _unit(vector: np.ndarray, least: float = 1e-9) -> np.ndarray:
     length = np.linalg.norm(vector, axis=-1, keepdims=True)
     with np.errstate(divide='ignore', invalid='ignore'):
-        return np.where(length > 1e-9, vector / length, np.nan)
+        return np.where(length > least, vector / length, np.nan)

@@ -57,11 +57,24 @@ def test_both_hands_are_mirror_images():
     assert np.allclose(b[:, 1], -(mirror @ a[:, 1]))
 
 
-def test_joints_on_one_line_have_no_frame_and_unknown_sides_are_refused():
-    line = np.outer(np.arange(21), [0.01, 0, 0])
-    assert np.isnan(wrist_rotation(line, 'right')).any()
+@pytest.mark.parametrize('direction', [(0.01, 0, 0), (0.01, 0.003, 0.0077), (0, 0, 0)])
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_joints_on_one_line_have_no_frame(side, direction):
+    line = (np.outer(np.arange(21), direction) + [0.1, 0.2, 0.6]).astype(np.float32)
+    hand = posed(side, np.eye(3)).keypoints[0].numpy()
+    both = wrist_rotation(np.stack([line, hand]), side)
+    assert np.isnan(both[0]).all()
+    assert np.array_equal(both[1], wrist_rotation(hand, side)) and np.isfinite(both[1]).all()
+
+
+def test_a_hand_of_any_size_has_the_same_frame():
+    hand = posed('right', np.eye(3)).keypoints[0].numpy()
+    assert np.allclose(wrist_rotation(1e-3 * hand, 'right'), wrist_rotation(hand, 'right'))
+
+
+def test_unknown_sides_are_refused():
     with pytest.raises(ValueError, match='Right'):
-        wrist_rotation(line, 'Right')
+        wrist_rotation(np.zeros((21, 3)), 'Right')
 
 
 @pytest.mark.parametrize('side', ['left', 'right'])
