@@ -215,7 +215,7 @@ class Lifter:
         if sighting.depth is None or draft.source is not ScaleSource.CAMERA_INFO:
             return
         faces = self.faces[sighting.side]
-        evidence = None
+        before, evidence = (draft.shape, draft.translation), None
         for _ in range(2):
             vertices = self._skin(sighting, draft)[0] + draft.translation
             found = depth_behind_mesh(vertices, faces, draft.camera, sighting.depth,
@@ -226,6 +226,7 @@ class Lifter:
             farther = (draft.translation[2] + found.shift) / draft.translation[2]
             length = float(hand_length(self._template(sighting), draft.shape)) * farther
             if not LENGTH_RANGE[0] < length < LENGTH_RANGE[1]:
+                draft.shape, draft.translation = before
                 return
             # The same picture, larger and farther: all that the image says stays true.
             draft.shape = shape_for_length(self._template(sighting), draft.shape, length)
