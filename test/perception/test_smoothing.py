@@ -73,6 +73,61 @@ def test_filters_start_again_after_a_gap_and_when_time_runs_back():
     assert np.allclose(turner(turns[1:], 1.0), turns[1:])
 
 
+def test_a_time_that_stands_still_starts_a_filter_again():
+    smooth = VectorFilter(OneEuro(), gap=0.25)
+    for value in (0.0, 3.0, 3.0):
+        assert smooth(np.array([value]), 1.0)[0] == value
+
+
+def test_every_joint_and_every_point_is_filtered_by_its_own_speed():
+    rng = np.random.default_rng(3)
+    turns = Rotation.from_rotvec(rng.normal(0, 0.3, (20, 5, 3)).cumsum(0).reshape(-1, 3))
+    turns = turns.as_matrix().reshape(20, 5, 3, 3)
+    points = rng.normal(0, 0.1, (20, 5, 2)).cumsum(0)
+    for kind, values in ((RotationFilter, turns), (VectorFilter, points)):
+        together, alone = kind(OneEuro(), 0.25), [kind(OneEuro(), 0.25) for _ in range(5)]
+        for k, value in enumerate(values):
+            out = together(value, k * DT)
+            each = [one(value[j:j + 1], k * DT)[0] for j, one in enumerate(alone)]
+            assert np.allclose(out, each)
+
+
+def test_a_filter_keeps_its_own_values_whatever_becomes_of_those_given_and_returned():
+    rng = np.random.default_rng(4)
+    turns = Rotation.from_rotvec(rng.normal(0, 0.3, (4, 3))).as_matrix()[:, None]
+    for kind, values in ((RotationFilter, turns), (VectorFilter, rng.normal(size=(4, 5, 2)))):
+        kept, spoilt = kind(OneEuro(), 0.25), kind(OneEuro(), 0.25)
+        for k, value in enumerate(values):
+            expected, given = kept(value, k * DT).copy(), value.copy()
+            out = spoilt(given, k * DT)
+            assert np.array_equal(out, expected)
+            given[:], out[:] = 0.0, 0.0
+
+
+@pytest.mark.parametrize('part', ['image', 'sideways', 'depth', 'pose'])
+def test_only_what_is_asked_for_is_smoothed(part):
+    smoother = HandSmoother(Smoothing(**{part: OneEuro(1.0, 0.0)}))
+    rng = np.random.default_rng(5)
+    for k in range(2):
+        points, place = rng.normal(size=(21, 2)), rng.uniform(0.5, 1, 3)
+        turns = Rotation.random(16, random_state=k).as_matrix()
+        out = smoother.place(place, k * DT)
+        same = {
+            'image': np.array_equal(smoother.image_points(points, 100.0, k * DT), points),
+            'sideways': np.allclose(out[:2] / out[2], place[:2] / place[2]),
+            'depth': np.isclose(out[2], place[2]),
+            'pose': np.array_equal(smoother.pose(turns, k * DT), turns),
+        }
+        assert same == {name: k == 0 or name != part for name in same}
+
+
+def test_points_of_a_hand_without_a_size_stay_as_they_are():
+    smoother = HandSmoother(Smoothing.usual())
+    for k in range(3):
+        assert np.array_equal(smoother.image_points(np.full((21, 2), k), 0.0, k * DT),
+                              np.full((21, 2), k))
+
+
 def test_rotations_stay_rotations_and_take_the_short_way():
     smooth = RotationFilter(OneEuro(2.0, 0.0), gap=1.0)
     start = Rotation.from_rotvec([0, 0, math.radians(170)])
