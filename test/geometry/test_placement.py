@@ -8,7 +8,6 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.placement import crop_to_camera, huber, place, rotation_to_ray
 from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel, load_template
-from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
 
 CAMERA = Camera(610.0, 605.0, 322.0, 238.0, 640, 480, 'plumb_bob', (-0.2, 0.05, 1e-3, 0.0, 0.0))
 TEMPLATE = load_template('fast')
@@ -199,22 +198,3 @@ def test_fit_without_evidence_keeps_the_prediction():
     rays = np.full((3, 21, 2), np.nan)
     fit = fit_pose(rotations, truth, joints, tips, rays, np.ones((3, 21)), np.full(3, 0.002))
     assert np.allclose(fit.rotations, rotations)
-
-
-def test_shape_for_length_makes_the_hand_so_long_and_changes_little_else():
-    shapes = np.random.default_rng(0).normal(0, 0.5, (8, 10))
-    long = shape_for_length(TEMPLATE, shapes, 0.21)
-    assert np.allclose(hand_length(TEMPLATE, long), 0.21, atol=1e-6)
-    same = shape_for_length(TEMPLATE, shapes, hand_length(TEMPLATE, shapes))
-    assert np.allclose(same, shapes, atol=1e-9)
-    for length in LENGTH_RANGE:
-        assert hand_length(TEMPLATE, shape_for_length(TEMPLATE, shapes[0], length)) == (
-            pytest.approx(length, abs=1e-5))
-
-
-@pytest.mark.parametrize('length', [21.0, 0.31, 0.079, 0.0, -0.2, float('nan'), float('inf')])
-def test_a_length_that_no_hand_has_is_refused(length):
-    with pytest.raises(ValueError, match='not that of a hand.*0.08 to 0.3 m'):
-        shape_for_length(TEMPLATE, np.zeros(10), length)
-    with pytest.raises(ValueError, match='not that of a hand'):
-        shape_for_length(TEMPLATE, np.zeros((2, 10)), np.array([0.19, length]))

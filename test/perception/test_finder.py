@@ -65,10 +65,10 @@ def test_boxes_lie_on_the_hands_of_images_of_any_shape(height, width):
 
 
 def test_what_is_found_beside_the_image_is_none_of_its_hands():
-    def find(row, column):
+    def find(row, column, shift=0.0):
         """What a network gives that sees a hand in one cell of its map."""
         flat = torch.zeros(1, 20, 32)
-        output = FinderOutput(flat - 6, torch.zeros(1, 2, 20, 32), flat - 2, flat)
+        output = FinderOutput(flat - 6, torch.full((1, 2, 20, 32), shift), flat - 2, flat)
         output.centre[0, row, column] = 4.0
         finder = HandFinder(BlobFinder())
         finder._network = lambda images: output
@@ -76,6 +76,24 @@ def test_what_is_found_beside_the_image_is_none_of_its_hands():
 
     # The image fills 154 of 160 rows.
     assert len(find(18, 31)) == 1 and find(19, 31) == []
+    assert len(find(0, 0)) == 1 and find(0, 0, shift=-1.0) == []
+
+
+def test_the_network_sees_black_as_minus_one_and_white_as_one():
+    seen = []
+
+    def network(images):
+        seen.append(images)
+        return BlobFinder()(images)
+
+    network.config = BlobFinder.config
+    image = np.zeros((192, 256, 3), np.uint8)
+    image[:, 128:], image[:, :128, 2] = 255, 51
+    HandFinder(network).find(image)
+    (shown,) = seen
+    assert shown.shape == (1, 3, 192, 256) and shown.dtype == torch.float32
+    assert (shown[..., 128:] == 1).all() and (shown[:, :2, :, :128] == -1).all()
+    assert torch.allclose(shown[:, 2, :, :128], torch.tensor(-0.6))
 
 
 def test_the_weights_that_are_named_are_loaded():
@@ -93,6 +111,26 @@ def test_a_cell_that_no_neighbour_exceeds_is_a_hand_with_its_place_size_and_side
     assert np.allclose(hand.box, [*(middle - size / 2), size, size], atol=1e-4)
     certainty = 1 / (1 + np.exp([-3, -4]))
     assert hand.side == 'left' and np.allclose([hand.side_score, hand.score], certainty)
+
+
+@pytest.mark.parametrize('logit, side', [(0.2, 'right'), (-0.2, 'left')])
+def test_the_likelier_side_is_told_and_how_likely_it_is(logit, side):
+    flat = torch.zeros(1, 8, 8)
+    output = FinderOutput(flat - 6, torch.zeros(1, 2, 8, 8), flat - 2, flat + logit)
+    output.centre[0, 4, 4] = 4.0
+    hand, = decode(output, 256, 0.5)
+    assert hand.side == side and hand.side_score == pytest.approx(1 / (1 + np.exp(-0.2)))
+
+
+def test_shifts_and_sizes_beyond_all_sense_are_bounded():
+    flat = torch.zeros(1, 8, 8)
+    output = FinderOutput(flat - 6, torch.full((1, 2, 8, 8), -9.0), flat + 40, flat)
+    output.centre[0, 4, 4] = 4.0
+    huge, = decode(output, 256, 0.5)
+    tiny, = decode(output._replace(log_size=flat - 90), 256, 0.5)
+    for hand in (huge, tiny):
+        assert np.allclose(hand.box[:2] + hand.box[2:] / 2, 3 * STRIDE - 0.5)
+    assert 256 < huge.box[2] < 2 * 256 and 1 < tiny.box[2] < 8
 
 
 def test_several_hands_with_their_sides_and_none_in_an_empty_image():
@@ -172,6 +210,17 @@ def test_input_is_padded_to_what_the_network_takes():
     small, scale = reduced(np.full((600, 1000, 3), 9, np.uint8), 256)
     assert small.shape == (160, 256, 3) and scale == pytest.approx(0.256)
     assert (small[:154] == 9).all() and (small[154:] == 0).all()
+
+
+def test_a_reduced_image_averages_all_of_its_pixels_and_an_enlarged_one_is_smooth():
+    lines = np.zeros((600, 1024, 3), np.uint8)
+    lines[:, ::4] = 200
+    small, _ = reduced(lines, 256)
+    assert (np.abs(small[:150].astype(int) - 50) <= 1).all()
+    step = np.zeros((96, 128, 3), np.uint8)
+    step[:, 64:] = 200
+    large, scale = reduced(step, 256)
+    assert scale == 2 and len(np.unique(large[90, :, 0])) > 2
 
 
 @pytest.mark.parametrize('size, inner', [
