@@ -8,7 +8,6 @@ from scipy.spatial.transform import Rotation
 
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.geometry.depth_surface import DepthEvidence
 from hiu_ros.geometry.rasteriser import rasterise
 from hiu_ros.hand.size import LENGTH_RANGE, hand_length
 from hiu_ros.hand.template import load_template
@@ -148,24 +147,6 @@ def test_a_depth_image_that_makes_a_hand_too_long_for_one_changes_nothing(make_s
     hand, = run.process(image, stage.camera, depth=far)
     assert hand.scale_source is ScaleSource.CAMERA_INFO
     assert np.allclose(without.translation_m, hand.translation_m, atol=1e-6)
-
-
-@pytest.mark.parametrize('length, shares', [
-    (0.28, [0.3]), (0.28, [0.03, 0.2]), (0.1, [-0.4]), (0.1, [-0.05, -0.4])])
-def test_depth_that_leads_to_no_hand_leaves_it_where_it_was(
-    make_stage, monkeypatch, length, shares
-):
-    stage = make_stage()
-    image, told = stage.image([stage.hand()]), iter(shares)
-    run = pipeline(stage, replace(SINGLE, hand_length_m=length))
-    without, = run.process(image, stage.camera)
-    monkeypatch.setattr(
-        'hiu_ros.perception.lifting.depth_behind_mesh', lambda vertices, *_: DepthEvidence(
-            next(told) * vertices[:, 2].mean(), sigma=0.003, pixels=900, share=1.0))
-    hand, = run.process(image, stage.camera, depth=np.ones((480, 640)))
-    assert not list(told) and hand.scale_source is ScaleSource.CAMERA_INFO
-    for name in ('translation_m', 'shape', 'vertices_m'):
-        assert np.array_equal(getattr(hand, name), getattr(without, name))
 
 
 def test_a_length_measured_by_depth_is_kept_when_depth_drops_out(make_stage):
