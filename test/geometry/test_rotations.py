@@ -106,11 +106,23 @@ def test_quaternions_are_xyzw_with_positive_w():
         rotations.axis_angle_to_matrix(vectors))
 
 
+@pytest.mark.parametrize('angle', ANGLES)
+def test_a_quaternion_and_its_negative_are_the_same_turn(angle):
+    vectors = random_axes() * angle
+    quaternions = rotations.axis_angle_to_quaternion(vectors)
+    for sign in (1, -1):
+        back = rotations.quaternion_to_axis_angle(sign * quaternions)
+        torch.testing.assert_close(back, vectors, atol=1e-15, rtol=1e-9)
+
+
 @pytest.mark.parametrize('function, shape', [
     (rotations.axis_angle_to_matrix, (2, 4)),
+    (rotations.axis_angle_to_quaternion, (4,)),
     (rotations.matrix_to_axis_angle, (3, 9)),
+    (rotations.matrix_to_sixd, (3, 2)),
     (rotations.sixd_to_matrix, (2, 3)),
     (rotations.quaternion_to_matrix, (3,)),
+    (rotations.quaternion_to_axis_angle, (5, 3)),
 ])
 def test_a_wrong_shape_is_named(function, shape):
     with pytest.raises(ValueError, match=r'expected a tensor of shape \(\.\.\., .*got'):
