@@ -147,6 +147,7 @@ class Outputs:
         header, nothing = last
         self._send('hands', lambda: messages.keypoints(nothing, header))
         self._send('masks', lambda: messages.masks(nothing, header))
+        self._send('labels', lambda: messages.labels(nothing, header))
         self._send('meshes', lambda: messages.meshes(nothing, header, self._engine.model))
         self._send('points', lambda: messages.points(nothing, header))
         self._send('hand_joint_states', lambda: controllers.joint_states({}, header))
@@ -156,7 +157,8 @@ class Outputs:
         """Take back what was shown, and drop the publishers."""
         self.take_back()
         until = time.monotonic() + FAREWELL
-        for topic in ('hands', 'masks', 'meshes', 'points', 'hand_joint_states', 'markers'):
+        for topic in ('hands', 'masks', 'labels', 'meshes', 'points', 'hand_joint_states',
+                      'markers'):
             left = max(0.0, until - time.monotonic())
             if self.wanted(topic) and left:
                 self._publishers[topic].wait_for_all_acked(Duration(seconds=left))

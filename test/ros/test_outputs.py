@@ -172,7 +172,7 @@ def test_a_farewell_takes_back_what_was_shown_under_the_last_header(world, fake,
         outputs.publish(fake.make_hands(1), header, FRAME, OPTIONS)
     outputs.close()
     fields = {'hands': 'hands', 'masks': 'hands', 'meshes': 'hands', 'points': 'data',
-              'hand_joint_states': 'name', 'markers': 'markers'}
+              'labels': 'data', 'hand_joint_states': 'name', 'markers': 'markers'}
     count = 2 if seen else 0
     spin(reader, wait_for, lambda: all(len(received[topic]) == count for topic in fields))
     assert reader.count_publishers('hands') == 0
@@ -181,6 +181,9 @@ def test_a_farewell_takes_back_what_was_shown_under_the_last_header(world, fake,
         if topic == 'markers':
             assert [m.action for m in last] == [last[0].DELETEALL]
             assert last[0].header == header
+        elif topic == 'labels':
+            assert any(shown) and not any(last) and len(last) == 640 * 480
+            assert received[topic][1].header == header
         else:
             assert len(shown) and not len(last) and received[topic][1].header == header
     for message in (*received['hands'], *received['masks']):
