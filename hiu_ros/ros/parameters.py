@@ -196,7 +196,8 @@ def contradiction(options: NodeOptions) -> str:
     if options.hand_length_m and not low <= options.hand_length_m <= high:
         return f'hand_length_m {options.hand_length_m}: expected 0 or {low} to {high}'
     names = options.cameras
-    if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
+    if len(set(names)) != len(names) or not all(
+            name.isascii() and name.isidentifier() for name in names):
         return f'cameras {list(names)}: expected different names of letters, digits and _'
     if not options.frame_prefix or options.frame_prefix[0] == '/':
         return f'frame_prefix {options.frame_prefix!r}: expected a name without a leading /'

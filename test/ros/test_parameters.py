@@ -114,7 +114,7 @@ def test_names_of_other_nodes_and_of_ros_are_not_told():
         'threshold', 'weights_path'])
 
 
-@pytest.mark.parametrize('names', [('a', 'a'), ('a/b',), ('/a',), ('1a',)])
+@pytest.mark.parametrize('names', [('a', 'a'), ('a/b',), ('/a',), ('1a',), ('é',)])
 def test_camera_names_must_be_different_names(names):
     assert 'cameras' in contradiction(NodeOptions(cameras=names))
 
