@@ -24,6 +24,9 @@ from hiu_ros.ros.topics import LATCHED, OUTPUTS
 
 #: How long the node may take to start, and a frame to be answered, s.
 START_PATIENCE, ANSWER_PATIENCE = 120.0, 20.0
+#: How long what comes with the hands is waited for behind them, s: `annotated_rate` may leave a
+#: picture out.
+REST_PATIENCE = 1.0
 FRAME_ID = 'camera_optical_frame'
 #: Topics that a picture is waited for on.
 AWAITED = ('hands', 'annotated')
@@ -116,12 +119,14 @@ class Player(Peer):
         return Answer(ids, parts.get('annotated'), self._arrived[key] - sent)
 
     def _wait(self, key: tuple[int, int], patience: float) -> dict[str, Any]:
-        end = time.monotonic() + patience
+        end, shortened = time.monotonic() + patience, False
         with self._condition:
             while time.monotonic() < end:
                 parts = self._answers.get(key, {})
                 if all(topic in parts for topic in AWAITED):
                     break
+                if 'hands' in parts and not shortened:
+                    end, shortened = min(end, time.monotonic() + REST_PATIENCE), True
                 self._check_node()
                 self._condition.wait(0.2)
             return dict(self._answers.get(key, {}))

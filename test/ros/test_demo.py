@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -208,6 +209,31 @@ def test_interrupted_while_it_renders_it_ends_without_a_traceback(tmp_path):
     os.killpg(command.pid, signal.SIGINT)
     _, errors = command.communicate(timeout=30)
     assert command.returncode == 130 and not errors
+
+
+def test_a_picture_that_annotated_rate_leaves_out_is_not_waited_for_long(domain, monkeypatch):
+    from hiu_ros.msg import HandKeypoints, HandKeypointsArray
+    from rclpy.serialization import serialize_message
+
+    from hiu_ros.ros import player as module
+
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    monkeypatch.setattr(module, 'REST_PATIENCE', 0.3)
+    node = SimpleNamespace(poll=lambda: None)
+    player = module.Player('/seldom', node, lambda *message: None)
+
+    def publish(picture, seconds, own=player._publish):
+        header, sent = own(picture, seconds)
+        answer = HandKeypointsArray(header=header, hands=[HandKeypoints(id='left_1')])
+        player._on_message('hands', serialize_message(answer))
+        return header, sent
+
+    monkeypatch.setattr(player, '_publish', publish)
+    with player:
+        begin = time.monotonic()
+        answer = player.ask(Picture(np.zeros((48, 64, 3), np.uint8), 0.0))
+        seconds = time.monotonic() - begin
+    assert (answer.ids, answer.annotated) == (['left_1'], None) and 0.3 < seconds < 5.0
 
 
 @pytest.mark.parametrize('frames', [0, -1])
