@@ -4,6 +4,7 @@ The node knows the `Engine` protocol alone; `PipelineEngine` fulfils it. torch i
 one is made, not before, so that a node with a wrong parameter says so at once.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,8 +60,8 @@ def pipeline_options(options: NodeOptions) -> Any:
     half = options.precision == 'half' or (
         options.precision == 'auto' and fast_in_half(options.device))
     return PipelineOptions(
-        weights=options.weights or None,
-        finder_weights=options.finder_weights or None,
+        weights=os.path.expanduser(options.weights) or None,
+        finder_weights=os.path.expanduser(options.finder_weights) or None,
         device=options.device,
         half=half,
         regions='boxes' if options.regions == 'topic' else options.regions,
@@ -179,5 +180,5 @@ def _mano(path: str) -> Any:
     """The right-hand template of a MANO file of either side."""
     from hiu_ros.hand.mano_file import load_mano
 
-    template = load_mano(path)
+    template = load_mano(os.path.expanduser(path))
     return template.mirrored() if template.side == 'left' else template

@@ -78,6 +78,15 @@ def test_parameters_reach_the_pipeline():
     assert made.views == 3 and made.small_hands and not made.correct_light
 
 
+def test_paths_may_begin_with_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    made = pipeline_options(NodeOptions(weights='~/a.safetensors', finder_weights='~/b'))
+    assert (made.weights, made.finder_weights) == (f'{tmp_path}/a.safetensors', f'{tmp_path}/b')
+    with pytest.raises(FileNotFoundError, match=f'{tmp_path}/MANO_RIGHT.pkl'):
+        PipelineEngine(NodeOptions(mano='~/MANO_RIGHT.pkl'))
+    assert pipeline_options(NodeOptions()).weights is None
+
+
 @pytest.mark.parametrize(('precision', 'fast', 'half'), [
     ('auto', True, True), ('auto', False, False), ('full', True, False), ('half', False, True)])
 def test_precision_asks_the_processor_only_where_it_is_left_open(
