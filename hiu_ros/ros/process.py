@@ -102,6 +102,9 @@ def initialise(arguments: list[str] | None = None, context: Any = None) -> None:
     except RuntimeError as error:
         # Unknown ones come as their list alone; some texts of rcl have several lines.
         text = ' '.join(str(error).split())
+        if 'logging' in text:
+            raise ROSArgumentsError(
+                f'{text}; set ROS_LOG_DIR to a folder that can be written') from None
         raise ROSArgumentsError(f'ROS arguments: {text}') from None
 
 

@@ -214,6 +214,15 @@ def test_ros_arguments_that_cannot_be_read_are_told_without_a_traceback(spawn, t
             assert 'ROS arguments' in node.lines[-1], node.log
 
 
+def test_logs_that_cannot_be_written_are_told_with_the_cure(spawn, monkeypatch, tmp_path):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'file' / 'log'))
+    node = spawn(*named('silent'))
+    assert node.wait(60.0) == 1
+    (line,) = node.lines
+    assert '[FATAL]' in line and str(tmp_path / 'file') in line and 'set ROS_LOG_DIR to' in line
+
+
 @pytest.mark.parametrize('domain', ['abc', '999'])
 def test_a_domain_that_cannot_be_is_one_line_and_exit_code_one(monkeypatch, domain):
     monkeypatch.setenv('ROS_DOMAIN_ID', domain)
