@@ -170,6 +170,10 @@ def _camera(number: int) -> Source:
 
 def _folder(path: Path) -> Source:
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    bags = sorted(file for file in path.iterdir() if file.suffix in BAGS)
+    if not files and bags:
+        raise SourceError(f'{path} has no metadata.yaml, as where a recording was cut off; give '
+                          f'{bags[0]}, or call `ros2 bag reindex {path}`')
     if not files:
         raise SourceError(f'{path} holds no images ({", ".join(PICTURES)}) and is no bag')
     return _images(path, files)
@@ -200,7 +204,9 @@ def _bag(path: Path) -> Source:
         reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
         reader.open()
     except Exception as error:
-        raise SourceError(f'{path} is not a bag that can be read: {error}') from None
+        mcap = path.suffix == '.mcap' or path.is_dir() and any(path.glob('*.mcap'))
+        cure = '; `mcap recover` mends a recording that was cut off' if mcap else ''
+        raise SourceError(f'{path} is not a bag that can be read: {error}{cure}') from None
     kinds = {'sensor_msgs/msg/Image': decode, 'sensor_msgs/msg/CompressedImage': decode_compressed}
     colour = [c for c in reader.connections if c.msgtype in kinds and not any(
         word in c.topic.lower() for word in NOT_CAMERAS)]

@@ -137,6 +137,23 @@ def test_a_damaged_bag_is_named_where_the_damage_begins(write, monkeypatch):
     assert seen == [0.0, 1.0]
 
 
+@pytest.mark.parametrize('storage, cut, words', [
+    (StoragePlugin.MCAP, True, 'bag.mcap is not a bag that can be read.*`mcap recover` mends'),
+    (StoragePlugin.SQLITE3, True, 'bag.db3 is not a bag that can be read: [^;]*$'),
+    (StoragePlugin.SQLITE3, False, 'has no metadata.yaml.* give .*bag.db3, or call `ros2 bag rei'),
+])
+def test_of_a_recording_that_was_cut_off_it_is_told_how_to_mend_it(write, storage, cut, words):
+    folder = write(4, storage=storage)
+    (folder / 'metadata.yaml').unlink()
+    (file,) = folder.iterdir()
+    if cut:
+        file.write_bytes(file.read_bytes()[:-5000])
+    with pytest.raises(SourceError, match=words):
+        list(open_source(str(file if cut else folder)).pictures)
+    if not cut:
+        assert len(list(open_source(str(file)).pictures)) == 4
+
+
 @pytest.fixture
 def source_node(domain):
     """`source_node(bag, loop)`: the source node, run to its end."""
