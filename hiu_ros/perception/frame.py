@@ -14,7 +14,8 @@ class Frame:
 
     image: (H, W, 3) uint8 BGR. stamp: seconds, None for one frame after the last. depth: (H, W)
     registered to the image, uint16 mm or float m. boxes: [x, y, w, h] px of hands to look at, in
-    place of a search. key: names the camera whose hands are followed.
+    place of a search. key: names the camera whose hands are followed. view: what it sees, where
+    that may change: hands are not followed from one view to another.
     """
 
     image: np.ndarray
@@ -23,6 +24,7 @@ class Frame:
     depth: np.ndarray | None = None
     boxes: Sequence[Sequence[float]] | None = None
     key: Hashable = None
+    view: Hashable = None
 
 
 def check_frame(frame: Frame) -> None:

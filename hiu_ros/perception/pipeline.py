@@ -186,7 +186,7 @@ class Pipeline:
             tracker = self._trackers[frame.key] = Tracker(
                 options.tracking, options.max_hands, options.min_score, _new_memory(options))
         height, width = frame.image.shape[:2]
-        turn = _Turn(frame, tracker, tracker.begin(frame.stamp, (width, height)))
+        turn = _Turn(frame, tracker, tracker.begin(frame.stamp, (width, height), frame.view))
         expected = tracker.expected()
         sure = {k: points for k, (track, points) in enumerate(zip(tracker.tracks, expected))
                 if track.sure}

@@ -9,7 +9,7 @@ its name for `max_misses` frames, moving on ever more slowly where it was headed
 again by place, side and colour.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -57,6 +57,7 @@ class Tracker:
         self._named = 0
         self._stamp: float | None = None
         self._size: tuple[int, int] | None = None
+        self._view: Hashable = None
         self._since_search = 0
         self._pauses = 0  #: frames in a row, up to this one, that each came after a pause
 
@@ -64,16 +65,18 @@ class Tracker:
         """Forget all hands; names go on counting."""
         self.tracks, self._stamp, self._since_search, self._pauses = [], None, 0, 0
 
-    def begin(self, stamp: float | None, size: tuple[int, int] | None = None) -> float:
+    def begin(self, stamp: float | None, size: tuple[int, int] | None = None,
+              view: Hashable = None) -> float:
         """Start a frame, at a time in seconds or one frame after the last; returns the time.
 
         size: width and height of the image. Time that runs back or a pause forgets the hands: a
         recording began anew. Where it runs back by little it stands still. Images of another size
-        forget them, too: what was at a pixel is now elsewhere, and another hand may be there.
+        or view forget them, too: what was at a pixel is now elsewhere, and another hand may be
+        there.
         """
-        if size != self._size:
+        if (size, view) != (self._size, self._view):
             self.tracks = []
-        self._size = size
+        self._size, self._view = size, view
         if stamp is None:
             stamp = 0.0 if self._stamp is None else self._stamp + FRAME
         elif self._stamp is not None:

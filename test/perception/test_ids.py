@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.smoothing import Smoothing
@@ -137,6 +138,20 @@ def test_a_clock_set_back_a_little_and_images_out_of_order_keep_the_hands(make_s
     scenes = [[stage.hand('right', (0.01 * k, 0, 0.6))] for k in range(24)]
     seen = follow(stage, scenes, options, stamps)
     assert ids(seen, 'right') == ['right_1'] * 24
+
+
+def test_images_of_another_size_or_view_show_other_hands_whose_names_are_new(make_stage):
+    stage = make_stage()
+    run = Pipeline(OPTIONS, network=stage, finder=stage)
+
+    def names(index, view='front', height=480):
+        image = stage.image([stage.hand(), stage.hand('left', (-0.15, 0.0, 0.6))])
+        return {hand.id for hand in run.process_many(
+            [Frame(image[:height], None, index / 30, view=view)])[0]}
+
+    assert names(0) == names(1) == {'right_1', 'left_2'}
+    assert names(2, 'rear') == names(3, 'rear') == {'right_3', 'left_4'}
+    assert names(4, 'rear', 460) == names(5, 'rear', 460) == {'right_5', 'left_6'}
 
 
 def test_a_recording_gives_the_same_names_every_time(make_stage):
