@@ -14,6 +14,9 @@ NEAREST, FARTHEST = 0.05, 1e5
 #: Farthest place of the principal point beside the image, where that is a part of a larger one, in
 #: focal lengths.
 ASIDE = 10.0
+#: Focal lengths, as shares of the longer side, and ratios of both, beyond which intrinsics of a
+#: whole image are doubted: 147 and 6 degrees.
+USUAL_NEAREST, USUAL_FARTHEST, USUAL_RATIO = 0.15, 10.0, 2.0
 
 
 class CameraError(ValueError):
@@ -155,6 +158,28 @@ class Camera:
                 f'{width} x {height}; use the camera_info that is published with the image '
                 '(a resized image needs a resized camera_info)'
             )
+
+    def doubt(self) -> str:
+        """Why this is hardly the camera of a whole image, though it may be; empty where it is.
+
+        A region of a larger image may have any of it.
+        """
+        fx, fy, longer = self.fx, self.fy, max(self.width, self.height)
+        image = f'the {self.width} x {self.height} image'
+        if not (0 <= self.cx <= self.width and 0 <= self.cy <= self.height):
+            return (f'its principal point {self.cx:g}, {self.cy:g} is outside of {image}; '
+                    'it may be of another resolution')
+        if min(fx, fy) < USUAL_NEAREST * longer or max(fx, fy) > USUAL_FARTHEST * longer:
+            return (f'its focal lengths {fx:g}, {fy:g} are hardly of {image}, which would be seen '
+                    f'{math.degrees(2 * math.atan2(longer, 2 * self.focal)):.0f} degrees wide')
+        if max(fx, fy) > USUAL_RATIO * min(fx, fy):
+            return f'its focal lengths {fx:g}, {fy:g} differ by more than {USUAL_RATIO:g} times'
+        middle = np.stack(np.meshgrid(np.linspace(0.25, 0.75, 5) * self.width,
+                                      np.linspace(0.25, 0.75, 5) * self.height), -1)
+        if not np.isfinite(self.normalise(middle)).all():
+            return (f'its distortion ({self.distortion}) leaves parts of the middle of {image} '
+                    'without a line of sight; the coefficients may be of another model')
+        return ''
 
     def scaled_to(self, width: int, height: int) -> 'Camera':
         """The camera of the same picture resized to width x height pixels."""

@@ -19,6 +19,7 @@ from hiu_ros.ros.lasting_engine import LastingEngine
 from hiu_ros.ros.quiet_log import STANDING_PERIOD, QuietLog
 from hiu_ros.ros.session import Session
 from hiu_ros.ros.slot import Worker
+from hiu_ros.ros.stream import Stream
 from hiu_ros.ros.transforms import TransformSender
 from hiu_ros.srv import CalibrateHandSize
 
@@ -190,14 +191,14 @@ class HiuNode(LifecycleNode):
                 camera_info=stream.camera_state if stream else 'none',
                 depth=stream.depth_state if stream else 'off',
                 depth_fault=stream.depth_fault if stream else '',
-                silence=silence, dead=self._dead, warnings=self._warnings(),
+                silence=silence, dead=self._dead, warnings=self._warnings(stream),
             )
         self._diagnostics.publish(diagnostics.to_message(
             self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip('/'),
             reports, self.options,
         ))
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, stream: Stream | None) -> tuple[str, ...]:
         own = self.get_fully_qualified_name()
         same = sum(
             f'{space.rstrip("/")}/{name}' == own for name, space in
@@ -207,6 +208,8 @@ class HiuNode(LifecycleNode):
         clock = self.get_clock()
         if clock.ros_time_is_active and clock.now().nanoseconds == 0:
             found.append('use_sim_time is true and nothing came on /clock: ros2 bag play --clock')
+        if stream is not None and stream.rivals:
+            found.append(stream.rivals)
         return tuple(found)
 
     def _on_parameters(self, changes: list) -> object:

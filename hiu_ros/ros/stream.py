@@ -36,13 +36,24 @@ class Received:
     time_went_back: bool = False
 
 
-def camera_of(info: CameraInfo, rectified: bool) -> Camera:
-    """The camera of a camera_info; CameraError where it is none."""
+def camera_of(info: CameraInfo, rectified: bool, whole: bool = False) -> Camera:
+    """The camera of a camera_info; CameraError where it is none.
+
+    whole: of all of the sensor, whatever region and binning its images have.
+    """
     roi = info.roi
+    part = () if whole else (
+        (info.binning_x, info.binning_y), (roi.x_offset, roi.y_offset, roi.width, roi.height))
     return Camera.from_info(
-        info.width, info.height, info.k, info.d, info.distortion_model, info.p, rectified,
-        (info.binning_x, info.binning_y), (roi.x_offset, roi.y_offset, roi.width, roi.height),
-    )
+        info.width, info.height, info.k, info.d, info.distortion_model, info.p, rectified, *part)
+
+
+def doubt_of(info: CameraInfo, rectified: bool) -> str:
+    """Why the camera of a camera_info is hardly the one of the images; empty where it may be."""
+    try:
+        return camera_of(info, rectified, whole=True).doubt()
+    except CameraError as error:
+        return str(error)
 
 
 def _message(data: bytes, kind: type) -> Any:
@@ -70,6 +81,9 @@ class Stream:
         self._camera: Camera | None = None
         # Of the info itself, and of its size against the newest image's.
         self._info_fault = self._size_fault = ''
+        # Why a camera_info that is used may be wrong: of itself, and of its frame.
+        self._info_doubt = self._frame_doubt = ''
+        self._info_frame = ''
         self._depths = DepthImages()
         self._depth_topic = topics.below(name, topics.DEPTH)
         # Of the last frame that had none, and whether that was the last of all.
@@ -130,7 +144,10 @@ class Stream:
             return self._info_fault or self._size_fault
         if self._camera is None and self._others:
             return f'none, {topics.silence(self._node, self._others[topics.CAMERA_INFO])}'
-        return 'used' if self._camera else 'none'
+        if self._camera is None:
+            return 'none'
+        doubt = self._info_doubt or self._frame_doubt
+        return f'used, but {doubt}' if doubt else 'used'
 
     @property
     def depth_state(self) -> str:
@@ -151,6 +168,11 @@ class Stream:
         """Why no image may come; empty where none is listened to."""
         return topics.silence(self._node, self._image_subscription) if self.listening else ''
 
+    @property
+    def rivals(self) -> str:
+        """Who publishes the images, where more than one do; empty where none is listened to."""
+        return topics.rivals(self._node, self._image_subscription) if self.listening else ''
+
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
         self.log.image(now, self._slots.put(self.name, (data, now)))
@@ -162,14 +184,23 @@ class Stream:
         self._region = region
 
     def _on_info(self, info: CameraInfo) -> None:
+        rectified = self._options.rectified
         try:
-            self._camera, self._info_fault = camera_of(info, self._options.rectified), ''
+            camera, self._info_fault = camera_of(info, rectified), ''
         except CameraError as error:
             self._camera, self._info_fault = None, str(error)
             self._ignored('camera_info', error)
+            return
+        self._info_frame = info.header.frame_id
+        if camera != self._camera:
+            self._camera, self._info_doubt = camera, doubt_of(info, rectified)
+        if self._info_doubt:
+            self._standing(f'camera_info is used, but {self._info_doubt}')
 
     def _ignored(self, what: str, error: Exception) -> None:
-        text = f'{what} is ignored: {error}'
+        self._standing(f'{what} is ignored: {error}')
+
+    def _standing(self, text: str) -> None:
         self._quiet_log.warning(f'{self.name}: {text}' if self.name else text, STANDING_PERIOD)
 
     def unpack(self, item: tuple[bytes, float], options: NodeOptions) -> Received:
@@ -186,10 +217,12 @@ class Stream:
         self._last_seconds = now if went_back else max(last, now)
         depth = self._depth_for(message.header, image, options) if options.use_depth else None
         self._without_depth = depth is None
-        frame = Frame(image, self._camera_for(image), now, depth, self._boxes(options), self.name)
+        camera = self._camera_for(image, message.header.frame_id)
+        frame = Frame(image, camera, now, depth, self._boxes(options), self.name,
+                      message.header.frame_id)
         return Received(message.header, frame, went_back)
 
-    def _camera_for(self, image: np.ndarray) -> Camera | None:
+    def _camera_for(self, image: np.ndarray, frame_id: str) -> Camera | None:
         camera = self._camera
         if camera is None:
             return None
@@ -199,7 +232,12 @@ class Stream:
             self._size_fault = str(error)
             self._ignored('camera_info', error)
             return None
-        self._size_fault = ''
+        self._size_fault = self._frame_doubt = ''
+        own = self._info_frame
+        if own and frame_id and own != frame_id:
+            self._frame_doubt = (f'it is of frame {own!r} and the image of {frame_id!r}; it may '
+                                 'be of another camera')
+            self._standing(f'camera_info is used, but {self._frame_doubt}')
         return camera
 
     def _depth_for(

@@ -159,6 +159,15 @@ def subscription(
         )
 
 
+def rivals(node: Node, subscription: Subscription) -> str:
+    """Who publishes a topic that one alone should, in words; empty where there is one at most."""
+    topic = subscription.topic_name
+    names = sorted(f'{end.node_namespace.rstrip("/")}/{end.node_name}'
+                   for end in node.get_publishers_info_by_topic(topic))
+    return '' if len(names) < 2 else (
+        f'{len(names)} publish {topic}, whose hands are then confused: {", ".join(names)}')
+
+
 def silence(node: Node, subscription: Subscription) -> str:
     """What the graph tells of a subscription to which nothing comes, in words."""
     topic, kind = subscription.topic_name, subscription.msg_type

@@ -1,4 +1,5 @@
 import math
+import re
 
 import cv2
 import numpy as np
@@ -151,6 +152,29 @@ def test_intrinsics_that_are_no_camera_are_rejected(change, message):
 def test_wide_long_and_off_centre_lenses_are_cameras(focal, centre, size):
     camera = Camera.from_info(*size, [focal, 0, centre, 0, focal, 20, 0, 0, 1])
     assert (camera.fx, camera.cx) == (focal, centre)
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'k': [1400.0, 0, 960, 0, 1400, 540, 0, 0, 1]}, 'point 960, 540 is outside of the 640 x 480'),
+    ({'k': [600.0, 0, -3, 0, 600, 240, 0, 0, 1]}, 'outside'),
+    ({'k': [40.0, 0, 320, 0, 40, 240, 0, 0, 1]}, 'focal lengths 40, 40.*166 degrees'),
+    ({'k': [6000.0, 0, 320, 0, 9000, 240, 0, 0, 1]}, 'focal lengths 6000, 9000.*5 degrees'),
+    ({'k': [600.0, 0, 320, 0, 1300, 240, 0, 0, 1]}, 'differ by more than 2 times'),
+    ({'d': (-50.0, 0, 0, 0, 0), 'model': 'plumb_bob'}, 'plumb_bob.*line of sight'),
+])
+def test_intrinsics_that_are_hardly_those_of_the_image_are_doubted(change, words):
+    assert re.search(words, Camera.from_info(**{'width': 640, 'height': 480, 'k': K} | change)
+                     .doubt())
+
+
+@pytest.mark.parametrize('camera', [
+    Camera.assumed(640, 480), Camera.from_info(640, 480, K, PLUMB_BOB, 'plumb_bob'),
+    Camera.from_info(640, 480, [150.0, 0, 320, 0, 150, 240, 0, 0, 1], (0.1, 0, 0, 0),
+                     'equidistant'),  # a whole circle of more than 180 degrees
+    Camera.from_info(640, 480, [6000.0, 0, 40, 0, 6000, 470, 0, 0, 1]),
+], ids=['assumed', 'usual', 'fisheye', 'long'])
+def test_lenses_that_cameras_have_are_not_doubted(camera):
+    assert camera.doubt() == ''
 
 
 def test_image_of_another_size_is_told_with_both_sizes():

@@ -221,6 +221,15 @@ def test_the_camera_stops_and_returns(node, peer, wait_for):
     assert len(peer.ask(2).hands) == 2
 
 
+def test_two_cameras_on_one_topic_are_named_until_one_leaves(node, peer, wait_for):
+    peer.ask(1)
+    other = peer.node.create_publisher(Image, 'image', 1)
+    found = peer.status(lambda s: '2 publish /image' in s.message and '/peer, /peer' in s.message)
+    assert found and found.level != DiagnosticStatus.OK
+    peer.node.destroy_publisher(other)
+    assert peer.status(lambda s: 'publish /image,' not in s.message)
+
+
 def test_pause_resume_and_reset(node, peer, wait_for):
     peer.ask(1)
     publisher = peer.publisher('image', Image)

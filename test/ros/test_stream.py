@@ -73,6 +73,57 @@ def test_a_camera_info_that_is_no_camera_is_told_until_a_good_one_comes(stream):
     assert stream.camera_state == 'used'
 
 
+def told(message):
+    """What diagnostics and log tell of a camera_info, after three of it and of its images."""
+    lines = Lines()
+    stream = Stream(None, '', OPTIONS, Slots(), QuietLog(lines))
+    for _ in range(3):
+        stream._on_info(message)
+        camera = stream._camera
+        assert stream.unpack(image(camera.width, camera.height), OPTIONS).frame.camera == camera
+    return stream.camera_state, lines
+
+
+def test_intrinsics_of_another_resolution_or_camera_are_used_and_told_once():
+    odd = info()
+    odd.k[2] = 240.0
+    state, (line,) = told(odd)
+    assert state.startswith('used, but its principal point 240, 60 is outside of the 160 x 120')
+    assert line == f'camera_info is {state}'
+    other = info()
+    other.header.frame_id = 'right_camera'
+    state, (line,) = told(other)
+    assert "used, but it is of frame 'right_camera' and the image of 'camera'" in state
+    assert line == f'camera_info is {state}'
+    for frame in ('', 'camera'):
+        other.header.frame_id = frame
+        assert told(other) == ('used', [])
+
+
+def test_a_region_of_a_larger_image_may_lie_beside_the_principal_point():
+    part = info()
+    part.roi = RegionOfInterest(x_offset=100, y_offset=80, width=40, height=30)
+    assert told(part) == ('used', [])
+    part.binning_y = 5
+    assert told(part) == ('used', [])
+    part.k[2] = 240.0
+    assert 'outside of the 160 x 120' in told(part)[0]
+
+
+def test_a_doubt_ends_with_the_camera_info_that_it_was_of(stream):
+    odd, good = info(), info()
+    odd.k[2] = 240.0
+    good.header.frame_id = odd.header.frame_id = 'other'
+    for message, words in ((odd, 'principal point'), (good, 'frame'), (info(), '')):
+        stream._on_info(message)
+        stream.unpack(image(160, 120), OPTIONS)
+        assert stream.camera_state == 'used' if not words else words in stream.camera_state
+
+
+def test_images_say_what_they_view_by_their_frame(stream):
+    assert stream.unpack(image(160, 120), OPTIONS).frame.view == 'camera'
+
+
 @pytest.mark.parametrize('stamp, metres', [(7.0, 0.7), (7.04, 0.7), (7.06, 0.8), (7.115, None)])
 def test_a_frame_has_the_depth_nearest_to_it_in_time_within_the_tolerance(stream, stamp, metres):
     for k in range(-5, 2):
