@@ -17,6 +17,8 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 HISTORY = 300
 #: WARN where a larger share of the frames has no depth; the first ones often have none.
 WITHOUT_DEPTH = 0.1
+#: Ages from which on stamps are of another clock, s: nothing here waits for so long.
+ANOTHER_CLOCK = 3600.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,10 @@ def _frame_findings(
         found.append((level, f'{summary.faults} unusable images, the last: {summary.last_fault}'))
     if summary.published:
         age = float(np.percentile(summary.ages, 95))
-        if age >= options.error_age:
+        if age >= ANOTHER_CLOCK:
+            found.append((ERROR, f'stamps are {age:.0f} s old: of a recording, which takes '
+                          'use_sim_time, or of a clock of the camera'))
+        elif age >= options.error_age:
             found.append((ERROR, f'results are {age:.2f} s old'))
         elif age >= options.warn_age:
             found.append((WARN, f'results are {age:.2f} s old'))

@@ -35,6 +35,7 @@ ACTIVE = State(device='cpu')
     (GOOD, ACTIVE, OK, '28.0 frames/s'),
     (replace(GOOD, ages=(0.31,) * 28), ACTIVE, WARN, '0.31 s old'),
     (replace(GOOD, ages=(2.5,) * 28), ACTIVE, ERROR, '2.50 s old'),
+    (replace(GOOD, ages=(1e9,) * 28), ACTIVE, ERROR, 'stamps are 1000000000 s old: of a rec'),
     (replace(GOOD, ages=(0.05,) * 24 + (0.4,) * 4), ACTIVE, WARN, 'old'),
     (replace(GOOD, ages=(-1.0,) * 28), ACTIVE, WARN, 'future'),
     (replace(GOOD, dropped=28), ACTIVE, WARN, 'too fast'),
