@@ -11,7 +11,10 @@ from hiu_ros.ros.process import initialise
 
 
 class Peer:
-    """Spins `self._node` in a thread as long as the `with` block lasts."""
+    """Spins `self._node` in a thread as long as the `with` block lasts.
+
+    What a callback raises ends the spinning; it is raised by `check`, and by the end of the block.
+    """
 
     def __init__(self, name: str, namespace: str, **options) -> None:
         self._context = Context()
@@ -22,15 +25,28 @@ class Peer:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._stop = Future()
-        self._thread = threading.Thread(
-            target=self._executor.spin_until_future_complete, args=(self._stop,), daemon=True)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._spin, daemon=True)
 
     def __enter__(self):
         self._thread.start()
         return self
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin_until_future_complete(self._stop)
+        except Exception as error:
+            self._error = error
+
+    def check(self) -> None:
+        """Raise what a callback has raised."""
+        if self._error is not None:
+            raise self._error
 
     def __exit__(self, *error: object) -> None:
         self._stop.set_result(None)
         self._thread.join(5.0)
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
+        if error[0] is None:
+            self.check()

@@ -82,6 +82,7 @@ class Player(Peer):
         )
 
     def _check_node(self) -> None:
+        self.check()
         if self._process.poll() is not None:
             raise NodeEnded(f'the node ended with {self._process.returncode}; see its log above')
 
