@@ -164,7 +164,12 @@ def _camera(number: int) -> Source:
     if not capture.isOpened():
         raise SourceError(f'camera {number} cannot be opened; is /dev/video{number} there?')
     rate = capture.get(cv2.CAP_PROP_FPS)
-    return Source(f'camera {number}', _frames(capture, None),
+
+    def pictures() -> Iterator[Picture]:
+        yield from _frames(capture, None)
+        raise SourceError(f'camera {number} gives no more pictures; is it still plugged in?')
+
+    return Source(f'camera {number}', pictures(),
                   rate if 1.0 <= rate <= 1000.0 else USUAL_RATE, live=True)
 
 

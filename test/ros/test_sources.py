@@ -86,8 +86,9 @@ def test_pictures_of_a_camera_are_of_when_they_came(monkeypatch):
             pass
 
     monkeypatch.setattr(cv2, 'VideoCapture', lambda number: Capture())
-    source = open_source('0')
-    times = [p.time for p in source.pictures]
+    source, times = open_source('0'), []
+    with pytest.raises(SourceError, match='camera 0 gives no more pictures'):
+        times.extend(p.time for p in source.pictures)
     assert source.live and times[0] == 0 and len(times) == 3
     assert all(0.05 <= later - earlier < 0.5 for earlier, later in zip(times, times[1:]))
 
