@@ -50,12 +50,18 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
                 raise ValueError(f'{name}:={values[name]} is for a single camera, and cameras are '
                                  f'named: their topics are <name>/{name}')
         return []
-    folder, slash, _ = values['image'].rpartition('/')
+    folder, slash, _ = _image(values).rpartition('/')
     return [
-        ('image', values['image']),
+        ('image', _image(values)),
         ('camera_info', values['camera_info'] or f'{folder}{slash}camera_info'),
         ('depth', values['depth']),
     ]
+
+
+def _image(values: Mapping[str, str]) -> str:
+    """The image topic, without what stands behind it for compressed ones."""
+    image = values['image']
+    return image.removesuffix('/compressed') if values['compressed'] == 'true' else image
 
 
 def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -64,7 +70,7 @@ def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     Relative, and so below the namespace that RViz shares with the node, also where a launch file
     that includes ours pushes another one.
     """
-    image = values['image']
+    image = _image(values)
     below = '/'.join([*cameras(values)[:1], ''])
     return [('/image', image if image.startswith('/') else below + image),
             *((f'/{topic}', below + topic) for topic in _SHOWN)]

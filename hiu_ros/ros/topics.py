@@ -131,7 +131,8 @@ def subscription(
     """A subscription of INPUTS: best effort, so that it hears every publisher; depth 1.
 
     Images come serialised (`raw`): those that a newer one replaces are then never unpacked.
-    With `compressed` the image topic's own name, remapped or not, gets `/compressed` behind it.
+    With `compressed` the image topic's own name, remapped or not, gets `/compressed` behind it
+    where it has none.
     Raises ParameterError where it cannot be opened.
     """
     qos = QoSProfile(
@@ -141,7 +142,8 @@ def subscription(
     name = below(camera, topic)
     kind = INPUTS[topic]
     if topic == IMAGE and compressed:
-        name, kind = node.resolve_topic_name(name) + '/compressed', CompressedImage
+        name = node.resolve_topic_name(name).removesuffix('/compressed') + '/compressed'
+        kind = CompressedImage
     resolved = node.resolve_topic_name(name)
 
     def incompatible(event: Any) -> None:

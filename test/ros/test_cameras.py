@@ -115,8 +115,9 @@ def test_depth_that_follows_its_image_is_waited_for(spawn, peer, wait_for):
     assert wait_for(all_have_depth)
 
 
-def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for):
-    node = spawn('-r', '__node:=packed', '-r', 'image:=camera/image_raw',
+@pytest.mark.parametrize('suffix', ['', '/compressed'])
+def test_a_corrupt_jpeg_is_one_line(spawn, peer, wait_for, suffix):
+    node = spawn('-r', '__node:=packed', '-r', f'image:=camera/image_raw{suffix}',
                  '-r', 'hands:=packed_hands', parameters={'compressed': True})
     assert node.wait_log('fake on fake')
     peer.listen('packed_hands', HandKeypointsArray)

@@ -91,6 +91,14 @@ def test_camera_info_is_beside_the_image(values, image, camera_info):
     assert dict(launch_values.remappings(own))['camera_info'] == '/x'
 
 
+def test_of_compressed_images_the_topic_may_be_named_as_it_is(values):
+    given = values(image='/a/image/compressed', compressed='true')
+    assert launch_values.remappings(given) == launch_values.remappings(values(image='/a/image'))
+    assert dict(launch_values.viewer_remappings(given))['/image'] == '/a/image'
+    raw = values(image='/a/compressed')
+    assert dict(launch_values.remappings(raw))['image'] == '/a/compressed'
+
+
 @pytest.mark.parametrize('given', [
     {'image': '/image_raw'}, {'camera_info': 'camera_info'}, {'depth': '/depth'},
 ])
