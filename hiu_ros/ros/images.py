@@ -22,6 +22,8 @@ from hiu_ros.perception.image_file import JPEG, PNG, unpacked, whole_jpeg, whole
 MAX_SIDE: Final = 32766
 #: A compressed image that claims more pixels than this is refused before it is unpacked.
 MAX_PIXELS: Final = 100_000_000
+#: Nothing that is farther away is a hand, m: what is in millimetres, but says metres, is.
+FARTHEST: Final = 100.0
 
 
 class ImageError(ValueError):
@@ -156,7 +158,8 @@ def decode_depth(message: object) -> np.ndarray:
     """A depth image as (height, width) float32 metres, NaN where there is no measurement.
 
     The unit follows the encoding (REP 118): 16UC1 in millimetres with 0 as invalid, 32FC1 in
-    metres. Zero, negative and infinite values become NaN. Raises ImageError as `decode`.
+    metres. Zero, negative and infinite values become NaN. Raises ImageError as `decode`, and
+    where everything is farther away than `FARTHEST`.
     """
     if message.encoding not in DEPTH_ENCODINGS:
         raise ImageError(
@@ -168,6 +171,10 @@ def decode_depth(message: object) -> np.ndarray:
     if scale != 1.0:
         depth *= scale
     depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+    nearest = float(np.fmin.reduce(depth, axis=None))
+    if nearest > FARTHEST:
+        raise ImageError(f'nothing is nearer than {nearest:.0f} m; {message.encoding} holds '
+                         'metres, 16UC1 millimetres')
     return depth
 
 

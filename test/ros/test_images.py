@@ -194,6 +194,14 @@ def test_depth_unit_follows_the_encoding(big_endian):
     assert depth.dtype == np.float32
 
 
+def test_millimetres_that_say_metres_are_refused():
+    millimetres = np.array([[0, np.nan], [640, 65000]], '<f4')
+    with pytest.raises(ImageError, match='nearer than 640 m; 32FC1 holds metres, 16UC1 mill'):
+        decode_depth(message('32FC1', millimetres, height=2, width=2))
+    for metres in ([[0, np.nan], [0.64, 65000]], [[0, np.nan], [np.inf, -1]]):
+        decode_depth(message('32FC1', np.array(metres, '<f4'), height=2, width=2))
+
+
 def test_depth_refuses_colour_by_name():
     with pytest.raises(ImageError, match='bgr8.*32FC1'):
         decode_depth(message('bgr8', picture()))
