@@ -218,7 +218,7 @@ class Stream:
         depth = self._depth_for(message.header, image, options) if options.use_depth else None
         self._without_depth = depth is None
         camera = self._camera_for(image, message.header.frame_id)
-        frame = Frame(image, camera, now, depth, self._boxes(options), self.name,
+        frame = Frame(image, camera, now, depth, self._boxes(image, options), self.name,
                       message.header.frame_id)
         return Received(message.header, frame, went_back)
 
@@ -273,10 +273,16 @@ class Stream:
             return None
         return depth
 
-    def _boxes(self, options: NodeOptions) -> list[list[int]] | None:
+    def _boxes(self, image: np.ndarray, options: NodeOptions) -> list[list[int]] | None:
         region = self._region
         if options.regions != 'topic':
             return None
         if region is None or not (region.width and region.height):
+            return []
+        height, width = image.shape[:2]
+        if region.x_offset >= width or region.y_offset >= height:
+            self._standing(
+                f'the region is ignored: {region.width} x {region.height} at {region.x_offset}, '
+                f'{region.y_offset} is outside of the {width} x {height} image')
             return []
         return [[region.x_offset, region.y_offset, region.width, region.height]]

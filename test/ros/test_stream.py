@@ -176,7 +176,19 @@ def test_regions_are_boxes_only_where_they_are_asked_for(stream):
     stream._on_region(RegionOfInterest(x_offset=10, y_offset=20, width=50, height=60))
     assert boxes('finder') is None and boxes('topic') == [[10, 20, 50, 60]]
     stream._on_region(RegionOfInterest(width=50))
-    assert boxes('topic') == []
+    assert boxes('topic') == [] == stream._quiet_log._logger
+
+
+@pytest.mark.parametrize('x, y', [(160, 0), (0, 4_000_000_000)])
+def test_a_region_outside_of_the_image_is_told_and_none(stream, x, y):
+    options = replace(OPTIONS, regions='topic')
+    stream._on_region(RegionOfInterest(x_offset=x, y_offset=y, width=50, height=60))
+    for _ in range(3):
+        assert stream.unpack(image(160, 120), options).frame.boxes == []
+    assert stream._quiet_log._logger == [
+        f'the region is ignored: 50 x 60 at {x}, {y} is outside of the 160 x 120 image']
+    stream._on_region(RegionOfInterest(x_offset=159, y_offset=119, width=50, height=60))
+    assert stream.unpack(image(160, 120), options).frame.boxes == [[159, 119, 50, 60]]
 
 
 def test_time_is_that_of_the_stamp_or_of_arrival_and_told_where_it_goes_back(stream):
