@@ -108,8 +108,8 @@ class Session:
             kind = '' if isinstance(error, ImageError) else f'{type(error).__name__}: '
             self._fault(name, f'image ignored: {kind}{error}')
             return None
-        if received.time_went_back:
-            self._quiet_log.info(f'{name}: time went back, tracking starts again'.lstrip(': '))
+        if received.restart:
+            self._quiet_log.info(f'{name}: {received.restart}, tracking starts again'.lstrip(': '))
         return received
 
     def _publish(self, received: Received, hands: Hands, inference: float) -> None:

@@ -29,11 +29,12 @@ NO_DEPTH = 'no depth image came'
 
 @dataclass(frozen=True)
 class Received:
-    """An unpacked image: its header, and the frame for perception."""
+    """An unpacked image: its header, the frame for perception, and why hands are forgotten at it,
+    where it does not go on from the one before."""
 
     header: Header
     frame: Frame
-    time_went_back: bool = False
+    restart: str = ''
 
 
 def camera_of(info: CameraInfo, rectified: bool, whole: bool = False) -> Camera:
@@ -90,6 +91,7 @@ class Stream:
         self._depth_fault, self._without_depth = NO_DEPTH, True
         self._region: RegionOfInterest | None = None
         self._last_seconds: float | None = None
+        self._seen = ''
 
     def open(self) -> None:
         """Subscribe to camera_info and regions; image and depth wait for `listen`.
@@ -210,6 +212,9 @@ class Stream:
             Image, images.decode)
         message = _message(data, kind)
         image = decode(message)
+        seen = f'{image.shape[1]} x {image.shape[0]} in frame {message.header.frame_id!r}'
+        changed = '' if self._seen in ('', seen) else f'images are {seen}, no more {self._seen}'
+        self._seen = seen
         stamp = seconds(message.header.stamp)
         now = stamp if stamp > 0 else arrived
         last = now if self._last_seconds is None else self._last_seconds
@@ -220,7 +225,7 @@ class Stream:
         camera = self._camera_for(image, message.header.frame_id)
         frame = Frame(image, camera, now, depth, self._boxes(image, options), self.name,
                       message.header.frame_id)
-        return Received(message.header, frame, went_back)
+        return Received(message.header, frame, 'time went back' if went_back else changed)
 
     def _camera_for(self, image: np.ndarray, frame_id: str) -> Camera | None:
         camera = self._camera

@@ -120,8 +120,11 @@ def test_a_doubt_ends_with_the_camera_info_that_it_was_of(stream):
         assert stream.camera_state == 'used' if not words else words in stream.camera_state
 
 
-def test_images_say_what_they_view_by_their_frame(stream):
-    assert stream.unpack(image(160, 120), OPTIONS).frame.view == 'camera'
+def test_images_say_what_they_view_by_their_frame_and_where_that_changes(stream):
+    seen = [stream.unpack(image(*size), OPTIONS) for size in ((160, 120),) * 2 + ((80, 60),) * 2]
+    assert {one.frame.view for one in seen} == {'camera'}
+    assert [one.restart for one in seen] == [
+        '', '', "images are 80 x 60 in frame 'camera', no more 160 x 120 in frame 'camera'", '']
 
 
 @pytest.mark.parametrize('stamp, metres', [(7.0, 0.7), (7.04, 0.7), (7.06, 0.8), (7.115, None)])
@@ -196,5 +199,5 @@ def test_time_is_that_of_the_stamp_or_of_arrival_and_told_where_it_goes_back(str
             for times in ((5.25, 90.0), (5.25, 91.0), (5.125, 91.5), (5.0, 92.0), (0.0, 93.5))]
     assert [one.frame.stamp for one in seen] == [5.25, 5.25, 5.125, 5.0, 93.5]
     # By an eighth of a second the order alone may be wrong.
-    assert [one.time_went_back for one in seen] == [False, False, False, True, False]
+    assert [one.restart for one in seen] == ['', '', '', 'time went back', '']
     assert seen[0].header == header(5.25)
