@@ -24,6 +24,8 @@ NOT_CAMERAS = ('depth', 'label', 'mask', 'annotated')
 USUAL_RATE = 30.0
 #: Share of a video's duration from which on it counts as read to its end.
 _WHOLE = 0.9
+#: OpenCV takes no larger number for a camera's.
+_LAST_CAMERA = 2**31 - 1
 #: Pictures of a bag that its rate is measured on.
 RATED = 60
 
@@ -73,8 +75,9 @@ class Source:
 
 def open_source(what: str) -> Source:
     """The source that a path or a camera number names; SourceError where there is none."""
-    if what.isdecimal():
-        return _camera(int(what))
+    number = what.removeprefix('/dev/video')
+    if number.isdecimal() and int(number) <= _LAST_CAMERA:
+        return _camera(int(number))
     path = Path(os.path.expanduser(what))  # Path's own raises for a user who is not there
     if not path.exists():
         raise SourceError(f'{what} does not exist; expected a video file, a camera number, a '

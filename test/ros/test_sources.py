@@ -146,6 +146,8 @@ def test_a_phones_photograph_is_turned_upright(tmp_path, name):
      'not a video'),
     (lambda folder: '~nobody of this name/x.mp4', 'does not exist'),
     (lambda folder: 93, 'camera 93 cannot be opened'),
+    (lambda folder: '/dev/video93', 'camera 93 cannot be opened'),
+    (lambda folder: 2**31, '2147483648 does not exist'),
 ])
 def test_a_wrong_source_is_named(tmp_path, make, words):
     what = str(make(tmp_path))
