@@ -208,7 +208,7 @@ def values(summary: Summary, state: State) -> dict[str, str]:
         'age at publish, p95 [ms]': times(summary.ages, 95),
         'inference, median [ms]': times(summary.inference, 50),
         'inference, p95 [ms]': times(summary.inference, 95),
-        'hands followed': str(summary.hands),
+        'hands followed': str(0 if state.paused or state.sleeping else summary.hands),
         'camera_info': state.camera_info,
         'depth': state.depth,
         'without depth': str(summary.without_depth),

@@ -233,6 +233,8 @@ class HiuNode(LifecycleNode):
         self._on_listen()
         response.success = True
         response.message = 'paused' if self._paused else 'running'
+        if self._state != 'active':
+            response.message += f' once the node is active; it is {self._state}'
         return response
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

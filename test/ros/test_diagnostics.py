@@ -135,6 +135,8 @@ def test_message_names_node_and_camera():
     assert pairs == values(GOOD, ACTIVE)
     assert pairs['age at publish, p95 [ms]'] == '50.0' and pairs['rate in [Hz]'] == '30.00'
     assert pairs['last error'] == 'none' and pairs['device'] == 'cpu'
+    idle = [values(GOOD, replace(ACTIVE, **{why: True})) for why in ('paused', 'sleeping')]
+    assert pairs['hands followed'] == '2' and {v['hands followed'] for v in idle} == {'0'}
     bad = replace(GOOD, last_fault='step is 7')
     assert values(bad, ACTIVE)['last error'] == 'step is 7'
     assert values(bad, replace(ACTIVE, dead='CUDA error'))['last error'] == 'CUDA error'

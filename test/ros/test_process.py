@@ -14,6 +14,7 @@ pytest.importorskip('hiu_ros.msg')
 
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
 
 #: Seconds that an end may take.
 QUICK = 3.0
@@ -124,6 +125,8 @@ def test_the_lifecycle_can_be_walked_twice(spawn, peer, wait_for):
         assert change(peer, 'walker', Transition.TRANSITION_CLEANUP)
         assert state(peer, 'walker') == State.PRIMARY_STATE_UNCONFIGURED
     assert not change(peer, 'walker', Transition.TRANSITION_ACTIVATE)
+    told = peer.call(SetBool, 'walker/enable', SetBool.Request(data=True))
+    assert told.message == 'running once the node is active; it is unconfigured'
     assert node.end()[0] == 0 and 'Traceback' not in node.log
 
 
