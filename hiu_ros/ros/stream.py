@@ -49,12 +49,17 @@ def camera_of(info: CameraInfo, rectified: bool, whole: bool = False) -> Camera:
         info.width, info.height, info.k, info.d, info.distortion_model, info.p, rectified, *part)
 
 
-def doubt_of(info: CameraInfo, rectified: bool) -> str:
+def doubt_of(info: CameraInfo, rectified: bool, image_topic: str = '') -> str:
     """Why the camera of a camera_info is hardly the one of the images; empty where it may be."""
     try:
-        return camera_of(info, rectified, whole=True).doubt()
+        camera = camera_of(info, rectified, whole=True)
     except CameraError as error:
         return str(error)
+    # As image_proc names them: image_rect, image_rect_color.
+    if camera.distortion != 'none' and '/image_rect' in image_topic:
+        return (f'its distortion is of raw images, and those of {image_topic} are rectified by '
+                'their name: set the parameter rectified')
+    return camera.doubt()
 
 
 def _message(data: bytes, kind: type) -> Any:
@@ -84,7 +89,7 @@ class Stream:
         self._info_fault = self._size_fault = ''
         # Why a camera_info that is used may be wrong: of itself, and of its frame.
         self._info_doubt = self._frame_doubt = ''
-        self._info_frame = ''
+        self._info_frame = self._image_topic = ''
         self._depths = DepthImages()
         self._depth_topic = topics.below(name, topics.DEPTH)
         # Of the last frame that had none, and whether that was the last of all.
@@ -98,6 +103,7 @@ class Stream:
 
         Raises ParameterError for wrong `qos_overrides` of any of them.
         """
+        self._image_topic = self._node.resolve_topic_name(topics.below(self.name, topics.IMAGE))
         # Whether image and depth can be opened is told now, not when the first reader comes.
         self.listen(True)
         self.listen(False)
@@ -195,7 +201,8 @@ class Stream:
             return
         self._info_frame = info.header.frame_id
         if camera != self._camera:
-            self._camera, self._info_doubt = camera, doubt_of(info, rectified)
+            self._camera = camera
+            self._info_doubt = doubt_of(info, rectified, self._image_topic)
         if self._info_doubt:
             self._standing(f'camera_info is used, but {self._info_doubt}')
 

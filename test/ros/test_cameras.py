@@ -42,6 +42,18 @@ def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
                 'sensor_msgs/msg/Image; the parameter compressed')
 
 
+def test_images_that_are_rectified_by_their_name_are_told_with_the_parameter(
+    spawn, peer, wait_for
+):
+    node = spawn('-r', '__node:=bent', '-r', 'image:=bent/image_rect',
+                 '-r', 'camera_info:=bent/camera_info')
+    message = CameraInfo(width=160, height=120, k=[99.0, 0, 80, 0, 99, 60, 0, 0, 1],
+                         distortion_model='plumb_bob', d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    assert wait_for(lambda: peer.send(message, 'bent/camera_info') or any(
+        '/bent/image_rect are rectified by their name: set the parameter rectified' in line
+        for line in node.lines), step=0.1), node.log
+
+
 def test_why_no_camera_info_comes_is_told_and_one_sent_before_is_had_by_its_cure(spawn, peer):
     def told(name, text):
         def wanted(status):

@@ -16,7 +16,7 @@ from std_msgs.msg import Header  # noqa: E402
 from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
 from hiu_ros.ros.quiet_log import QuietLog  # noqa: E402
 from hiu_ros.ros.slot import Slots  # noqa: E402
-from hiu_ros.ros.stream import Stream  # noqa: E402
+from hiu_ros.ros.stream import Stream, doubt_of  # noqa: E402
 
 OPTIONS = NodeOptions()
 
@@ -108,6 +108,16 @@ def test_a_region_of_a_larger_image_may_lie_beside_the_principal_point():
     assert told(part) == ('used', [])
     part.k[2] = 240.0
     assert 'outside of the 160 x 120' in told(part)[0]
+
+
+def test_the_distortion_of_raw_images_is_doubted_for_those_that_are_rectified_by_their_name():
+    bent = info()
+    bent.d[0] = 0.1
+    bent.p = [125.0, 0.0, 80.0, 0.0, 0.0, 125.0, 60.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    assert 'rectified by their name' in doubt_of(bent, False, '/a/image_rect_color')
+    for message, rectified, topic in ((bent, True, '/image_rect'), (bent, False, '/image_raw'),
+                                      (info(), False, '/image_rect')):
+        assert doubt_of(message, rectified, topic) == ''
 
 
 def test_a_doubt_ends_with_the_camera_info_that_it_was_of(stream):
