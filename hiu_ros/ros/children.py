@@ -10,7 +10,7 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 
 from hiu_ros.ros.player import NodeEnded
-from hiu_ros.ros.process import ROSArgumentsError, check_domain
+from hiu_ros.ros.process import ROSArgumentsError, check_domain, ending_signals
 from hiu_ros.ros.sources import SourceError
 
 #: How long a process may take to end before it is killed, s.
@@ -52,11 +52,13 @@ def run_with_children(
     """Exit code of a command; it adds the processes that it starts to the list it is given.
 
     SourceError, NodeEnded, ROSArgumentsError, OSError and `errors` become one line and exit code
-    1, Ctrl-C and SIGTERM become 130.
+    1, Ctrl-C, SIGTERM and a closed terminal become 130.
     """
     os.environ.update(environment())
     processes: list[subprocess.Popen] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = ending_signals()[1:]  # SIGINT is Python's own
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
     try:
         check_domain()
         return run(processes)
@@ -67,8 +69,8 @@ def run_with_children(
         return 1
     finally:
         # A second Ctrl-C must not leave behind what the first one is ending.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *numbers):
             signal.signal(number, signal.SIG_IGN)
         end(processes)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *numbers):
             signal.signal(number, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""The life of the node's process: start, spin, and an orderly end at SIGINT and SIGTERM.
+"""The life of the node's process: start, spin, and an orderly end at SIGINT, SIGTERM and SIGHUP.
 
 Python runs signal handlers between bytecodes of the main thread, which here mostly waits inside
 the middleware. So a pipe (signal.set_wakeup_fd) wakes a small thread, and that one wakes the
@@ -30,8 +30,14 @@ class ROSArgumentsError(ValueError):
     variables cannot be."""
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask to end: also a terminal's that is closed, unless nohup ignores that."""
+    closed = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+    return signal.SIGINT, signal.SIGTERM, *closed
+
+
 class Stop:
-    """SIGINT and SIGTERM: end at once, break off the start, or end the spinning, by `phase`."""
+    """`ending_signals`: end at once, break off the start, or end the spinning, by `phase`."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -41,7 +47,7 @@ class Stop:
             return
         receive, send = os.pipe()
         os.set_blocking(send, False)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(send, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(receive,), daemon=True).start()

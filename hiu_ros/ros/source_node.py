@@ -18,10 +18,14 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from hiu_ros.ros import messages
-from hiu_ros.ros.process import PATIENCE, ROSArgumentsError, initialise, leave_after
+from hiu_ros.ros.process import (
+    PATIENCE,
+    ROSArgumentsError,
+    ending_signals,
+    initialise,
+    leave_after,
+)
 from hiu_ros.ros.sources import Picture, SourceError, open_source
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SourceNode(Node):
@@ -72,7 +76,7 @@ class SourceNode(Node):
 
 def _on_signal(number: int, frame: object) -> None:
     """The first one ends the node; a launch sends more, and they must not hit its end."""
-    for one in SIGNALS:
+    for one in ending_signals():
         signal.signal(one, signal.SIG_IGN)
     # The middleware may hang over a node that was broken off.
     leave_after(PATIENCE, 0)
@@ -82,7 +86,7 @@ def _on_signal(number: int, frame: object) -> None:
 def main() -> int:
     """0 at the end of the source or a signal, 1 where there is no source."""
     # Shells start what runs in the background with SIGINT ignored.
-    for number in SIGNALS:
+    for number in ending_signals():
         signal.signal(number, _on_signal)
     try:
         initialise()

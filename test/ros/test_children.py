@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
+from hiu_ros.ros.process import ending_signals  # noqa: E402
+
 #: Takes a second to end at SIGINT, as a node with work in hand.
 CHILD = """
 import signal, sys, time
@@ -62,7 +64,7 @@ def test_a_domain_that_cannot_be_is_one_line_before_any_process_starts():
     assert done.stderr == "test: ROS_DOMAIN_ID is '233', expected a number from 0 to 232\n"
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', ending_signals())
 def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
     command = subprocess.Popen(
         [sys.executable, '-c', SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -90,6 +90,21 @@ def test_the_middlewares_shared_memory_is_given_back(spawn, wait_for, parameters
     assert not [segment for segment in held if segment.exists()]
 
 
+def test_a_terminal_that_is_closed_ends_a_node_in_good_order_unless_nohup_keeps_it(spawn):
+    ends, stays = [], []
+    for ignored, nodes in ((signal.SIG_DFL, ends), (signal.SIG_IGN, stays)):
+        before = signal.signal(signal.SIGHUP, ignored)  # as a process inherits it
+        nodes.append(spawn(*named(f'node_{len(stays)}')))
+        signal.signal(signal.SIGHUP, before)
+    for node in ends + stays:
+        assert node.wait_log('fake on fake')
+    held = segments(ends[0])
+    stays[0].process.send_signal(signal.SIGHUP)
+    assert ends[0].end(signal.SIGHUP)[0] == 0 and stays[0].alive
+    assert not [segment for segment in held if segment.exists()]
+    assert stays[0].end()[0] == 0
+
+
 @pytest.mark.parametrize('delay', [1.5, 3.0])
 def test_a_signal_while_the_real_node_still_starts(spawn, delay):
     node = spawn(module='hiu_ros.ros.node', parameters={'device': 'cpu'})
