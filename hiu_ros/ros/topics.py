@@ -187,5 +187,7 @@ def silence(node: Node, subscription: Subscription) -> str:
             f'transient_local and {policies}.reliability reliable' if latched else '')
     cure = ''
     if kind is Image and offered == ['sensor_msgs/msg/CompressedImage']:
-        cure = '; the parameter compressed makes the node read <image>/compressed'
+        # Of the two only the colour image comes raw, see `subscription`.
+        cure = ('; the parameter compressed makes the node read <image>/compressed'
+                if subscription.raw else '; `republish` of image_transport unpacks it')
     return f'{topic} carries {", ".join(offered)}, expected {expected}{cure}'

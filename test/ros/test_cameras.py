@@ -29,8 +29,9 @@ def spawn(spawn):
 
 
 def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
-    node = spawn('-r', '__node:=missing', '-r', 'image:=front/image', parameters={
-        'lazy': False, 'warn_silence': 0.2, 'error_silence': 0.2})
+    node = spawn(
+        '-r', '__node:=missing', '-r', 'image:=front/image', '-r', 'depth:=front/depth',
+        parameters={'lazy': False, 'warn_silence': 0.2, 'error_silence': 0.2, 'use_depth': True})
 
     def told(text):
         return node.wait_log(f'no image: {text}') and peer.status(
@@ -40,6 +41,11 @@ def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
     peer.node.create_publisher(CompressedImage, 'front/image', 1)
     assert told('/front/image carries sensor_msgs/msg/CompressedImage, expected '
                 'sensor_msgs/msg/Image; the parameter compressed')
+    peer.node.create_publisher(CompressedImage, 'front/depth', 1)
+    found = peer.status(lambda s: 'missing' in s.name and any(
+        'front/depth carries' in pair.value for pair in s.values))
+    depth = next(pair.value for pair in found.values if pair.key == 'depth')
+    assert 'republish' in depth and 'the parameter compressed' not in depth
 
 
 def test_images_that_are_rectified_by_their_name_are_told_with_the_parameter(
