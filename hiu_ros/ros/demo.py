@@ -22,12 +22,15 @@ from tqdm import tqdm
 
 from hiu_ros.ros.children import run_with_children, start
 from hiu_ros.ros.player import Player
+from hiu_ros.ros.process import ROSArgumentsError
 from hiu_ros.ros.recording import Bag, Sheet, Video
 from hiu_ros.ros.sources import Source, SourceError, open_source
 
 NAMESPACE = '/hiu_demo'
 #: Pictures that are played again, at their own rate.
 REPLAY = 90
+#: Parameters of the node with which it never hears what is played.
+UNHEARD = ('autostart', 'cameras', 'compressed')
 #: A camera is watched for so long unless told otherwise, s.
 CAMERA_SECONDS = 20
 
@@ -38,7 +41,11 @@ def node_command(parameters: Sequence[str]) -> list[str]:
 
 
 def ros_arguments(parameters: Sequence[str]) -> list[str]:
-    """Namespace, clock and parameters of the demo's node."""
+    """Namespace, clock and parameters of the demo's node; ROSArgumentsError for one of UNHEARD."""
+    for name in (parameter.partition(':=')[0] for parameter in parameters):
+        if name in UNHEARD:
+            raise ROSArgumentsError(f'-p {name}: here the node starts by itself, with one camera '
+                                    'without a name and images that are not compressed')
     image = f'qos_overrides.{NAMESPACE}/image.subscription'
     own = [
         'use_sim_time:=true', 'marker_rate:=0.0', 'annotated_rate:=0.0',

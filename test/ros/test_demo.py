@@ -236,6 +236,16 @@ def test_a_picture_that_annotated_rate_leaves_out_is_not_waited_for_long(domain,
     assert (answer.ids, answer.annotated) == (['left_1'], None) and 0.3 < seconds < 5.0
 
 
+@pytest.mark.parametrize('parameter', ['cameras:=[a]', 'compressed:=true', 'autostart:=false'])
+def test_a_node_that_would_not_hear_the_pictures_is_not_waited_for(
+    around, tmp_path, capsys, parameter
+):
+    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((48, 64, 3), np.uint8))
+    options = ['--source', str(tmp_path), '--out', str(tmp_path / 'out'), '-p', parameter]
+    assert around.main(options) == 1
+    assert f'demo: -p {parameter.partition(":")[0]}: here' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('frames', [0, -1])
 def test_a_count_of_pictures_is_checked(frames, capsys):
     from hiu_ros.ros.demo import main
