@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -117,7 +118,8 @@ def initialise(arguments: list[str] | None = None, context: Any = None) -> None:
 def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int:
     """Make the node, start it where its `autostart` says so, spin until asked to end.
 
-    0: ended as asked. 1: could not start; one line in the log says why.
+    0: ended as asked. 1: could not start; one line in the log says why. So, too, with a traceback
+    but in good order, where a callback raises what none expects.
     """
     stop = Stop()
     import rclpy
@@ -152,7 +154,8 @@ def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int
     except Exception:
         # A signal that hits an import shows up as that import's error.
         if not stop.asked:
-            raise
+            traceback.print_exc()
+            code = 1
     stop.phase = 'ending'
     if code:
         # The middleware may hang over a node that was broken off.

@@ -14,7 +14,7 @@ pytest.importorskip('hiu_ros.msg')
 
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 #: Seconds that an end may take.
 QUICK = 3.0
@@ -121,6 +121,32 @@ def test_a_signal_ends_a_node_in_the_middle_of_a_frame(spawn, peer):
     peer.send(peer.image(1, order=249))
     code, seconds = node.end(signal.SIGTERM)
     assert code == 0 and seconds < QUICK and 'Traceback' not in node.log
+
+
+BROKEN = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from fake_engine import FakeEngine
+from hiu_ros.ros.lifecycle_node import HiuNode
+from hiu_ros.ros.process import run
+
+class Broken(HiuNode):
+    def _on_reset(self, request, response):
+        raise LookupError('a bug in a callback')
+
+sys.exit(run(lambda: Broken(FakeEngine)))
+"""
+
+
+def test_a_bug_in_a_callback_ends_the_node_in_good_order(spawn, peer, wait_for, tmp_path):
+    script = tmp_path / 'broken.py'
+    script.write_text(BROKEN)
+    node = spawn(*named('broken'), script=script)
+    assert node.wait_log('fake on fake')
+    peer.ask(1)
+    peer.call(Trigger, 'broken/reset_tracking', Trigger.Request(), timeout=3.0)
+    assert node.wait(10.0) == 1 and 'LookupError: a bug in a callback' in node.log
+    assert wait_for(lambda: not peer.received['hands'][-1].hands, 3.0)
 
 
 def test_the_lifecycle_can_be_walked_twice(spawn, peer, wait_for):
