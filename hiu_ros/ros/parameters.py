@@ -208,14 +208,13 @@ def declare(node: Node) -> NodeOptions:
     """Declare the whole table on a node and read it; ParameterError for an illegal override."""
     values = {}
     for row in PARAMETERS:
-        default = list(row.default) if isinstance(row.default, tuple) else row.default
+        # An empty list has no type of its own, and one parameter without a value would keep
+        # `ros2 param dump` from all: an empty name counts as none.
+        default = row.default if row.default != () else ['']
         try:
+            value = node.declare_parameter(row.name, default, row.descriptor()).value
             if row.type == Parameter.Type.STRING_ARRAY:
-                # An empty list has no type of its own: declare the type, then read or default.
-                parameter = node.declare_parameter(row.name, row.type, row.descriptor())
-                value = tuple(name for name in parameter.value or () if name)
-            else:
-                value = node.declare_parameter(row.name, default, row.descriptor()).value
+                value = tuple(name for name in value or () if name)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f'parameter {row.name}: {error}') from None
         if row.fault(value):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest.importorskip('rclpy')
+rclpy = pytest.importorskip('rclpy')
 
+from rclpy.context import Context  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 from hiu_ros.ros.parameters import (  # noqa: E402
@@ -16,6 +17,7 @@ from hiu_ros.ros.parameters import (  # noqa: E402
     NodeOptions,
     changed,
     contradiction,
+    declare,
     misspelt,
     readme_table,
     yaml_text,
@@ -58,6 +60,21 @@ def test_defaults_are_the_options_and_do_not_contradict():
     options = NodeOptions()
     assert [field.name for field in fields(options)] == list(TABLE)
     assert not contradiction(options)
+
+
+@pytest.mark.parametrize('given, cameras', [({}, ()), ({'cameras': ['a', 'b']}, ('a', 'b'))])
+def test_all_can_be_read_at_once_as_ros2_param_dump_does(domain, given, cameras):
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node('table', context=context, parameter_overrides=[
+        Parameter(name, value=value) for name, value in given.items()])
+    try:
+        assert declare(node) == NodeOptions(cameras=cameras)
+        read = {one.name: one.value for one in node.get_parameters(list(TABLE))}
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+    assert list(read) == list(TABLE) and read['cameras'] == (list(cameras) or [''])
 
 
 def change(options, **values):
