@@ -58,10 +58,14 @@ def _colour(code: int | None) -> Callable[[np.ndarray, int], np.ndarray]:
 
 
 def _nv24(samples: np.ndarray, height: int) -> np.ndarray:
-    """Y plane, then a plane of U, V pairs of full resolution, twice as wide."""
-    width = samples.shape[1]
+    """Y plane, then a plane of U, V pairs of full resolution, twice as wide.
+
+    As in V4L2 a row of the second plane is as long as two of the first, padding included.
+    """
+    width, step = samples.shape[1], samples.strides[0]
     luma = samples[:height]
-    pairs = np.ascontiguousarray(samples[height:]).reshape(height, width, 2)
+    pairs = np.lib.stride_tricks.as_strided(
+        samples[height:], (height, width, 2), (2 * step, 2, 1), writeable=False)
     ycrcb = np.dstack([luma, pairs[..., 1], pairs[..., 0]])
     return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
 

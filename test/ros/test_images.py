@@ -126,6 +126,17 @@ def test_nv24_has_full_colour_resolution():
     assert (result[:, 0, 0] > 200).all() and (result[:, 1] == 90).all()
 
 
+@pytest.mark.parametrize('cut', [0, 6])
+def test_nv24_rows_of_colour_end_with_the_padding_of_two_rows(cut):
+    rng = np.random.default_rng(3)
+    luma, pairs = (rng.integers(0, 256, (HEIGHT, k * WIDTH), np.uint8) for k in (1, 2))
+    tight = message('nv24', np.vstack([luma, pairs.reshape(-1, WIDTH)]))
+    loose = message('nv24', luma, padding=6)
+    loose.data += message('nv24', pairs, padding=12).data
+    loose.data = loose.data[: len(loose.data) - cut]
+    assert np.array_equal(decode(loose), decode(tight))
+
+
 @pytest.mark.parametrize('encoding', ['mono16', 'bgr16', 'bayer_rggb16'])
 def test_byte_order_follows_the_flag(encoding):
     rows = encode(picture(), encoding)
