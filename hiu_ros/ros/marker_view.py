@@ -21,6 +21,7 @@ _AXES = ((60, 60, 235), (80, 200, 80), (235, 130, 60))
 _AXIS = 0.05  #: length of a frame's axis, m
 _PICTURE_AT = 0.22  #: where the camera's picture hangs, m in front of it
 _FLOOR = 0.28  #: the grid lies so far below the camera, m
+_NEAR = 0.02  #: what is nearer to the eye, or behind it, is not drawn, m
 
 
 class MarkerView:
@@ -68,7 +69,7 @@ class MarkerView:
 
     def _segment(self, canvas, start, end, colour, width=1) -> None:
         ends = self.see(np.array([start, end]))
-        if (ends[:, 2] > 0.02).all():
+        if (ends[:, 2] > _NEAR).all():
             a, b = (tuple(int(v) for v in np.rint(16 * end[:2])) for end in ends)
             cv2.line(canvas, a, b, colour, width, cv2.LINE_AA, 4)
 
@@ -103,7 +104,8 @@ class MarkerView:
             self._segment(canvas, start, end, _colour(marker), width)
 
     def _spheres(self, canvas: np.ndarray, marker: Marker) -> None:
-        for x, y, depth in self.see(_places(marker)):
+        seen = self.see(_places(marker))
+        for x, y, depth in seen[seen[:, 2] > _NEAR]:
             radius = 0.5 * self._focal * marker.scale.x / depth
             cv2.circle(canvas, (round(16 * x), round(16 * y)), round(16 * radius),
                        _colour(marker), -1, cv2.LINE_AA, 4)
@@ -137,7 +139,9 @@ class MarkerView:
         axes = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix().T
         for axis, colour in zip(axes, _AXES):
             self._segment(canvas, place, place + _AXIS * axis, colour, 3)
-        x, y, _ = self.see(place)
+        x, y, depth = self.see(place)
+        if depth <= _NEAR:
+            return
         for colour, width in (((20, 20, 20), 3), ((245, 245, 245), 1)):
             cv2.putText(canvas, transform.child_frame_id, (round(x) + 8, round(y) + 22),
                         cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, width, cv2.LINE_AA)

@@ -58,6 +58,15 @@ def test_markers_are_drawn_where_they_are(fake):
         assert (shown[y, x] != nothing[y, x]).any()
 
 
+def test_what_is_behind_the_eye_is_not_drawn(fake):
+    view = MarkerView((0, 0, 0.6), 0.4, yaw=0.0, pitch=0.0, width=320, height=240)
+    markers = HandMarkers(fake.TRIANGLES)
+    nothing = view.draw(markers.clear(HEADER), [])
+    behind = Hands(640, 480, (fake.make_hand(at=(0.0, 0.0, 0.1)),))
+    frames = controllers.transforms(behind, HEADER, 'hand_')
+    assert np.array_equal(view.draw(markers.build(behind, HEADER), frames), nothing)
+
+
 def test_each_part_of_a_clip_gives_its_best_picture(fake):
     results = [fake.make_hands(count) for count in (0, 1, 2, 0, 2, 1, 0, 1, 0)]
     assert pictures.choose(results, 3) == [2, 4, 7]
