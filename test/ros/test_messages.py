@@ -154,6 +154,14 @@ def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
     assert message.keypoint_names == list(KEYPOINT_NAMES)
 
 
+def test_a_colour_image_has_three_bytes_a_pixel(header):
+    pixels = np.arange(2 * 5 * 3, dtype=np.uint8).reshape(2, 5, 3)
+    message = messages.image(header, pixels[:, ::-1], 'bgr8')
+    assert (message.height, message.width, message.step, message.encoding) == (2, 5, 15, 'bgr8')
+    assert message.header == header
+    assert bytes(message.data) == pixels[:, ::-1].tobytes()
+
+
 def test_points_are_the_vertices_with_number_and_colour(fake, header):
     hands = Hands(640, 480, (fake.make_hand(4), fake.make_hand(9, 'left')))
     message = messages.points(hands, header)
