@@ -42,6 +42,26 @@ def test_frames_of_other_cameras_without_the_hand_do_not_matter(measure):
     assert response.success and response.hand_length_m == pytest.approx(LENGTH, rel=0.01)
 
 
+def test_a_frame_that_is_far_off_does_not_move_the_result(measure):
+    response = measure([('', 0.6)] * 10 + [('', 0.5)])
+    assert response.success and response.hand_length_m == pytest.approx(LENGTH, rel=0.001)
+
+
+@pytest.mark.parametrize('wanted, words', [
+    ('', '2 hands in view'), ('left_9', '0 hands named left_9 in view'), ('right_1', '')])
+def test_of_two_hands_in_view_one_is_named(fake, wanted, words):
+    calibration = Calibration(SimpleNamespace(
+        set_parameters=lambda values: [SimpleNamespace(successful=True, reason='')]))
+    for _ in range(6):
+        calibration.observe('', Hands(640, 480, (
+            fake.make_hand(2, at=(0.0, 0.0, 0.9)), fake.make_hand(1, at=(0.0, 0.0, 0.6)))))
+    response = calibration.on_request(CalibrateHandSize.Request(
+        id=wanted, distance_m=0.6, duration_s=5.0), CalibrateHandSize.Response())
+    assert response.success == (not words) and words in response.message
+    if response.success:
+        assert response.hand_length_m == pytest.approx(LENGTH, rel=0.001)
+
+
 @pytest.mark.parametrize('wanted', ['', 'right_1'])
 def test_a_hand_that_two_cameras_see_is_not_measured(measure, wanted):
     response = measure([('left', 0.6), ('right', 1.2)] * 20, id=wanted)

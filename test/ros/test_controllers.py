@@ -70,6 +70,24 @@ def test_a_hand_that_came_since_may_be_the_missed_one_and_is_followed_at_once(fa
     assert chosen(Hands(640, 480, (other,)), 60) == {}
 
 
+def test_the_hand_of_before_is_followed_at_once_where_the_one_that_came_since_is_gone(fake):
+    chosen = controllers.Chosen()
+    before, since = scored(fake, 1, 'right', 0.8), scored(fake, 2, 'right', 0.8)
+    for hands in ((before,), (since,), (before,)):
+        assert chosen(Hands(640, 480, hands), 60)['right'] is hands[0]
+
+
+def test_who_is_seen_beside_a_hand_is_remembered_however_many_come_and_go(fake):
+    for last in range(10, 45):
+        chosen = controllers.Chosen()
+        mine, other = scored(fake, 1, 'right', 0.8), scored(fake, 2, 'right', 0.9)
+        chosen(Hands(640, 480, (mine,)), 60)
+        for number in range(10, last):
+            passing = scored(fake, number, 'right', 0.9)
+            assert chosen(Hands(640, 480, (mine, other, passing)), 60)['right'] is mine
+        assert last == 10 or chosen(Hands(640, 480, (other,)), 60) == {}
+
+
 def test_joint_states_are_named_by_side_and_angle(fake):
     chosen = controllers.Chosen()(fake.make_hands(2), 60)
     message = controllers.joint_states(chosen, HEADER)

@@ -81,6 +81,8 @@ def test_operator_frame_has_fingers_up_and_palm_along_x(side):
     difference = operator_points(turn.apply(curled), side)[8] - operator_points(
         turn.apply(rest(side)), side)[8]
     assert difference[0] > 0.045
+    there = operator_points(turn.apply(rest(side)), side)
+    np.testing.assert_allclose(moved, there, atol=1e-5)
     distances = np.linalg.norm(moved - moved[0], axis=1)
     np.testing.assert_allclose(distances, np.linalg.norm(rest(side), axis=1), atol=1e-5)
 
@@ -91,6 +93,8 @@ def test_wrist_frame_is_a_rotation_and_refuses_a_line():
     assert np.linalg.det(frame) == pytest.approx(1.0)
     with pytest.raises(ValueError, match='plane'):
         wrist_frame(np.zeros((21, 3)))
+    with pytest.raises(ValueError, match=r'\(20, 3\)'):
+        wrist_frame(rest('right')[:20])
     with pytest.raises(ValueError, match='side'):
         operator_points(rest('right'), 'unknown')
 

@@ -54,6 +54,11 @@ def test_lists_hold_bones_joints_and_triangles_at_the_hand(fake, build):
             Marker.TRIANGLE_LIST, Marker.LINE_LIST, Marker.SPHERE_LIST, Marker.TEXT_VIEW_FACING]
         assert [mine[ns].color.a for ns in NAMESPACES] == pytest.approx([0.6, 1.0, 1.0, 1.0])
         assert [mine['mesh'].scale.x, mine['mesh'].scale.y, mine['mesh'].scale.z] == [1.0] * 3
+        label, wrist = mine['names'], keypoints[0]
+        assert label.text == hand.id
+        # Below the wrist, as y points down.
+        assert label.pose.position.y > wrist[1]
+        assert (label.pose.position.x, label.pose.position.z) == pytest.approx(wrist[[0, 2]])
         hue = mine['bones'].color
         assert (hue.r, hue.g, hue.b) == pytest.approx(colour(number))
         for marker in mine.values():
@@ -123,7 +128,14 @@ def test_a_hand_of_unknown_distance_is_drawn_in_line_with_its_image(fake, build)
     focal = 0.9 * 640
     np.testing.assert_allclose(place, (0.05, 0.02, 0.7 * focal / 500), atol=0.02)
     markers = {m.ns: m for m in build(moved)}
-    assert 'assumed' in markers['names'].text
+    assert markers['names'].text == 'right_1 (distance assumed)'
     np.testing.assert_allclose(places(markers['joints'])[0], place, atol=1e-5)
     vertices = unknown.vertices_m[fake.TRIANGLES.ravel()] + place
     np.testing.assert_allclose(places(markers['mesh']), vertices, atol=1e-5)
+
+
+def test_a_hand_that_fits_no_place_ahead_is_drawn_half_a_metre_away(fake):
+    hand = fake.make_hand(at=None)
+    # Upside down and mirrored, as only a hand behind the camera would be seen.
+    object.__setattr__(hand, 'keypoints_px', np.array([639, 479]) - hand.keypoints_px)
+    assert assumed_translation(hand, 640, 480).tolist() == [0.0, 0.0, 0.5]

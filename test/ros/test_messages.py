@@ -172,6 +172,7 @@ def test_points_are_the_vertices_with_number_and_colour(fake, header):
     cloud = np.frombuffer(message.data, messages.POINT)
     assert message.header == header and message.width == len(cloud) == 2 * fake.COUNT
     assert message.point_step == 20 and message.row_step == 20 * len(cloud) and message.height == 1
+    assert message.is_dense and not message.is_bigendian
     assert list(np.unique(cloud['id'])) == [4, 9]
     hand = hands.hands[0]
     xyz = np.stack([cloud[k] for k in 'xyz'], 1)[: fake.COUNT]

@@ -14,6 +14,14 @@ def test_the_newest_item_wins_and_drops_are_counted():
     assert slots.take(0.0) == {}
 
 
+def test_take_waits_for_an_item():
+    slots = Slots()
+    timer = threading.Timer(0.05, slots.put, ('a', 1))
+    timer.start()
+    assert slots.take(5.0) == {'a': 1}
+    timer.join()
+
+
 def test_close_wakes_who_waits_and_gives_nothing_more():
     slots, taken = Slots(), []
     thread = threading.Thread(target=lambda: taken.append(slots.take()))
@@ -43,7 +51,16 @@ def test_worker_goes_on_after_an_error_and_stops():
     slots.put('a', 'good')
     assert both.wait(5.0)
     assert worker.stop(5.0) and not worker.alive
-    assert done == ['good'] and isinstance(errors[0], KeyError)
+    assert done == ['good'] and [error.args for error in errors] == [('bad',)]
+
+
+def test_a_worker_that_stops_itself_does_not_wait_for_itself():
+    slots, answers, failures = Slots(), [], []
+    worker = Worker(slots, lambda items: answers.append(worker.stop(5.0)), failures.append)
+    worker.start()
+    slots.put('a', 1)
+    assert worker._thread.join(5.0) is None and not worker.alive
+    assert answers == [False] and not failures
 
 
 def test_worker_that_hangs_is_reported():
