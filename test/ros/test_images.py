@@ -83,6 +83,11 @@ def encode(image, encoding):
 COLOURED = sorted(set(ENCODINGS) - {'nv24'})
 
 
+def test_the_encodings_of_ros_cameras_are_known():
+    names = 'bgr{0} rgb{0} bgra{0} rgba{0} mono{0} {0}UC3 {0}UC4 bayer_rggb{0} bayer_grbg{0}'
+    assert {*names.format(8).split(), *names.format(16).split(), 'nv24'} <= set(ENCODINGS)
+
+
 @pytest.mark.parametrize('padding', [0, 6])
 @pytest.mark.parametrize('encoding', COLOURED)
 def test_every_encoding_gives_the_colours_of_the_picture(encoding, padding):
@@ -168,6 +173,7 @@ def test_last_row_may_lack_its_padding():
 @pytest.mark.parametrize('change, words', [
     ({'data': b'\x00' * 100}, ['data holds 100 bytes', str(HEIGHT * WIDTH * 3)]),
     ({'data': b''}, ['data holds 0 bytes']),
+    ({'encoding': 'rgb16', 'step': 192, 'data': bytes(4606)}, ['4606 bytes, 4608 are needed']),
     ({'encoding': 'rgb9'}, ['unknown encoding', 'rgb9', 'bgr8']),
     ({'encoding': ''}, ['unknown encoding']),
     ({'encoding': '32FC1'}, ['depth']),
@@ -290,11 +296,19 @@ def test_cut_compressed_images_name_the_fault(suffix):
             decode_compressed(cut)
 
 
-def test_absurd_claims_of_size_are_refused_before_unpacking():
-    data = bytearray(compressed('.png').data)
-    data[16:24] = (30000).to_bytes(4, 'big') * 2
-    with pytest.raises(ImageError, match='30000 x 30000'):
-        decode_compressed(SimpleNamespace(format='png', data=bytes(data)))
+@pytest.mark.parametrize('width, height', [(30000, 30000), (MAX_SIDE + 1, 8), (8, 0), (0, 8)])
+def test_absurd_claims_of_size_are_refused_before_unpacking(width, height):
+    png = bytearray(compressed('.png').data)
+    png[16:24] = width.to_bytes(4, 'big') + height.to_bytes(4, 'big')
+    jpeg = compressed('.jpg').data
+    size, tables, scan = (jpeg.index(bytes([0xFF, mark])) for mark in (0xC0, 0xC4, 0xDA))
+    claim = height.to_bytes(2, 'big') + width.to_bytes(2, 'big')
+    # With a fill byte, and tables before the size.
+    jpeg = (jpeg[:size] + jpeg[tables:scan] + b'\xff' + jpeg[size : size + 5] + claim
+            + jpeg[size + 9 : tables] + jpeg[scan:])
+    for name, data in (('png', png), ('jpeg', jpeg)):
+        with pytest.raises(ImageError, match=f'claims {width} x {height} px'):
+            decode_compressed(SimpleNamespace(format=name, data=bytes(data)))
 
 
 def test_a_png_whose_chunk_claims_gigabytes_costs_no_memory():
