@@ -33,11 +33,15 @@ ACTIVE = State(device='cpu')
 
 @pytest.mark.parametrize('summary, state, level, words', [
     (GOOD, ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, period=2.0), ACTIVE, OK, '14.0 frames/s'),
+    (Summary(period=1.0, silence=0.1), ACTIVE, OK, '0.0 frames/s'),
     (replace(GOOD, ages=(0.31,) * 28), ACTIVE, WARN, '0.31 s old'),
     (replace(GOOD, ages=(2.5,) * 28), ACTIVE, ERROR, '2.50 s old'),
     (replace(GOOD, ages=(1e9,) * 28), ACTIVE, ERROR, 'stamps are 1000000000 s old: of a rec'),
     (replace(GOOD, ages=(0.05,) * 24 + (0.4,) * 4), ACTIVE, WARN, 'old'),
-    (replace(GOOD, ages=(-1.0,) * 28), ACTIVE, WARN, 'future'),
+    (replace(GOOD, ages=(-1.0,) * 28), ACTIVE, WARN, 'stamps are 1.00 s in the future'),
+    (replace(GOOD, ages=(-0.01,) * 28), ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, ages=(0.01,) * 28), ACTIVE, OK, '28.0 frames/s'),
     (replace(GOOD, dropped=28), ACTIVE, WARN, 'too fast'),
     (replace(GOOD, received=4, dropped=3), ACTIVE, OK, 'frames/s'),
     (replace(GOOD, silence=2.5), ACTIVE, WARN, 'no image for 2 s'),
@@ -94,6 +98,8 @@ def test_the_worst_finding_comes_first():
     summary = replace(GOOD, ages=(0.31,) * 28, silence=20.0)
     level, text = judge(summary, ACTIVE, OPTIONS)
     assert level == ERROR and text.startswith('no image') and 'old' in text
+    level, text = judge(replace(summary, ages=(2.5,) * 28, silence=2.5), ACTIVE, OPTIONS)
+    assert level == ERROR and text.startswith('results are 2.50 s old; no image')
 
 
 def test_a_log_counts_by_period():
@@ -123,6 +129,16 @@ def test_silence_counts_from_the_start_where_no_image_came():
     log.image(6.0, dropped=False)
     log.start(10.0)
     assert log.summary(13.0).silence == pytest.approx(3.0)
+
+
+def test_values_are_rates_a_second_percentiles_and_mebibytes():
+    times = tuple(k / 100 for k in range(101))
+    pairs = values(replace(GOOD, period=2.0, ages=times, inference=times[::-1]),
+                   replace(ACTIVE, memory_bytes=3 * 1024 * 1024))
+    assert (pairs['rate in [Hz]'], pairs['rate out [Hz]']) == ('15.00', '14.00')
+    for what in ('age at publish', 'inference'):
+        assert pairs[f'{what}, median [ms]'] == '500.0' and pairs[f'{what}, p95 [ms]'] == '950.0'
+    assert pairs['device memory [MiB]'] == '3'
 
 
 def test_message_names_node_and_camera():

@@ -1,5 +1,7 @@
 """Joint angles of known poses, the same for both sides and wherever the hand is turned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,21 @@ def test_thumb_flexion_brings_the_tip_to_the_little_fingers_base():
         return np.linalg.norm(one.keypoints_m[4] - one.keypoints_m[17])
 
     assert gap(bent) < gap(rest) - 0.005
+
+
+@pytest.mark.parametrize('joint, name', [('thumb1', 'cmc'), ('thumb2', 'mcp'), ('thumb3', 'ip')])
+def test_every_thumb_joint_flexes_square_to_its_bone_and_the_way_across_the_palm(joint, name):
+    points = hand().keypoints_m
+    start = int(joint[-1])
+    axis = np.cross(points[start + 1] - points[start], points[17] - points[2])
+    found = angles({joint: 0.6 * axis / np.linalg.norm(axis)})
+    assert found.pop(f'thumb_{name}_flexion') == pytest.approx(0.6, abs=1e-5)
+    assert max(map(abs, found.values())) < 1e-5
+
+
+def test_a_hand_without_extent_has_angles_that_are_numbers():
+    flat = replace(hand({'index1': (0.1, 0.2, 0.3)}), keypoints_m=np.zeros((21, 3)))
+    assert np.isfinite(joint_angles(flat)).all()
 
 
 def test_thumb_abduction_leaves_the_palm():
