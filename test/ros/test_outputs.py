@@ -1,6 +1,7 @@
 """Nothing is built for a topic that nobody reads; counted at the node's own outputs."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,6 +97,20 @@ def test_transforms_are_built_for_listeners_of_tf_alone(world, fake):
     assert transforms.sent == [['hand_right_0', 'hand_left_1']]
     outputs.publish(fake.make_hands(1), Header(), FRAME, replace(OPTIONS, tf_joints=True))
     assert len(transforms.sent[1]) == 17 and outputs.built == {'tf': 2}
+
+
+def test_why_there_is_no_wrist_pose_is_told_once_and_to_its_readers_alone(world, fake, wait_for):
+    outputs, reader, _ = world
+    lines = []
+    outputs._node = SimpleNamespace(get_logger=lambda: SimpleNamespace(info=lines.append),
+                                    resolve_topic_name=lambda topic: f'/robot/{topic}')
+    for topic, told in (('hand_joint_states', 0), ('wrist_pose/left', 1)):
+        reader.create_subscription(OUTPUTS[topic], topic, lambda message: None, 10)
+        assert wait_for(lambda topic=topic: outputs.wanted(topic))
+        for _ in range(2):
+            outputs.publish(fake.make_hands(2, known=False), Header(), FRAME, OPTIONS)
+        assert len(lines) == told
+    assert '/robot/camera_info' in lines[0] and outputs.built == {'hand_joint_states': 4}
 
 
 def test_two_cameras_do_not_share_frames_of_tf(world, fake):
