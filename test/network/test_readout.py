@@ -48,12 +48,31 @@ def test_certainty_falls_with_spread_and_with_a_second_peak():
     assert sharp == pytest.approx(1.0, abs=0.01) and sharp > wide > flat
     two = heatmap_targets(torch.tensor([[[6.0, 16.0], [26.0, 16.0]]]), 32, 1.3)
     split = (two[:, :1] + two[:, 1:]).clamp_min(1e-30).log()
-    assert joint_positions(split, 'softargmax')[1].item() < 0.1
+    certainty = joint_positions(split, 'softargmax')[1].item()
+    assert certainty < 0.1
+    above = joint_positions(split.transpose(2, 3), 'softargmax')[1].item()
+    assert above == pytest.approx(certainty, rel=1e-3)
 
 
 def test_certainty_of_a_low_map_is_its_height():
     maps = 0.3 * heatmap_targets(torch.tensor([[[16.0, 16.0]]]), 32, SIGMA)
     assert joint_positions(maps, 'centre_of_mass')[1].item() == pytest.approx(0.3)
+
+
+def test_heights_beyond_zero_and_one_count_as_these():
+    maps = torch.zeros(1, 1, 32, 32)
+    maps[..., 10, 8], maps[..., 10, 16], maps[..., 3:5] = 1.0, 7.0, -2.0
+    where, certainty, _ = joint_positions(maps, 'centre_of_mass')
+    assert where.flatten().tolist() == pytest.approx([12.0, 10.0], abs=1e-4)
+    assert certainty.item() == 1.0
+
+
+def test_maps_of_height_are_not_sharpened():
+    maps = torch.zeros(1, 21, 32, 32)
+    maps[..., 10, 8], maps[..., 10, 16] = 1.0, 0.5
+    reading = read(output(maps), 128, 'centre_of_mass')
+    x = (8 + 16 * 0.5) / 1.5
+    assert reading.keypoints_px[0, 0].tolist() == pytest.approx([4 * x + 1.5, 41.5], abs=1e-3)
 
 
 def test_empty_maps_read_finite():
@@ -96,6 +115,7 @@ def test_mask_lies_where_the_logits_lie():
     assert (reading.mask[0, :28, :60] > 0.9).all()
     assert (reading.mask[0, 36:] < 0.1).all() and (reading.mask[0, :, 68:] < 0.1).all()
     assert reading.mask[0, 10, 63] > 0.5 > reading.mask[0, 10, 64]
+    assert reading.mask[0, 31, 10] > 0.5 > reading.mask[0, 32, 10]
 
 
 def test_predict_is_the_reading_of_the_last_stage(network):

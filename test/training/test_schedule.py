@@ -23,6 +23,9 @@ def test_rate_warms_up_to_its_peak():
     rates = [learning_rate(step, 100, 0.01, 'cosine', warmup=10) for step in range(101)]
     assert rates[0] == pytest.approx(0.001) and max(rates) == rates[9] == pytest.approx(0.01)
     assert rates[-1] == pytest.approx(0, abs=1e-9)
+    # Halfway between the end of the warm-up and that of the training.
+    assert rates[55] == pytest.approx(0.005)
+    assert learning_rate(10, 10, 0.01, 'cosine', warmup=10) == 0.01
 
 
 def test_ramp_is_zero_before_and_one_after():

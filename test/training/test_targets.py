@@ -23,10 +23,10 @@ def one_bone(end=(20.0, 10.0), deep=0.0) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_heat_is_one_at_the_joint_and_falls_with_its_sigma():
-    heat = heatmap_targets(torch.tensor([[[5.0, 9.0]]]), 32, 2.0)[0, 0]
+    heat = heatmap_targets(torch.tensor([[[5.0, 9.0]]]), 32, 3.0)[0, 0]
     assert heat[9, 5] == 1 and heat.argmax() == 9 * 32 + 5
-    assert heat[9, 7].item() == pytest.approx(torch.tensor(-0.5).exp().item())
-    assert torch.equal(heat[9, 3], heat[9, 7])
+    assert heat[9, 8].item() == pytest.approx(torch.tensor(-0.5).exp().item())
+    assert torch.equal(heat[9, 2], heat[9, 8])
 
 
 def test_map_pixels_keep_their_centres():
@@ -57,6 +57,17 @@ def test_field_reaches_its_distance_from_the_bone_and_past_its_ends():
     assert column[10 - reach] == column[10 + reach] == 1
     assert column[10 + reach + 1] == 0
     assert inside[0, 0, 10, 20 + reach] == 1 and inside[0, 0, 10, 20 + reach + 1] == 0
+
+
+def test_field_of_a_slanted_bone_lies_along_it():
+    keypoints, metres = one_bone(end=(70.0, 50.0))
+    _, inside = pof_targets(keypoints, metres, 128)
+    reach = POF_DISTANCE * 128
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing='ij')
+    # The line from (10, 10) to (70, 50), by its normal (2, -3).
+    beside = (2 * (x - 10) - 3 * (y - 10)).abs() / 13**0.5
+    boxed = ((x - 40).abs() <= 30 + reach) & ((y - 30).abs() <= 20 + reach)
+    assert torch.equal(inside[0, 0] > 0, (beside <= reach) & boxed)
 
 
 def test_bone_directions_are_unit_and_safe_for_a_point():
