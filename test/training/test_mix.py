@@ -116,6 +116,29 @@ def test_negatives_have_an_empty_mask_and_no_hand(bank):
     assert sample['presence'] == 0 and sample['presence_weights'] == 1
     assert sample['mask_weights'] == 1 and sample['masks'].max() == 0
     assert sample['keypoint_weights'].max() == 0 == sample['side_weights']
+    hand = mix_of(renders=(str(bank),), **CALM)[0]
+    for one in (sample, mix.unlabelled()):
+        assert {k: (v.shape, v.dtype) for k, v in one.items()} == {
+            k: (hand[k].shape, hand[k].dtype) for k in one}
+
+
+def test_wild_crops_are_turned_by_any_angle_and_the_others_by_a_little(bank):
+    outline = np.random.default_rng(2).uniform(10, 50, (20, 2))
+    turns = {}
+    for share in (0.0, 1.0):
+        mix = mix_of(renders=(str(bank),), wild_share=share, angle_deg=5.0)
+        turns[share] = [mix.crop(outline, False, np.random.default_rng(k)).angle
+                        for k in range(80)]
+    assert np.abs(turns[0.0]).max() < np.radians(25) and np.std(turns[0.0]) > np.radians(3)
+    assert min(turns[1.0]) < -2.5 and max(turns[1.0]) > 2.5
+
+
+def test_a_camera_changes_the_picture_where_that_is_asked_for(bank):
+    picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    for asked in (False, True):
+        mix = mix_of(renders=(str(bank),), photometric=asked)
+        made = [mix.degrade(picture, np.random.default_rng(k)) for k in range(8)]
+        assert any(not np.array_equal(one, picture) for one in made) is asked
 
 
 def test_unlabelled_hands_have_no_label_at_all(cache):
