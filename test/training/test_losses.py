@@ -148,6 +148,11 @@ def test_stage_weights_share_the_total(hand, perfect):
     totals = [HandLoss(hand, LossWeights(), 'centre_of_mass', (0.05,), weights)(
         [bad, output], batch)[0].item() for weights in ((1.0, 1.0), (3.0, 1.0), (1.0,))]
     assert totals[1] > totals[0] == totals[2]
+    for stages in ([bad], [bad, bad]):
+        total, terms = HandLoss(hand, LossWeights(), 'centre_of_mass', (0.05,), (3.0, 1.0))(
+            stages, batch)
+        own = sum(getattr(LossWeights(), name) * term for name, term in terms.items())
+        assert total.item() == pytest.approx(own.item(), rel=1e-5)
 
 
 def test_pose_terms_spare_the_flat_hand_and_the_wrist(hand, perfect):

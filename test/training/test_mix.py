@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hiu_ros.data.sets.layout import DataSetError
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.training.batch import collate
 from hiu_ros.training.losses import palm_length
 from hiu_ros.training.mix import HandMix, MixOptions
@@ -131,6 +132,41 @@ def test_wild_crops_are_turned_by_any_angle_and_the_others_by_a_little(bank):
                         for k in range(80)]
     assert np.abs(turns[0.0]).max() < np.radians(25) and np.std(turns[0.0]) > np.radians(3)
     assert min(turns[1.0]) < -2.5 and max(turns[1.0]) > 2.5
+
+
+def test_crops_are_shifted_by_a_share_of_their_side_and_no_more(bank):
+    outline = np.random.default_rng(2).uniform(100, 300, (20, 2))
+    mix = mix_of(renders=(str(bank),), shift=0.1)
+    away = []
+    for k in range(120):
+        crop = mix.crop(outline, False, np.random.default_rng(k))
+        middle = np.array(Crop.around_keypoints(outline, 1.0, angle=crop.angle).centre)
+        away.append((np.array(crop.centre) - middle) / crop.size)
+    assert np.abs(away).max() == pytest.approx(0.1)
+    assert np.std(away, axis=0) == pytest.approx(0.05, rel=0.25)
+    assert np.abs(np.mean(away, axis=0)).max() < 0.02
+
+
+def test_an_occluder_takes_its_place_from_picture_and_mask(bank, monkeypatch):
+    mix = mix_of(renders=(str(bank),), **CALM | {'occluder_share': 1.0})
+    made = []
+
+    def occlude(image, mask, points, rng):
+        assert len(points) and np.isfinite(points).all()
+        made.append((image, mask, *HandMix.occlude(mix, image, mask, points, rng)))
+        return made[-1][2:]
+
+    monkeypatch.setattr(mix, 'occlude', occlude)
+    for i in range(12):
+        mix[i]
+    hidden = 0
+    for image, mask, shown, left in made:
+        assert (left <= mask).all()
+        seen = (mask == 255) & (left == 255)
+        assert np.array_equal(shown[seen], image[seen])
+        gone = (mask == 255) & (left == 0)
+        hidden += (shown[gone] != image[gone]).any(-1).sum()
+    assert len(made) == 12 and hidden > 50
 
 
 def test_a_camera_changes_the_picture_where_that_is_asked_for(bank):
