@@ -116,6 +116,9 @@ def test_labelled_hands_take_part_only_on_demand(hand, perfect):
         loss = HandLoss(hand, NO_LABELS, 'centre_of_mass', self_supervision=options)
         totals.append(float(loss([elsewhere(output)], batch)[0]))
     assert totals[0] == 0 < totals[1]
+    # What is shown as the wrong side has no parametric hand that could agree.
+    wrong = replace(batch, self_supervised=torch.ones(3), canonical=torch.zeros(3))
+    assert loss([elsewhere(output)], wrong)[0] == 0
 
 
 def test_unknown_stop_is_refused():
