@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.data.photo_fits import HandFits
-from hiu_ros.data.photo_trust import FIT_RESIDUAL, curl, depth_faults, judge
+from hiu_ros.data.photo_trust import FIT_RESIDUAL, apart, curl, depth_faults, judge
 
 
 @pytest.fixture
@@ -30,6 +30,22 @@ def test_fingers_that_bend_backwards(labels):
     np.testing.assert_allclose(curl(mirrored, ~right), curl(metres, right), rtol=1e-4)
 
 
+def test_curl_is_how_far_the_four_tips_are_on_the_palms_side_of_their_bases():
+    points = np.random.default_rng(5).normal(0, 0.1, (1, 21, 3))
+    bases, tips = [5, 9, 13, 17], [8, 12, 16, 20]
+    points[0, 0] = 0.3
+    # The palm, 0.1 m long, faces y.
+    points[0, bases] = 0.3 + np.array([(0.1, 0.0, z) for z in (0.03, 0.0, -0.01, -0.03)])
+    points[0, tips] = points[0, bases] + [(0.05, y, 0.0) for y in (0.01, 0.02, 0.03, 0.04)]
+    assert curl(points, np.array([True])) == pytest.approx(0.25)
+
+
+def test_joints_in_one_place_have_the_shape_of_no_hand():
+    with np.errstate(all='raise'):
+        faults = depth_faults(np.zeros((1, 21, 2)), np.zeros((1, 21, 3)), np.ones(1, bool))
+    assert faults.tolist() == ['shape']
+
+
 def test_bones_of_no_hand(labels):
     keypoints, metres, right = labels
     metres = metres.copy()
@@ -44,6 +60,19 @@ def test_image_and_space_that_contradict_each_other(labels):
     keypoints[2, :, 0] = keypoints[2, ::-1, 0]
     faults = depth_faults(keypoints, metres, right)
     assert faults[2] == 'apart' and faults[3] == ''
+
+
+@pytest.mark.parametrize('factor', [400.0, -400.0])
+def test_apart_is_the_distance_after_the_best_scale_and_shift(factor):
+    rng = np.random.default_rng(8)
+    metres = rng.normal(0.2, 0.1, (1, 21, 3))
+    keypoints = factor * metres[..., :2] + (70, 90) + rng.normal(0, 3, (1, 21, 2))
+    table = np.zeros((21, 2, 3))
+    table[..., 0], table[:, 0, 1], table[:, 1, 2] = metres[0, :, :2], 1, 1
+    best = np.linalg.lstsq(table.reshape(42, 3), keypoints.ravel(), rcond=None)[0]
+    distance = np.linalg.norm(table @ best - keypoints[0], axis=1).mean()
+    palm = abs(best[0]) * np.linalg.norm(metres[0, 9] - metres[0, 0])
+    assert apart(keypoints, metres) == pytest.approx(distance / palm)
 
 
 def test_trust_falls_with_the_residual():
