@@ -49,15 +49,17 @@ class RegionScore:
 
 
 def match(photo: Photo, hands: Sequence[Hand]) -> list[tuple[int, int]]:
-    """Pairs (labelled hand, predicted hand) that overlap most in total, each used once."""
+    """Pairs (labelled hand, predicted hand) of one hand each, those that overlap most in total."""
     if not photo.hands or not hands:
         return []
     overlap = np.array([
         [metrics.box_iou(joint_box(label.keypoints_px), joint_box(hand.keypoints_px))
          for hand in hands] for label in photo.hands
     ])
+    # Two overlaps too small to count must not outweigh one that does.
+    overlap[overlap < LEAST_OVERLAP] = 0.0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
-    return [(r, c) for r, c in zip(rows, columns) if overlap[r, c] >= LEAST_OVERLAP]
+    return [(int(r), int(c)) for r, c in zip(rows, columns) if overlap[r, c] > 0]
 
 
 def score_image(photo: Photo, hands: Sequence[Hand]) -> ImageScore:

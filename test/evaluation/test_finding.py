@@ -38,6 +38,28 @@ def test_hands_are_matched_once_by_overlap():
     assert len(score.found) == 2 and score.surplus == 2
 
 
+def boxed(x, width=40):
+    """A label whose joints' box is 40 high and starts at x."""
+    points = np.tile([x, 100.0], (21, 1))
+    points[1] += [width, 40]
+    return replace(label(0, 0), keypoints_px=points)
+
+
+def test_two_overlaps_too_small_for_a_match_do_not_outweigh_one_that_is_enough():
+    shot = photo(boxed(100), boxed(140))
+    between, beside = hand(boxed(118).keypoints_px, '0'), hand(boxed(76).keypoints_px, '1')
+    # 22 / 58 of the first label, 18 / 62 of the second; 16 / 64 of the first.
+    assert finding.match(shot, [between, beside]) == [(0, 0)]
+    half = [hand(boxed(100, width).keypoints_px) for width in (12, 11.9)]
+    assert [len(finding.match(shot, [found])) for found in half] == [1, 0]
+
+
+def test_a_photo_without_hands_matches_none():
+    assert finding.match(photo(), [hand(boxed(0).keypoints_px)]) == []
+    score = finding.score_image(photo(boxed(0)), [])
+    assert (score.labelled, score.found, score.surplus) == (1, (), 0)
+
+
 def test_a_hand_elsewhere_is_not_found():
     shot = photo(label(10, 10))
     score = finding.score_image(shot, [hand(shot.hands[0].keypoints_px + [35, 35])])
@@ -57,8 +79,24 @@ def test_hand_free_regions_are_away_from_the_hand_and_the_same_each_time(x):
     assert (high <= [left, top]).any() or (low >= [left + width, top + height]).any()
 
 
+def test_hand_free_regions_are_large_squares_away_from_every_hand():
+    low, high = np.array([[190, 0], [380, 20]]), np.array([[210, 119], [400, 50]])
+    hands = [replace(label(0, 0), keypoints_px=np.linspace(*ends, 21)) for ends in zip(low, high)]
+    reach = (high - low).max(1, keepdims=True) / 2
+    sizes = []
+    for number in range(30):
+        shot = replace(photo(*hands, name=f'{number}.png'), width=420, height=120)
+        left, top, width, height = finding.hand_free_region(shot)
+        assert left >= 0 <= top and left + width <= 420 and top + height <= 120
+        start, end = np.array([left, top]), np.array([left + width, top + height])
+        assert ((high + reach <= start) | (low - reach >= end)).any(1).all()
+        sizes.append((width, height))
+    assert (np.ptp(sizes, axis=1) == 0).all() and 90 < np.median(sizes) <= 120
+
+
 def test_there_is_no_region_without_room_or_without_a_label():
     assert finding.hand_free_region(photo(label(60, 60, size=100))) is None
+    assert finding.hand_free_region(replace(photo(label(0, 0, size=5)), height=63)) is None
     assert finding.hand_free_region(photo()) is None
 
 
