@@ -78,10 +78,7 @@ def read_predictions(path: str | Path, count: int) -> tuple[np.ndarray, np.ndarr
     lists = _load(path)
     if not isinstance(lists, list) or len(lists) != 2:
         raise ProtocolError(f'{path} is not a list of two lists, joints and vertices')
-    try:
-        joints, vertices = (np.asarray(points, np.float64) for points in lists)
-    except ValueError as error:
-        raise ProtocolError(f'{path}: the samples differ in their number of points') from error
+    joints, vertices = (_points(path, points) for points in lists)
     for name, points, want in (('joints', joints, 21), ('vertices', vertices, None)):
         if points.ndim != 3 or len(points) != count or points.shape[2] != 3 or (
                 want not in (None, points.shape[1])):
@@ -99,11 +96,24 @@ def read_truth(folder: str | Path, split: str = 'evaluation') -> Mapping[str, np
             raise ProtocolError(
                 f'{path} is missing; the true {name} of the evaluation split come with the '
                 "evaluation annotations on the data set's own site")
-        points[name] = np.asarray(_load(path), np.float64)
+        points[name] = _points(path, _load(path))
         if points[name].ndim != 3 or points[name].shape[1:] != (count, 3):
             raise ProtocolError(
                 f'{path} has shape {points[name].shape}, expected (N, {count}, 3)')
     return points
+
+
+def _points(path: str | Path, values: list) -> np.ndarray:
+    """Nested lists of one shape as an array. Raises ProtocolError for other and for no numbers."""
+    try:
+        points = np.array(values)
+    except ValueError as error:
+        raise ProtocolError(f'{path}: the samples differ in their number of points') from error
+    if points.dtype.kind not in 'iuf':
+        raise ProtocolError(f'{path} holds values that are no numbers')
+    if not np.isfinite(points).all():
+        raise ProtocolError(f'{path} holds values that are not finite, such as NaN')
+    return points.astype(np.float64)
 
 
 def _load(path: str | Path) -> list:

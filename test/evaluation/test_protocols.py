@@ -79,6 +79,9 @@ def test_prediction_files_are_read_back(truth, tmp_path):
 @pytest.mark.parametrize('text,says', [
     ('[[]]', 'two lists'), ('{', 'cannot be read'),
     ('[[[[1,2,3]],[[1,2,3],[4,5,6]]],[]]', 'differ'),
+    ('[[[[1,2,NaN]]],[]]', 'not finite, such as NaN'), ('[[[[1,2,null]]],[]]', 'no numbers'),
+    ('[[[["1","2","3"]]],[]]', 'no numbers'), ('[{"a":1},[]]', 'no numbers'),
+    ('[[],[[[1,2,-Infinity]]]]', 'not finite'),
 ])
 def test_broken_prediction_files_are_told(tmp_path, text, says):
     (tmp_path / 'pred.json').write_text(text)
@@ -94,6 +97,9 @@ def test_truth_is_read_and_its_absence_told(truth, tmp_path):
     assert np.allclose(freihand_protocol.read_truth(tmp_path)['vertices'], truth[1])
     (tmp_path / 'evaluation_verts.json').write_text(json.dumps(truth[0].tolist()))
     with pytest.raises(ProtocolError, match=r'\(4, 21, 3\), expected \(N, 778, 3\)'):
+        freihand_protocol.read_truth(tmp_path)
+    (tmp_path / 'evaluation_verts.json').write_text('[[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]]')
+    with pytest.raises(ProtocolError, match='verts.json: the samples differ'):
         freihand_protocol.read_truth(tmp_path)
 
 
