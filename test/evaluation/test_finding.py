@@ -127,6 +127,46 @@ def test_shares_over_sets(tmp_path):
     assert rows['all images']['false'] == 1 and rows['all images']['regions'] == 2
 
 
+def test_summary_rows_are_shares_of_images_hands_and_regions():
+    shot = photo(boxed(0), boxed(100))
+    both = finding.score_image(shot, [hand(label.keypoints_px) for label in shot.hands])
+    images = [replace(both, surplus=3), replace(both, found=both.found[:1]),
+              replace(both, found=(), surplus=2), replace(both, set='b', labelled=3)]
+    regions = [finding.RegionScore('home', 'a.png', count) for count in (0, 2, 0, 0)]
+    rows = {row['set']: row for row in finding.summary_rows(images, regions, ['b'])}
+    assert list(rows) == ['home', 'b', 'UNSEEN (all images)', 'seen (all images)', 'all images']
+    home = rows['home']
+    assert (home['images'], home['labelled'], home['regions']) == (3, 6, 4)
+    assert home['image_found'] == pytest.approx(2 / 3) and home['hand_found'] == 1 / 2
+    assert home['surplus'] == pytest.approx(5 / 3) and home['false'] == 1 / 4
+    assert rows['all images']['hand_found'] == 5 / 9 and rows['all images']['false'] == 1 / 4
+    assert rows['b']['regions'] == 0 and np.isnan(rows['b']['false'])
+    assert 'seen (all images)' not in [
+        row['set'] for row in finding.summary_rows(images, regions, ['b', 'home'])]
+
+
+def test_mistakes_alone_are_drawn_with_the_labels_as_white_boxes(tmp_path):
+    lone, pair, wide = (photo(boxed(20), name='lone.png'),
+                        photo(boxed(20), boxed(100.6), name='pair.png'),
+                        photo(boxed(20, width=179), name='wide.png'))
+    for shot in (lone, pair, wide):
+        cv2.imwrite(str(tmp_path / shot.file), np.zeros((SIZE, SIZE, 3), np.uint8))
+    (tmp_path / 'labels.jsonl').write_text('')
+
+    def find(image):
+        found = (hand(lone.hands[0].keypoints_px),) if image.shape[0] == SIZE else ()
+        return Hands(*image.shape[1::-1], found)
+
+    assert finding.hand_free_region(wide) is None
+    finding.evaluate(PhotoFolder(tmp_path), [lone, pair, wide], find, True,
+                     finding.draw_mistakes(tmp_path / 'out'))
+    drawn = sorted((tmp_path / 'out').rglob('*.jpg'))
+    assert [path.name for path in drawn] == ['home_pair.jpg', 'home_wide.jpg']
+    picture = cv2.imread(str(drawn[0])).min(axis=2)
+    assert picture[100:140, 101].min() > 200 and picture[100:140, 141].min() > 200
+    assert picture[140, 101:141].min() > 200 and picture[:, 150:].max() < 50
+
+
 def test_turned_photos_keep_their_labels_on_the_hands():
     shot = replace(photo(label(10, 20)), width=SIZE + 40)
     rng = np.random.default_rng(0)

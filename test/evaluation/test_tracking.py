@@ -23,6 +23,22 @@ def test_perfect_following_scores_one():
     assert row['switches'] == row['false'] == 0
 
 
+def test_an_overlap_of_a_half_is_a_match_and_one_hand_in_one_frame_scores_one():
+    half = Seen('x', np.array([0.0, 0, 50, 100]), 'right')
+    scores = FollowingScores()
+    assert scores.add([seen('a', 0)], [half]) == [(0, 0)]
+    row = scores.row()
+    assert row['recall'] == row['mota'] == row['idf1'] == row['side'] == 1.0
+    assert FollowingScores().add([seen('a', 0)], [
+        Seen('x', np.array([0.0, 0, 49, 100]), 'right')]) == []
+    # A quarter excuses a find on a hardly seen hand.
+    for width, false in ((25, 0.0), (24, 1.0)):
+        scores = FollowingScores()
+        scores.add([seen('a', 0, counted=False)],
+                   [Seen('x', np.array([0.0, 0, width, 100]), 'right')])
+        assert scores.row()['false'] == false
+
+
 def test_a_change_of_name_is_one_switch():
     scores = FollowingScores()
     for k in range(10):
