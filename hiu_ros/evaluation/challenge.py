@@ -148,7 +148,8 @@ def evaluate_challenge(arguments, predict: Predict | None) -> list[dict]:
     version = name
     if name == 'ho3d':
         counts = {count: key for key, count in ho3d_protocol.EVALUATION_COUNTS.items()}
-        version = f'ho3d_{counts.get(figures["hands"], "v3")}'
+        whole = figures['hands'] if predict is None else len(HO3D(arguments.root, 'evaluation'))
+        version = f'ho3d_{counts.get(whole, "v3")}'
     who = str(arguments.predictions if predict is None else arguments.weights)
     boxes = 'true boxes' if name == 'freihand' else 'boxes as given'
     by = 'this run, of a prediction file' if predict is None else f'this run, {boxes}'

@@ -19,10 +19,12 @@ LEAST_JOINTS = 3
 
 
 def box_of(sample: Sample) -> np.ndarray | None:
-    """The joints' box, else the labelled one, else None."""
+    """The joints' box where it has an area, else the labelled one, else None."""
     labelled = sample.labelled_px
     if labelled is not None and labelled.sum() >= LEAST_JOINTS:
-        return sample.joint_box()
+        box = sample.joint_box()
+        if (box[2:] > 0).all():
+            return box
     return sample.box
 
 
@@ -71,10 +73,10 @@ def evaluate(
 
 def _compare(sample: Sample, box: np.ndarray, image: np.ndarray, hand: Hand) -> dict:
     found = {}
-    if sample.keypoints_px is not None:
+    seen = sample.visibility <= Visibility.OCCLUDED if sample.keypoints_px is not None else []
+    if np.any(seen):
         errors = np.linalg.norm(hand.keypoints_px - sample.keypoints_px, axis=1)
         errors = errors * CROP_PIXELS / (CROP_SCALE * max(box[2:]))
-        seen = sample.visibility <= Visibility.OCCLUDED
         found['pixels'] = np.where(seen, errors, np.nan)
     if sample.keypoints_m is not None and sample.valid_m.sum() > LEAST_JOINTS:
         valid = sample.valid_m

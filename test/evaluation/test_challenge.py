@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.data.sample import Sample, Visibility
-from hiu_ros.evaluation import challenge, labelled
+from hiu_ros.data.sample import Sample
+from hiu_ros.evaluation import challenge
 from hiu_ros.evaluation.evaluate_command import add_evaluate
 from hiu_ros.evaluation.freihand_protocol import ProtocolError
 from hiu_ros.perception.result import Hand
@@ -114,7 +114,8 @@ def test_scoring_needs_a_file(freihand):
             options('--dataset', 'freihand', '--root', freihand, '--score'), None)
 
 
-def test_ho3d_predictions_are_put_at_the_given_wrist(tmp_path, points):
+@pytest.fixture
+def ho3d(tmp_path, points):
     flip = np.array([1.0, -1, -1])
     order = np.argsort([0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20])
     for folder in ('rgb', 'meta'):
@@ -130,6 +131,10 @@ def test_ho3d_predictions_are_put_at_the_given_wrist(tmp_path, points):
         '\n'.join(f'SM1/{number:04d}' for number in range(COUNT)))
     for name, values in (('xyz', points[0][:, order] * flip), ('verts', points[1] * flip)):
         (tmp_path / f'evaluation_{name}.json').write_text(json.dumps(values.tolist()))
+    return tmp_path
+
+
+def test_ho3d_predictions_are_put_at_the_given_wrist(ho3d, points):
     made = []
 
     def predict(images, boxes, cameras):
@@ -141,35 +146,19 @@ def test_ho3d_predictions_are_put_at_the_given_wrist(tmp_path, points):
         return [hand((points[0] - wrist)[r], (points[1] - wrist)[r]) for r in rows]
 
     rows = challenge.evaluate_challenge(options(
-        '--dataset', 'ho3d', '--root', tmp_path, '--predictions', tmp_path / 'pred.json'), predict)
+        '--dataset', 'ho3d', '--root', ho3d, '--predictions', ho3d / 'pred.json'), predict)
     assert rows[-1]['mpjpe'] < 1e-3 and rows[-1]['mpvpe'] < 1e-3 and rows[-1]['st_mpjpe'] < 1e-3
 
 
-def test_any_labelled_data_set_is_scored_by_the_labels_it_has(points):
-    pixels = np.random.default_rng(1).uniform(10, 90, (21, 2))
-    image = np.zeros((100, 100, 3), np.uint8)
-    codes = np.full(21, Visibility.VISIBLE)
-    codes[:5] = Visibility.UNLABELLED
-    mask = np.zeros((100, 100), np.uint8)
-    mask[:50] = 255
-    data = [
-        Sample('2d', image, side='left', keypoints_px=pixels, visibility=codes),
-        Sample('3d', image, box=[0, 0, 90, 90], keypoints_m=points[0][0], mask=mask),
-        Sample('nothing', image),
-    ]
-    half = mask.copy()
-    half[25:] = 0
-
-    def predict(images, boxes, cameras):
-        assert np.allclose(boxes[1], [0, 0, 90, 90]) and len(boxes) == 2
-        assert cameras == [None, None]
-        return [hand(2 * points[0][0], points[1][0], 'left', pixels + [3, 4], half)] * 2
-
-    figures = labelled.evaluate(data, predict, quiet=True)
-    side = np.ptp(pixels[5:], axis=0).max()
-    assert np.isclose(figures['crop_error'], 5 * 256 / (1.5 * side), rtol=1e-4)
-    assert figures['pa_mpjpe'] < 1e-3 < 10 < figures['root_mpjpe']
-    assert figures['mask_iou'] == 0.5 and figures['side'] == 1 and figures['hands'] == 2
+@pytest.mark.parametrize('version', ['v2', 'v3'])
+def test_a_part_of_ho3d_is_set_beside_the_figures_of_its_version(
+        ho3d, points, capsys, monkeypatch, version):
+    monkeypatch.setattr(challenge.ho3d_protocol, 'EVALUATION_COUNTS',
+                        {'v2': 2, 'v3': 2, version: COUNT})
+    challenge.evaluate_challenge(
+        options('--dataset', 'ho3d', '--root', ho3d, '--count', 1),
+        lambda images, boxes, cameras: [hand(points[0][0], points[1][0])])
+    assert f'ho3d_{version}, 1 samples' in capsys.readouterr().out
 
 
 def test_freihand_joints_are_regressed_from_the_posed_vertices(monkeypatch):
