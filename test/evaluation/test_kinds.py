@@ -59,3 +59,53 @@ def test_every_kind_is_explained():
     found = kinds_of(PIXELS / 2, keypoints(), 'right', np.zeros(21, bool),
                      np.zeros((4, 4, 3), np.uint8), np.ones((4, 4)))
     assert found == {'open', 'edge-on', 'occluded', 'dark', 'small'} <= set(KINDS)
+
+
+def fingers(**moved):
+    """A made-up hand of straight fingers that point down, the back of a left one or a right palm."""
+    points = np.zeros((21, 3))
+    points[1:] = [[k // 4 - 2, 1 + k % 4, 0] for k in range(20)]
+    for joint, away in moved.items():
+        points[int(joint[1:])] += away
+    return points
+
+
+@pytest.mark.parametrize('joint', [6, 7, 10, 11, 14, 15, 18, 19])
+def test_one_bent_finger_makes_a_hand_neither_open_nor_a_fist(joint):
+    assert 'open' in kinds_of(PIXELS, fingers(), 'right')
+    assert 'open' not in kinds_of(PIXELS, fingers(**{f'j{joint}': [0, 0, 1]}), 'right')
+    # The thumb does not count.
+    assert 'open' in kinds_of(PIXELS, fingers(j3=[0, 0, 1]), 'right')
+
+
+def test_one_straight_finger_makes_no_fist():
+    rolled = {f'j{tip}': [0, -3, 0] for tip in (8, 12, 16, 20)}
+    assert 'fist' in kinds_of(PIXELS, fingers(**rolled), 'right')
+    for tip in (8, 12, 16, 20):
+        straight = {name: away for name, away in rolled.items() if name != f'j{tip}'}
+        assert not {'open', 'fist'} & kinds_of(PIXELS, fingers(**straight), 'right')
+
+
+@pytest.mark.parametrize('degrees, edge', [(0, False), (65, False), (75, True), (90, True),
+                                           (105, True), (115, False)])
+def test_the_palm_is_edge_on_within_20_degrees_wherever_the_hand_is(degrees, edge):
+    turn = axis_angle_to_matrix(torch.tensor([0.0, np.radians(degrees), 0.0])).numpy()
+    for place in (0, [0.5, -2.0, 3.0]):
+        for side in ('left', 'right'):
+            kinds = kinds_of(PIXELS, fingers() @ turn.T + place, side)
+            assert ('edge-on' in kinds) == edge
+            assert edge or ('back' in kinds) == ((degrees < 90) == (side == 'left'))
+
+
+def test_kinds_begin_where_their_meaning_says():
+    image, mask = np.zeros((2, 2, 3), np.uint8), np.array([[1, 1], [1, 0]])
+    image[0], image[1] = 69, [71, 71, 71]
+    assert 'dark' in kinds_of(PIXELS, fingers(), 'right', None, image, mask)
+    assert 'dark' not in kinds_of(PIXELS, fingers(), 'right', None, image + 2, mask)
+    for size, small in ((63.9, True), (64.1, False)):
+        wide = PIXELS * size / 100
+        assert ('small' in kinds_of(wide, fingers(), 'right')) == small
+        assert ('small' in kinds_of(wide[:, ::-1], fingers(), 'right')) == small
+    for seen, occluded in ((14, True), (15, False)):
+        kinds = kinds_of(PIXELS, fingers(), 'right', np.arange(21) < seen)
+        assert ('occluded' in kinds) == occluded
