@@ -56,12 +56,13 @@ def evaluate(
 def write_predictions(path: str | Path, keypoints: np.ndarray, vertices: np.ndarray) -> None:
     """Write the challenge's file from our keypoints and vertices (camera frame, metres).
 
-    Raises ProtocolError where they lie behind the camera, as root-relative points would: the
-    challenge asks for absolute ones. Add the root joint that comes with each image first.
+    Raises ProtocolError where any lies behind the camera, as of root-relative points at least the
+    root does: the challenge asks for absolute ones. Add the root joint that comes with each image
+    first.
     """
     keypoints, vertices = np.asarray(keypoints), np.asarray(vertices)
-    if (keypoints[..., 2] <= 0).all(-1).any() or (vertices[..., 2] <= 0).all(-1).any():
-        raise ProtocolError('a predicted hand lies behind the camera (z <= 0); HO3D asks for '
-                            'camera coordinates, so add the root joint first')
+    if (keypoints[..., 2] <= 0).any() or (vertices[..., 2] <= 0).any():
+        raise ProtocolError('a predicted hand lies behind the camera (z <= 0), at least in part; '
+                            'HO3D asks for camera coordinates, so add the root joint first')
     freihand_protocol.write_predictions(
         path, to_opengl(to_joints(keypoints)), to_opengl(vertices))

@@ -120,6 +120,31 @@ def test_ho3d_files_are_in_the_opengl_frame_and_mano_order(truth, tmp_path):
         ho3d_protocol.write_predictions(tmp_path / 'pred.json', truth[0] * -1, truth[1])
 
 
+@pytest.mark.parametrize('joints, vertices', [
+    (slice(0, 1), slice(0)), (slice(20, 21), slice(0)), (slice(0), slice(777, 778))])
+def test_ho3d_points_relative_to_the_root_are_refused(truth, tmp_path, joints, vertices):
+    """Some of their points have a depth above 0, some below, and the root has none."""
+    keypoints, mesh = truth[0].copy(), truth[1].copy()
+    keypoints[2, joints, 2] = mesh[2, vertices, 2] = 0
+    with pytest.raises(ProtocolError, match='behind the camera.*add the root joint first'):
+        ho3d_protocol.write_predictions(tmp_path / 'pred.json', keypoints, mesh)
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_of_a_mesh_need_two_and_errors_are_in_millimetres(truth):
+    moved = truth[0] + [0.003, 0, 0.004]
+    for mesh in ((truth[1], None), (None, truth[1])):
+        figures = ho3d_protocol.evaluate(truth[0], moved, *mesh)
+        assert figures['mpjpe'] == pytest.approx(5) and 'f5' not in figures
+    # The wrist is put on the true one and points 0 and 4 as far apart: the rest is 1 cm off.
+    wrong = np.zeros((1, 21, 3))
+    wrong[0, 5:, 0] = 0.01
+    figures = ho3d_protocol.evaluate(np.zeros((1, 21, 3)) + [[0.1, 0, 0]] * (np.arange(21) == 4)[
+        :, None], wrong + [[0.1, 0, 0]] * (np.arange(21) == 4)[:, None])
+    assert figures['st_mpjpe'] == pytest.approx(10 * 16 / 21)
+    assert figures['st_mpjpe_auc'] == pytest.approx((5 + 16 * 0.8) / 21, abs=0.01)
+
+
 def test_ho3d_scale_and_translation_keep_the_rotation(truth):
     joints = guess_of(truth)[0]
     first = ho3d_protocol.evaluate(truth[0], joints)
