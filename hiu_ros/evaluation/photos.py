@@ -122,7 +122,7 @@ def evaluate(
 
 
 def summarise(scores: Sequence[HandScore]) -> dict[str, float]:
-    """Figures over some hands. Medians and means are over hands; empty input gives NaN."""
+    """Figures over some hands, medians and means over hands; of no hand only their number, 0."""
     if not scores:
         return {'hands': 0}
 

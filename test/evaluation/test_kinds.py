@@ -62,7 +62,7 @@ def test_every_kind_is_explained():
 
 
 def fingers(**moved):
-    """A made-up hand of straight fingers that point down, the back of a left one or a right palm."""
+    """A made-up hand, fingers straight and down: the back of a left one, a right one's palm."""
     points = np.zeros((21, 3))
     points[1:] = [[k // 4 - 2, 1 + k % 4, 0] for k in range(20)]
     for joint, away in moved.items():

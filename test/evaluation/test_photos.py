@@ -123,6 +123,67 @@ def test_group_rows_are_means_of_the_sets_figures(folder):
     assert 'seen (mean of sets)' not in rows
 
 
+def made(palm, iou=float('nan'), kinds=(), **changes):
+    """A hand's score of these errors, the rest of them in proportion."""
+    return photos.HandScore(**{
+        'set': 'home', 'file': 'a', 'number': 0, 'side': 'left', 'palm_error': palm,
+        'crop_error': 10 * palm, 'crop_pck': palm / 10, 'pa_mpjpe': 3 * palm, 'mask_iou': iou,
+        'side_right': palm > 2, 'score': 1.0, 'kinds': frozenset(kinds), **changes})
+
+
+def test_figures_are_means_and_medians_over_hands_and_masks_over_those_that_have_one():
+    row = photos.summarise([made(1, 0.9), made(2), made(3, 0.2), made(8, 0.7)])
+    assert (row['hands'], row['masks']) == (4, 3)
+    assert (row['palm_median'], row['palm_mean'], row['crop_error']) == (2.5, 3.5, 35)
+    assert (row['crop_pck'], row['pa_mpjpe']) == pytest.approx((0.35, 10.5))
+    assert (row['mask_iou'], row['mask_iou_median'], row['side']) == pytest.approx((0.6, 0.7, 0.5))
+    assert photos.summarise([]) == {'hands': 0}
+
+
+def test_sets_without_masks_do_not_count_in_the_mean_of_masks():
+    sets = [made(1, 0.9, set='a'), made(1, set='b'), made(1, 0.5, set='c'), made(1, 0.7, set='c')]
+    for scores, iou, masks in ((sets, 0.75, 3), (sets[1:2], float('nan'), 0)):
+        row = photos.summary_rows(scores)[-1]
+        assert row['set'] == 'seen (mean of sets)' and row['hands'] == len(scores)
+        assert row['mask_iou'] == pytest.approx(iou, nan_ok=True) and row['masks'] == masks
+        assert row['palm_mean'] == 1
+
+
+def test_rows_of_kinds_hold_the_hands_of_each():
+    rows = photos.kind_rows([made(1, kinds=('back', 'open')), made(5, kinds=('back',)), made(9)])
+    assert [(row['set'], row['hands'], row['palm_mean']) for row in rows] == [
+        ('open', 1, 1), ('back', 2, 3)]
+
+
+def test_3d_errors_are_means_over_joints_in_millimetres(folder):
+    label = folder.photos[0].hands[0]
+    # A mirror image is aligned, too; noise of 1 cm along one axis in turn is not.
+    noisy = label.keypoints_m + np.where(np.arange(21) % 2, 0.01, -0.01)[:, None] * [0, 0, 1]
+    score = photos.score_hand(folder.photos[0], 0, hand(label.keypoints_px, noisy))
+    assert 8 < score.pa_mpjpe < 10
+
+
+def test_hands_are_read_in_batches_and_the_true_mask_of_each_is_asked_for(folder):
+    asked, sizes = [], []
+    predict = answer_with(folder, lambda h: hand(h.keypoints_px, h.keypoints_m, h.side))
+
+    def counted(images, boxes):
+        sizes.append(len(images))
+        return predict(images, boxes)
+
+    def truth(photo, number, image):
+        asked.append((photo.file, number, image[0, 0, 0]))
+        whole = Crop((39.5, 39.5), SIZE, resolution=SIZE)
+        return (whole, np.full((SIZE, SIZE), 255, np.uint8)) if number == 0 else None
+
+    scores = photos.evaluate(folder, folder.select(), counted, truth, batch=3, quiet=True)
+    assert sizes == [3, 3, 1]
+    assert asked == [(s.file, s.number, int(s.file[0])) for s in scores] and len(asked) == 7
+    assert [s.mask_iou == 1 for s in scores] == [s.number == 0 for s in scores]
+    # The photos are black, which shows where their mask is known.
+    assert ['dark' in s.kinds for s in scores] == [s.number == 0 for s in scores]
+
+
 def test_keep_chooses_hands_and_images_without_any_are_not_read(folder):
     (folder.path / '0.png').unlink()
     predict = answer_with(folder, lambda h: hand(h.keypoints_px, h.keypoints_m, h.side))
