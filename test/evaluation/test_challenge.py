@@ -59,8 +59,10 @@ def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points,
 
     file = freihand / 'pred.json'
     rows = challenge.evaluate_challenge(options(
-        '--dataset', 'freihand', '--root', freihand, '--predictions', file, '--batch', 2), predict)
+        '--dataset', 'freihand', '--root', freihand, '--predictions', file, '--batch', 2,
+        '--weights', 'w.safetensors'), predict)
     assert rows[-1]['pa_mpjpe'] < 1e-3 and rows[-1]['pa_mpvpe'] < 1e-3 and rows[-1]['f5'] == 1
+    assert (rows[-1]['set'], rows[-1]['by']) == ('w.safetensors', 'this run, true boxes')
     pixels = points[0][0] @ CAMERA.T
     pixels = pixels[:, :2] / pixels[:, 2:]
     assert np.allclose(given[0][:2], pixels.min(0), atol=1e-3)
@@ -134,7 +136,7 @@ def ho3d(tmp_path, points):
     return tmp_path
 
 
-def test_ho3d_predictions_are_put_at_the_given_wrist(ho3d, points):
+def test_ho3d_predictions_are_put_at_the_given_wrist(ho3d, points, capsys):
     made = []
 
     def predict(images, boxes, cameras):
@@ -142,12 +144,30 @@ def test_ho3d_predictions_are_put_at_the_given_wrist(ho3d, points):
         assert np.allclose(boxes, [[10, 20, 100, 150]] * len(boxes))
         rows = range(len(made), len(made) + len(boxes))
         made.extend(rows)
-        wrist = points[0][:, :1]
-        return [hand((points[0] - wrist)[r], (points[1] - wrist)[r]) for r in rows]
+        # Where a hand seems to be does not count.
+        place = points[0][:, :1] + [0.3, -0.2, 5.0]
+        return [hand((points[0] - place)[r], (points[1] - place)[r]) for r in rows]
 
-    rows = challenge.evaluate_challenge(options(
-        '--dataset', 'ho3d', '--root', ho3d, '--predictions', ho3d / 'pred.json'), predict)
+    words = ['--dataset', 'ho3d', '--root', ho3d, '--predictions', ho3d / 'pred.json']
+    rows = challenge.evaluate_challenge(options(*words, '--count', 9), predict)
     assert rows[-1]['mpjpe'] < 1e-3 and rows[-1]['mpvpe'] < 1e-3 and rows[-1]['st_mpjpe'] < 1e-3
+    assert rows[-1]['by'] == 'this run, boxes as given' and rows[-1]['hands'] == COUNT
+    again = challenge.evaluate_challenge(options(*words, '--score'), None)[-1]
+    assert (again['set'], again['by']) == (
+        str(ho3d / 'pred.json'), 'this run, of a prediction file')
+    assert again['mpjpe'] < 1e-3 and again['mpvpe'] < 1e-3
+    printed = capsys.readouterr().out
+    assert f'{COUNT} predictions written to {ho3d / "pred.json"}' in printed
+    assert 'further figures of this run: mpjpe 0.000' in printed and 'hands ' not in printed
+
+
+def test_without_the_truth_of_ho3d_predictions_are_only_written(ho3d, points):
+    (ho3d / 'evaluation_xyz.json').unlink()
+    rows = challenge.evaluate_challenge(
+        options('--dataset', 'ho3d', '--root', ho3d, '--predictions', ho3d / 'pred.json'),
+        lambda images, boxes, cameras: [hand(*pair) for pair in zip(*points)])
+    assert rows[-1]['hands'] == COUNT and 'mpjpe' not in rows[-1]
+    assert (ho3d / 'pred.json').is_file()
 
 
 @pytest.mark.parametrize('version', ['v2', 'v3'])
@@ -159,6 +179,14 @@ def test_a_part_of_ho3d_is_set_beside_the_figures_of_its_version(
         options('--dataset', 'ho3d', '--root', ho3d, '--count', 1),
         lambda images, boxes, cameras: [hand(points[0][0], points[1][0])])
     assert f'ho3d_{version}, 1 samples' in capsys.readouterr().out
+
+
+def test_joints_are_regressed_where_a_mano_file_is_given(freihand, monkeypatch):
+    monkeypatch.setattr(challenge, 'load_joint_regressor', lambda path: np.zeros((16, 700)))
+    with pytest.raises(ValueError, match='778 vertices is not MANO'):
+        challenge.evaluate_challenge(
+            options('--dataset', 'freihand', '--root', freihand, '--mano', 'MANO_RIGHT.pkl'),
+            lambda images, *_: [hand(np.zeros((21, 3)), np.zeros((778, 3)))] * len(images))
 
 
 def test_freihand_joints_are_regressed_from_the_posed_vertices(monkeypatch):
