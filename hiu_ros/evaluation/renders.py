@@ -25,7 +25,7 @@ def backdrop(
     """Background (size, size, 3) uint8: a square of a picture, else a random smooth pattern."""
     if len(pictures):
         picture = pictures[rng.integers(len(pictures))]
-        side = int(min(picture.shape[:2]) * rng.uniform(0.4, 1.0))
+        side = max(1, int(min(picture.shape[:2]) * rng.uniform(0.4, 1.0)))
         y = rng.integers(picture.shape[0] - side + 1)
         x = rng.integers(picture.shape[1] - side + 1)
         return cv2.resize(picture[y:y + side, x:x + side], (size, size),

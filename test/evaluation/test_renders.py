@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import torch
 
 from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.evaluation import renders
+from hiu_ros.evaluation.kinds import kinds_of
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.evaluation.sheet import Sheet
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
@@ -95,6 +98,45 @@ def test_a_mesh_of_another_topology_is_carried_by_the_joints(bank, truth):
     assert figures['f15'] > 0.99
 
 
+def test_errors_are_in_palms_in_pixels_of_the_crop_and_in_millimetres(bank, truth):
+    bank.keypoints_px[:] = bank.keypoints_px[0]
+    points = bank.keypoints_px[0]
+    scores = renders.evaluate(bank, moved_by(answer(bank, truth), [3, -4]), quiet=True)
+    size, palm = np.ptp(points, axis=0).max(), np.linalg.norm(points[9] - points[0])
+    assert np.allclose(scores['crop_error'], 5 * 256 / (1.5 * size))
+    assert np.allclose(scores['palm_mean'], 5 / palm)
+    scores['palm_mean'] = np.array([1.0, 9, 1, 9, 2])
+    assert renders.summarise(scores)['palm_median'] == 2
+    # Every second vertex 4 mm off: half of them, as no similarity takes much of that back.
+    bent = answer(bank, truth, lambda p: p + np.where(np.arange(len(p)) % 2, 0.008, 0)[:, None]
+                  * [0, 0, 1])
+    figures = score(bank, bent)
+    assert 3.5 < figures['pa_mpvpe'] < 4.1 and 3.2 < figures['pa_mpjpe'] < 4.2
+
+
+def moved_by(predict, step):
+    """The same answers with all joints moved by so many pixels."""
+    return lambda images, boxes: [replace(hand, keypoints_px=hand.keypoints_px + step)
+                                  for hand in predict(images, boxes)]
+
+
+def test_every_second_hand_is_shown_mirrored_and_of_the_same_kinds(bank, truth):
+    images = []
+    # The backs of the hands towards the camera and away from it.
+    back = bank.keypoints_m[0] @ axis_angle_to_matrix(torch.tensor([-1.5, 0, 0])).numpy().T
+    bank.keypoints_m[:] = np.array([[1, 1, 1]] * 3 + [[1, -1, -1]] * 2)[:, None] * back
+    predict = answer(bank, truth)
+    scores = renders.evaluate(
+        bank, lambda shown, boxes: images.extend(shown) or predict(shown, boxes), seed=4,
+        quiet=True)
+    for row, image in enumerate(images):
+        made, *_ = bank.compose(row, renders.backdrop(SIZE, np.random.default_rng([4, row])))
+        assert np.array_equal(image, made[:, ::-1] if row % 2 else made)
+        expected = kinds_of(bank.keypoints_px[row], bank.keypoints_m[row], 'right')
+        assert scores['kinds'][row] - {'dark'} == expected
+    assert len({'back' in kinds for kinds in scores['kinds'][1::2]}) == 2
+
+
 def test_count_takes_the_first(bank, truth):
     assert score(bank, answer(bank, truth), 3)['hands'] == 3
 
@@ -104,6 +146,31 @@ def test_backdrops_are_the_same_for_a_seed_and_come_from_the_pictures():
     assert (first == again).all() and first.std() > 5
     red = np.full((50, 70, 3), [0, 0, 255], np.uint8)
     assert (renders.backdrop(32, np.random.default_rng(5), [red]) == [0, 0, 255]).all()
+
+
+def test_backdrops_are_squares_of_all_parts_of_a_picture():
+    picture = np.zeros((120, 200, 3), np.uint8)
+    picture[..., 0], picture[..., 1] = np.arange(200), np.arange(120)[:, None]
+    corners = []
+    for seed in range(60):
+        shown = renders.backdrop(400, np.random.default_rng(seed), [picture]).astype(float)
+        left, top = shown[0, 0, :2]
+        across, down = np.ptp(shown[..., 0]), np.ptp(shown[..., 1])
+        assert 40 < across < 120 and down == pytest.approx(across, abs=2)
+        corners.append([left, top, left + across, top + down])
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    assert (low[:2] < 10).all() and high[2] > 185 and high[3] > 110
+    dot = np.full((1, 1, 3), 7, np.uint8)
+    assert (renders.backdrop(8, np.random.default_rng(0), [dot]) == 7).all()
+
+
+def test_patterns_use_all_values_and_have_large_parts_and_small_ones():
+    for seed in range(5):
+        pattern = renders.backdrop(96, np.random.default_rng(seed)).astype(float)
+        assert pattern.min() == 0 and pattern.max() >= 254
+        assert 70 < pattern.mean() < 190
+        blurred = cv2.GaussianBlur(pattern, (0, 0), 12)
+        assert 10 < blurred.std() and 10 < (pattern - blurred).std() < blurred.std()
 
 
 def test_kinds_are_counted_apart(bank, truth):
