@@ -58,7 +58,8 @@ def align_scale_translation(truth: np.ndarray, prediction: np.ndarray) -> np.nda
     """HO3D's second alignment, of points in the MANO order (N, 21, 3).
 
     The prediction is scaled so that its points 0 and 4 are as far apart as the true ones and moved
-    so that the wrists agree; a prediction without extent keeps its scale.
+    so that the wrists agree. Where its own two are at one place it is scaled by the true distance
+    in metres, as by the challenge's tool.
     """
     truth, prediction = _pair(truth, prediction)
     length = np.linalg.norm(prediction[:, 4] - prediction[:, 0], axis=-1)

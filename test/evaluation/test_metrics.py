@@ -121,13 +121,30 @@ def test_f_score_by_hand():
     assert np.isclose(metrics.f_score(truth, guess, 0.5), 2 * (1 / 2) * (2 / 3) / (1 / 2 + 2 / 3))
     assert metrics.f_score(truth, guess, 0.4) == 0  # strictly nearer
     assert metrics.f_score(truth, truth, 1e-9) == 1
-    assert metrics.f_score(truth, guess[:0], 1) == 0
+    assert metrics.f_score(truth, guess[:0], 1) == metrics.f_score(truth[:0], guess, 1) == 0
+    # Strictly nearer from either side: the other share alone is not 0.
+    assert metrics.f_score(truth[:1], np.array([[0.5, 0, 0], [0, 0, 0]]), 0.5) == 2 / 3
+    assert metrics.f_score(np.array([[0.5, 0, 0], [0, 0, 0]]), truth[:1], 0.5) == 2 / 3
 
 
 def test_f_score_means_over_samples():
     truth = np.zeros((2, 1, 3))
     guess = np.array([[[0, 0, 0.1]], [[0, 0, 9.0]]])
     assert metrics.f_scores(truth, guess, 1.0) == 0.5
+
+
+def test_as_many_sets_of_points_are_needed_as_there_are_true_ones():
+    with pytest.raises(ValueError, match='2 true sets, but 1 predicted'):
+        metrics.f_scores(np.zeros((2, 1, 3)), np.zeros((1, 1, 3)), 1.0)
+
+
+def test_wrists_are_moved_onto_each_other_if_no_other_root_is_named(points):
+    assert np.allclose(metrics.align_root(points, 2 * points)[:, 0], points[:, 0])
+
+
+def test_points_without_any_valid_error_have_no_share():
+    assert np.isnan(metrics.pck(np.full((3, 2), np.nan), [0.1, 0.2])).tolist() == [True, True]
+    assert np.isnan(metrics.auc(np.full((3, 2), np.nan)))
 
 
 def test_mask_iou_by_hand():
@@ -139,10 +156,15 @@ def test_mask_iou_by_hand():
         metrics.mask_iou(a, b[:2])
 
 
-def test_box_iou_by_hand():
-    assert np.isclose(metrics.box_iou([0, 0, 2, 2], [1, 1, 2, 2]), 1 / 7)
-    assert np.isclose(metrics.box_iou([0, 0, 2, 3], [1, 1, 4, 2]), 1 / 6)
-    assert metrics.box_iou([0, 0, 2, 2], [5, 5, 2, 2]) == 0
+@pytest.mark.parametrize('a, b, share', [
+    ([0, 0, 2, 2], [1, 1, 2, 2], 1 / 7), ([0, 0, 2, 3], [1, 1, 4, 2], 1 / 6),
+    ([0, 0, 9, 6], [3, 2, 3, 2], 6 / 54), ([0, 2, 9, 2], [3, 0, 3, 6], 6 / 30),
+    ([0, 0, 2, 2], [5, 5, 2, 2], 0), ([0, 0, 2, 2], [0, 5, 2, 2], 0),
+    ([0, 0, 2, 2], [2, 0, 2, 2], 0),
+    ([1, 1, 0, 0], [1, 1, 0, 0], 0), ([1, 1, 0, 4], [0, 0, 3, 3], 0)])
+def test_box_iou_by_hand(a, b, share):
+    assert metrics.box_iou(a, b) == pytest.approx(share)
+    assert metrics.box_iou(b, a) == pytest.approx(share)
 
 
 def test_shapes_that_differ_are_told(points):

@@ -21,7 +21,8 @@ def hand():
     ({'mask': np.zeros(4)}, 'mask has shape'),
     ({'translation_m': np.zeros(2)}, 'translation_m has shape'),
     ({'keypoints_px': np.full((21, 2), np.nan)}, 'keypoints_px holds values that are not finite'),
-    ({'vertices_m': np.full((5, 3), np.inf)}, 'vertices_m holds values that are not finite'),
+    ({'vertices_m': np.where(np.eye(5, 3), np.inf, 0)}, 'vertices_m holds values that are not'),
+    ({'pose': np.where(np.arange(48) == 7, np.nan, 0)}, 'pose holds values that are not finite'),
     ({'side': 'both'}, 'both'),
     ({'id': ''}, 'id is empty'),
 ])
@@ -45,6 +46,14 @@ def test_arrays_that_a_hand_is_made_of_stay_those_of_their_maker(hand):
     mine += 1
     assert (changed.keypoints_px == 0).all()
     assert replace(changed, score=0.1).keypoints_px is changed.keypoints_px
+
+
+def test_what_is_not_known_of_a_hand_need_not_be_told(hand):
+    bare = Hand('left_1', 'left', 0.9, 0.8, *(getattr(hand, name) for name in (
+        'box', 'keypoints_px', 'keypoint_scores', 'keypoints_valid', 'keypoints_m', 'vertices_m',
+        'pose', 'shape', 'wrist_rotation', 'mask')))
+    assert bare.translation_m is None and bare.mask_origin == (0, 0)
+    assert np.isnan([bare.depth_sigma_m, bare.residual_px]).all()
 
 
 def test_no_two_hands_of_an_image_have_one_id(hand):
