@@ -103,6 +103,31 @@ def test_readings_count_by_their_shares(make_stage):
     np.testing.assert_allclose(even.keypoints_px, one.keypoints_px + 1.5)
 
 
+def test_an_average_of_rotations_is_one_and_leaves_the_readings_as_they_are(make_stage):
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    one = estimator.look([Region(stage.image([hand]), estimator.crop_around(hand.pixels))])[0]
+    # The nearest orthogonal matrix to the mean of these is a mirror.
+    apart = [replace(one, rotations=np.tile(np.diag(signs), (16, 1, 1)).astype(float),
+                     crop=replace(one.crop, angle=0.2 * k))
+             for k, signs in enumerate([(1, 1, 1), (1, -1, -1), (-1, 1, -1)])]
+    before = [reading.rotations.copy() for reading in apart]
+    rotations = averaged(apart).rotations
+    np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-9)
+    np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (
+        16, 1, 1)), atol=1e-9)
+    assert all(np.array_equal(reading.rotations, was) for reading, was in zip(apart, before))
+
+
+def test_views_of_a_right_hand_are_turned_and_sized_as_listed():
+    crop = Crop((300.0, 200.0), 100.0, 0.4)
+    for view, (turn, factor) in zip(views_of(crop, len(VIEWS)), VIEWS):
+        assert view == replace(crop, angle=view.angle, size=view.size)
+        assert np.degrees(view.angle - 0.4) == pytest.approx(turn)
+        assert view.size == pytest.approx(100 * factor)
+
+
 def test_average_of_one_reading_is_that_reading(make_stage):
     stage = make_stage()
     hand = stage.hand('right')
