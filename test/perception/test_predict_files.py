@@ -124,6 +124,14 @@ def test_meshes_are_drawn_where_that_is_asked_for_and_through_the_camera(predict
     assert abs(columns.mean() + 50 - 60) < 3 and abs(rows.mean() + 20 - 45) < 5
 
 
+def test_results_may_go_to_standard_output(predict, tmp_path, capsys):
+    image(tmp_path / 'a.png', 20)
+    assert main(['predict', 'a.png', '--json', '-']) == 0
+    entry, = json.loads(capsys.readouterr().out)['images']
+    assert entry['hands'][0]['score'] == 0.2
+    assert [path.name for path in tmp_path.iterdir()] == ['a.png']
+
+
 def test_entries_hold_the_values_of_a_hand():
     entry = hand_entry(hand(31, np.array([0.1, -0.2, 0.7])), 'mask.png', 'mesh.npz')
     assert (entry['id'], entry['side'], entry['side_score']) == ('left_1', 'left', 0.75)
