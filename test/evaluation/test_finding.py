@@ -209,3 +209,19 @@ def test_photos_are_searched_as_they_are_turned(tmp_path):
 
     images, _ = finding.evaluate(PhotoFolder(tmp_path), [shot], find, True, quarters=2)
     assert len(images[0].found) == 2 and images[0].found[0].palm_error < 1e-6
+
+
+@pytest.mark.parametrize('quarters', [0, 1])
+def test_the_hand_free_square_is_searched_as_it_is_turned(tmp_path, quarters):
+    shot = photo(label(10, 10), name='0.png')
+    picture = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / '0.png'), picture)
+    (tmp_path / 'labels.jsonl').write_text('')
+    shown = []
+    finding.evaluate(
+        PhotoFolder(tmp_path), [shot],
+        lambda image: shown.append(image) or Hands(*image.shape[1::-1]), True, quarters=quarters)
+    x, y, width, height = finding.hand_free_region(shot)
+    square = picture[y:y + height, x:x + width]
+    assert np.array_equal(shown[0], np.rot90(picture, quarters))
+    assert np.array_equal(shown[1], np.rot90(square, quarters)) and len(shown) == 2
