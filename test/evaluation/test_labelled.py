@@ -107,6 +107,8 @@ def test_3d_errors_are_means_over_samples_then_joints_and_leave_out_what_has_no_
     figures = score(samples, [hand(joints=first + 1), hand(joints=first)], batch=1)
     # Only the first sample has a label of joint 1; that of the second does not halve its error.
     assert figures['root_mpjpe'] == pytest.approx(30 / 21, rel=1e-4)
+    # Both samples have one joint of 21 wrong by 30 mm, of which the alignment takes a part.
+    assert 1 < figures['pa_mpjpe'] < 3
     # Of errors from 20 to 50 mm: 30 mm lies within a third of the range.
     assert figures['root_auc'] == pytest.approx((20 + 2 / 3) / 21, abs=1e-3)
 
@@ -132,3 +134,7 @@ def test_the_chosen_samples_are_looked_at_in_batches():
 
     figures = labelled.evaluate(samples, predict, [1, 3, 4, 5, 6], 2, quiet=True)
     assert sizes == [2, 2, 1] and figures == {'hands': 5, 'side': 3 / 5}
+    samples[5] = Sample('no box', IMAGE, 'left')
+    sizes.clear()
+    figures = labelled.evaluate(samples, predict, [4, 5, 6], 1, quiet=True)
+    assert sizes == [1, 1] and figures['hands'] == 2
