@@ -1,7 +1,6 @@
 """`hiu bench`: figures of the whole pipeline on rendered videos with exact truth."""
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -73,7 +72,7 @@ def run_tracking(options: argparse.Namespace) -> int:
 
     from hiu_ros.evaluation import bars, bench_runs
     from hiu_ros.evaluation.oracle import Faults
-    from hiu_ros.evaluation.output import check_output
+    from hiu_ros.evaluation.output import check_output, write_json
     from hiu_ros.evaluation.tables import table
     from hiu_ros.evaluation.tracking import FOLLOWING_COLUMNS, PLACING_COLUMNS
 
@@ -136,7 +135,7 @@ def run_tracking(options: argparse.Namespace) -> int:
     figures['bars'] = verdict = bars.verdicts(values)
     print('\n' + table(verdict, bars.COLUMNS, 'Against the bars'))
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+        write_json(options.json, figures)
     return 0
 
 

@@ -1,7 +1,6 @@
 """`hiu evaluate`: the scores of a weights file on a data set."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +88,7 @@ def add_evaluate(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
-    from hiu_ros.evaluation.output import check_output
+    from hiu_ros.evaluation.output import check_output, write_json
     from hiu_ros.evaluation.poor_light import LIGHTS
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
@@ -118,9 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         _need(arguments, 'root')
         rows = evaluate_challenge(arguments, None if arguments.score else _predictor(arguments))
     if arguments.json:
-        # JSON has no NaN: a figure that does not exist is null.
-        plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
-        arguments.json.write_text(json.dumps(plain, indent=1) + '\n')
+        write_json(arguments.json, rows)
     return 0
 
 
