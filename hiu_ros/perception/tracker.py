@@ -75,7 +75,7 @@ class Tracker:
         there.
         """
         if (size, view) != (self._size, self._view):
-            self.tracks = []
+            self.reset()
         self._size, self._view = size, view
         if stamp is None:
             stamp = 0.0 if self._stamp is None else self._stamp + FRAME

@@ -145,15 +145,13 @@ class FinderTrainer:
         scenes = Scenes(s.scenes, self.config.long_side, s.seed, group=s.batch)
         loader = DataLoader(scenes, s.batch, sampler=Share(self.step, s.steps, s.batch),
                             num_workers=s.workers, worker_init_fn=leave_signals_to_the_parent)
-        validation = None
-        if s.scenes.photos and s.validate_every:
-            validation = FinderValidation(s.scenes.photos, s.validate_with, s.scenes.leave_out)
-
-        def validated(batch: dict[str, Tensor]) -> None:
-            if validation and (self.step % s.validate_every == 0 or self.step == s.steps):
-                self.log('validation', validation(self.average.module))
-
-        take_steps(self, loader, Pacing(s.steps, s.batch, s.log_every, s.save_every), validated)
+        validation = FinderValidation(
+            s.scenes.photos, s.validate_with, s.scenes.leave_out) if (
+                s.scenes.photos and s.validate_every) else None
+        pacing = Pacing(s.steps, s.batch, s.log_every, s.save_every,
+                        s.validate_every if validation else 0)
+        take_steps(self, loader, pacing, lambda batch: self.log(
+            'validation', validation(self.average.module)))
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the optimiser; returns the terms and their total."""

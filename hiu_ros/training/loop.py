@@ -148,8 +148,9 @@ class Trainer:
             (self.folder / 'settings.yaml').write_text(as_yaml(s))
             self.journal.cut(self.step)
             self.board = Board(self.folder, self.step) if s.tensorboard else None
-        take_steps(self, batches, Pacing(s.steps, s.batch * self.world, s.log_every, s.save_every),
-                   self.validate, self.agreed, quiet=self.rank != 0)
+        pacing = Pacing(
+            s.steps, s.batch * self.world, s.log_every, s.save_every, s.validate_every)
+        take_steps(self, batches, pacing, self.validate, self.agreed, quiet=self.rank != 0)
         if self.board:
             self.board.close()
 
@@ -180,11 +181,10 @@ class Trainer:
         return {**terms, 'total': total.detach()}
 
     def validate(self, batch: Batch) -> None:
-        """Where it is due, measure the averaged weights and draw some crops; only the first
-        process does."""
-        model, s = self.average.module, self.settings
-        if self.rank or (self.step % s.validate_every and self.step != s.steps):
+        """Measure the averaged weights and draw some crops; only the first process does."""
+        if self.rank:
             return
+        model, s = self.average.module, self.settings
         bank = s.validation.renders
         if s.validation.training_renders:
             bank = s.data.renders[0] if s.data.renders else str(self.folder / 'renders')

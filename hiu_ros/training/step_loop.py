@@ -47,23 +47,31 @@ class Training(Protocol):
 
 @dataclass(frozen=True)
 class Pacing:
-    """How many steps there are, samples of one of them, and after how many what happens."""
+    """How many steps there are, samples of one of them, and after how many what happens.
+
+    What was trained is also saved and validated after the last one. validate_every: 0 for never.
+    """
 
     steps: int
     samples: int
     log_every: int
     save_every: int
+    validate_every: int = 0
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether what happens every so many steps does after this one."""
+        return bool(every) and (step % every == 0 or step == self.steps)
 
 
 def take_steps(
     training: Training, loader: DataLoader, pacing: Pacing,
-    after: Callable[[Any], None] | None = None, agreed: Callable[[bool], bool] = bool,
+    validate: Callable[[Any], None] | None = None, agreed: Callable[[bool], bool] = bool,
     quiet: bool = False,
 ) -> None:
     """Train on the loader's batches until the last step, Ctrl-C or SIGTERM; saved in each case.
 
-    after: called with the batch when a step is counted. agreed: whether to stop, given that this
-    process was asked to. quiet: without a bar that shows how far it is.
+    validate: called with the batch of the step. agreed: whether to stop, given that this process
+    was asked to. quiet: without a bar that shows how far it is.
     """
     pace = Pace(training.step, pacing.samples)
     progress = tqdm(total=pacing.steps, initial=training.step, disable=quiet, unit='step',
@@ -75,11 +83,10 @@ def take_steps(
             bar.update()
             if training.step % pacing.log_every == 0:
                 training.log('train', pace.figures(training.step, training.means, bar))
-            if after:
-                after(batch)
+            if validate and pacing.due(training.step, pacing.validate_every):
+                validate(batch)
             stopping = agreed(stop.asked)
-            if stopping or training.step == pacing.steps or (
-                    training.step % pacing.save_every == 0):
+            if stopping or pacing.due(training.step, pacing.save_every):
                 training.save()
             if stopping:
                 break
