@@ -68,20 +68,26 @@ def test_a_signal_ends_every_state_quickly_with_zero(spawn, peer, number):
         assert 'Traceback' not in node.log, (name, node.log)
 
 
-def segments(node):
-    """Shared memory that the middleware of a process holds."""
+def shared_memory():
+    return set(Path('/dev/shm').glob('fastdds_*'))
+
+
+def segments(node, others):
+    """Shared memory of the middleware of a process, without that of its peers (`others`)."""
     try:
         maps = Path(f'/proc/{node.process.pid}/maps').read_text()
     except OSError:
         return set()
-    return {Path(name) for name in re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}\b', maps)}
+    mapped = {Path(name) for name in re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}\b', maps)}
+    return mapped - others
 
 
 @pytest.mark.parametrize('parameters, code', [({}, 0), ({'views': 77}, 1)], ids=['end', 'refused'])
 def test_the_middlewares_shared_memory_is_given_back(spawn, wait_for, parameters, code):
     """Half a megabyte to 35 (config/fastdds.xml) would stay taken until the machine restarts."""
+    others = shared_memory()
     node = spawn(*named('tidy'), parameters=parameters)
-    held = wait_for(lambda: segments(node) or not node.alive)
+    held = wait_for(lambda: segments(node, others) or not node.alive)
     if not isinstance(held, set):
         pytest.skip('a middleware without segments in /dev/shm')
     if not code:
@@ -91,18 +97,19 @@ def test_the_middlewares_shared_memory_is_given_back(spawn, wait_for, parameters
 
 
 def test_a_terminal_that_is_closed_ends_a_node_in_good_order_unless_nohup_keeps_it(spawn):
-    ends, stays = [], []
-    for ignored, nodes in ((signal.SIG_DFL, ends), (signal.SIG_IGN, stays)):
+    started = []
+    for ignored in (signal.SIG_IGN, signal.SIG_DFL):
+        others = shared_memory()
         before = signal.signal(signal.SIGHUP, ignored)  # as a process inherits it
-        nodes.append(spawn(*named(f'node_{len(stays)}')))
+        started.append(spawn(*named(f'node_{len(started)}')))
         signal.signal(signal.SIGHUP, before)
-    for node in ends + stays:
-        assert node.wait_log('fake on fake')
-    held = segments(ends[0])
-    stays[0].process.send_signal(signal.SIGHUP)
-    assert ends[0].end(signal.SIGHUP)[0] == 0 and stays[0].alive
+        assert started[-1].wait_log('fake on fake')
+    stays, ends = started
+    held = segments(ends, others)
+    stays.process.send_signal(signal.SIGHUP)
+    assert ends.end(signal.SIGHUP)[0] == 0 and stays.alive
     assert not [segment for segment in held if segment.exists()]
-    assert stays[0].end()[0] == 0
+    assert stays.end()[0] == 0
 
 
 @pytest.mark.parametrize('delay', [1.5, 3.0])
