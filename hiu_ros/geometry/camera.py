@@ -190,7 +190,10 @@ class Camera:
         )
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Points (..., 3), metres, to pixels (..., 2); NaN for points not in front of it."""
+        """Points (..., 3), metres, to pixels (..., 2); NaN for points not in front of it.
+
+        Points too far aside for the lens are at the end of what it shows (`distortion.distort`).
+        """
         points = np.asarray(points, dtype=np.float64)
         if points.shape[-1] != 3:
             raise ValueError(f'points must end in 3, got shape {points.shape}')

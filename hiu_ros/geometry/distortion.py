@@ -26,6 +26,8 @@ _STEPS = 30
 _TOLERANCE = 1e-9
 #: Angles from the axis that the steps start from: how many, and the widest, radians.
 _SAMPLES, _WIDEST = 512, 1.55
+#: Share of the ideal radius at which a lens's image ends that has an image: some end in a pole.
+_OF_REACH = 0.999
 
 
 def checked(model: str, coefficients: Sequence[float]) -> str:
@@ -58,11 +60,20 @@ def checked(model: str, coefficients: Sequence[float]) -> str:
 
 
 def distort(model: str, coefficients: Sequence[float], flat: np.ndarray) -> np.ndarray:
-    """Ideal (x / z, y / z) of shape (..., 2) to where the lens shows them."""
+    """Ideal (x / z, y / z) of shape (..., 2) to where the lens shows them.
+
+    Farther from the axis than a lens's polynomial rises, it says nothing: it would fold points
+    back into the image. They are where it ends, in their direction.
+    """
+    flat = np.asarray(flat, dtype=np.float64)
     if model == 'none':
-        return np.asarray(flat, dtype=np.float64)
+        return flat
     if model == 'equidistant':
         return _fisheye(coefficients, flat)
+    reach = _radial_table(tuple(coefficients))[0]
+    radius = np.linalg.norm(flat, axis=-1, keepdims=True)
+    if np.isfinite(reach):
+        flat = flat * np.minimum(1.0, _OF_REACH * reach / np.maximum(radius, 1e-12))
     return _brown(coefficients, flat)[0]
 
 
@@ -152,7 +163,8 @@ def _eight(coefficients: Sequence[float]) -> list[float]:
 
 def _fisheye(coefficients: Sequence[float], flat: np.ndarray) -> np.ndarray:
     radius = np.linalg.norm(flat, axis=-1)
-    bent = _angle_polynomial(coefficients, np.arctan(radius))[0]
+    angle = np.minimum(np.arctan(radius), _rising_angles(tuple(coefficients[:4]))[-1])
+    bent = _angle_polynomial(coefficients, angle)[0]
     scale = np.where(radius > 1e-12, bent / np.maximum(radius, 1e-12), 1.0)
     return flat * scale[..., None]
 

@@ -56,6 +56,19 @@ def test_beyond_all_that_a_lens_shows_there_is_no_point(lens, least):
 
 
 @pytest.mark.parametrize('lens', LENSES)
+def test_no_point_beyond_what_a_lens_shows_is_folded_back_into_its_image(lens):
+    """As parts of a near hand would be that leave the image, with the mesh drawn and measured."""
+    model, coefficients, reach = LENSES[lens]
+    radii = np.concatenate([np.linspace(0.0, 6.0, 600), [40.0, 1e4]])
+    shown = distort(model, coefficients, circles(radii))
+    radius = np.linalg.norm(shown, axis=-1)
+    edge = np.linalg.norm(distort(model, coefficients, circles([0.96 * reach])), axis=-1)
+    assert np.isfinite(shown).all()
+    assert (np.diff(radius, axis=0) > -2e-3 * edge).all()
+    assert np.isnan(distort(model, coefficients, np.full((2, 2), np.nan))).all()
+
+
+@pytest.mark.parametrize('lens', LENSES)
 def test_no_points_are_none_either_way(lens):
     model, coefficients, _ = LENSES[lens]
     assert distort(model, coefficients, np.zeros((0, 2))).shape == (0, 2)
