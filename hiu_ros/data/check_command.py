@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hiu_ros.picture_file import write_picture
+
 #: Bones are drawn in a colour for each finger, BGR.
 _COLOURS = ((80, 80, 255), (60, 200, 255), (80, 220, 80), (255, 180, 60), (255, 90, 200))
 #: 2D and 3D labels that disagree by more than this under the camera matrix are told.
@@ -149,7 +151,7 @@ def _draw(sample, image: np.ndarray, mask: np.ndarray | None, path: Path) -> Non
                 cv2.circle(picture, point.tolist(), 4, (255, 255, 255),
                            cv2.FILLED if code == 0 else 1, cv2.LINE_AA)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), picture)
+    write_picture(path, picture)
 
 
 def _tell(report: dict) -> None:

@@ -15,6 +15,7 @@ from hiu_ros.evaluation import metrics
 from hiu_ros.evaluation.photos import UNSEEN_SETS, HandScore, joint_box, score_hand, summarise
 from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.result import Hand, Hands
+from hiu_ros.picture_file import write_picture
 
 #: All hands of an image that has nothing to do with the one before.
 Find = Callable[[np.ndarray], Hands]
@@ -150,9 +151,10 @@ def draw_mistakes(folder: Path) -> Show:
             for label in photo.hands:
                 x, y, width, height = np.round(joint_box(label.keypoints_px)).astype(int)
                 cv2.rectangle(picture, (x, y), (x + width, y + height), (255, 255, 255), 2)
-        path = folder / kind / f'{photo.set}_{Path(photo.file).stem}.jpg'
+        name = '_'.join(Path(photo.file).with_suffix('').parts)
+        path = folder / kind / f'{photo.set}_{name}.jpg'
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), picture)
+        write_picture(path, picture)
 
     return show
 

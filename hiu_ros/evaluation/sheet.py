@@ -9,6 +9,7 @@ from hiu_ros.evaluation.output import check_output
 from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, joint_box
 from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.result import Hand, Hands
+from hiu_ros.picture_file import write_picture
 
 _TILE, _TEXT = 160, 16
 
@@ -51,5 +52,4 @@ class Sheet:
         tiles = [tile for _, tile in sorted(self._tiles, key=lambda pair: pair[0])]
         middle = (count - columns) // 2
         rows = [tiles[:columns], tiles[middle:middle + columns], tiles[-columns:]]
-        if not cv2.imwrite(str(self.path), np.vstack([np.hstack(row) for row in rows])):
-            raise OSError(f'cannot write {self.path}')
+        write_picture(self.path, np.vstack([np.hstack(row) for row in rows]))

@@ -5,9 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from hiu_ros.picture_file import named, write_picture
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 #: Images that go through the networks together.
@@ -246,10 +247,10 @@ def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, 
         mask = mesh = None
         if options.masks:
             mask = os.path.join(options.masks, f'{stem}_{hand.id}.png')
-            _write_picture(mask, full_mask(hand.mask, hand.mask_origin, hands.width, hands.height))
+            write_picture(mask, full_mask(hand.mask, hand.mask_origin, hands.width, hands.height))
         if options.meshes:
             mesh = os.path.join(options.meshes, f'{stem}_{hand.id}.npz')
-            with _named(mesh):
+            with named(mesh):
                 np.savez_compressed(mesh, vertices=hand.vertices_m,
                                     faces=pipeline.faces[hand.side].astype(np.int32))
         entry['hands'].append(hand_entry(hand, mask, mesh))
@@ -260,7 +261,7 @@ def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, 
             camera = Camera(*options.intrinsics, hands.width, hands.height)
         shown = draw(image, hands, camera,
                      pipeline.faces if options.draw_mesh else None)
-        _write_picture(os.path.join(options.draw, f'{stem}.jpg'), shown)
+        write_picture(os.path.join(options.draw, f'{stem}.jpg'), shown)
     return entry
 
 
@@ -290,29 +291,18 @@ def _numbers(values: Any, digits: int) -> list:
     return np.round(np.asarray(values, dtype=np.float64), digits).tolist()
 
 
-def _write_picture(path: str, picture: Any) -> None:
-    import cv2
-
-    good, data = cv2.imencode(os.path.splitext(path)[1], picture)
-    if not good:
-        raise OSError(f'picture {path} could not be encoded')
-    # NumPy's tofile does not notice a full disk where a small picture is lost to it.
-    with _named(path):
-        Path(path).write_bytes(data)
-
-
 def _write_json(result: dict[str, Any], path: str) -> None:
     text = json.dumps(result, allow_nan=False)
     if path == '-':
         print(text)
     elif _is_stream(path):
-        with _named(path):
+        with named(path):
             Path(path).write_text(text + '\n', encoding='utf-8')
     else:
         target = Path(os.path.realpath(path))
         part = target.with_name(target.name + '.part')
         try:
-            with _named(path):
+            with named(path):
                 part.write_text(text + '\n', encoding='utf-8')
                 os.replace(part, target)
         finally:
@@ -322,14 +312,3 @@ def _write_json(result: dict[str, Any], path: str) -> None:
 def _is_stream(path: str) -> bool:
     """Whether a path is '-', a pipe or a device: what is written to and cannot be replaced."""
     return path == '-' or os.path.exists(path) and not os.path.isfile(path)
-
-
-@contextmanager
-def _named(path: str) -> Iterator[None]:
-    """Name the file in an error of writing it, which that of a full disk does not."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OSError(f'{path} cannot be written: {error.strerror}') from error

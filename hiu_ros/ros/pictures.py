@@ -22,6 +22,7 @@ from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import Hands
+from hiu_ros.picture_file import write_picture
 from hiu_ros.ros import controllers
 from hiu_ros.ros.demo import rendered_clip
 from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles
@@ -126,8 +127,7 @@ def make(clip: Path, out: Path, pipeline: Pipeline) -> list[Path]:
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, picture in made.items():
-        if not cv2.imwrite(str(out / name), picture, JPEG if name.endswith('.jpg') else []):
-            raise OSError(f'{out / name} cannot be written')
+        write_picture(out / name, picture, JPEG if name.endswith('.jpg') else ())
     return [out / name for name in made]
 
 

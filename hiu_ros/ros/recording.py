@@ -7,6 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hiu_ros.picture_file import write_picture
+
 #: Pictures of a contact sheet: columns, rows, and the width of one, px.
 SHEET = (4, 4, 480)
 
@@ -140,5 +142,4 @@ class Sheet:
             sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
             cv2.putText(sheet, str(number), (x + 6, y + height - 8), cv2.FONT_HERSHEY_SIMPLEX,
                         0.5, (255, 255, 255), 1, cv2.LINE_AA)
-        if not cv2.imwrite(str(path), sheet):
-            raise OSError(f'{path} cannot be written')
+        write_picture(path, sheet)

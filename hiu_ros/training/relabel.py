@@ -37,6 +37,7 @@ from hiu_ros.perception.association import overlap
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import FINDER_WEIGHTS, HIU_WEIGHTS, hand_weights
+from hiu_ros.picture_file import write_picture
 from hiu_ros.training.agreement import Witness, mesh_faults
 from hiu_ros.training.pictures import skeleton
 from hiu_ros.training.validation import UNSEEN, palm_px
@@ -166,7 +167,7 @@ def write_sheets(out: Path, folder: PhotoFolder, labels: dict[str, np.ndarray],
             tiles.append(picture(folder.read_image(photo), one, label, what[k]))
         tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 10)
         rows = [np.hstack(tiles[i:i + 10]) for i in range(0, len(tiles), 10)]
-        cv2.imwrite(str(out / f'{kind}.jpg'), np.vstack(rows))
+        write_picture(out / f'{kind}.jpg', np.vstack(rows))
 
 
 def look(work: Relabelling, photos: list[int], path: Path) -> list[Asked]:

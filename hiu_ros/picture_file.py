@@ -1,0 +1,40 @@
+"""Pictures to files, or an error: OpenCV's own writing does not notice a full disk."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def write_picture(
+    path: str | os.PathLike, picture: 'np.ndarray', options: Sequence[int] = ()
+) -> None:
+    """Write (H, W, 3) BGR or (H, W), uint8, in the format of the name's ending.
+
+    options: OpenCV's, of the format. Raises OSError where it cannot be encoded or written.
+    """
+    import cv2
+
+    try:
+        good, data = cv2.imencode(Path(path).suffix, picture, list(options))
+    except cv2.error:
+        good = False
+    if not good:
+        raise OSError(f'{path} cannot be written: OpenCV cannot encode such a picture')
+    with named(path):
+        Path(path).write_bytes(data)
+
+
+@contextmanager
+def named(path: str | os.PathLike) -> Iterator[None]:
+    """Name the file in an error of writing it, which that of a full disk does not."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(f'{path} cannot be written: {error.strerror}') from error
