@@ -59,7 +59,7 @@ def predict_all(
         images = [sample.read_image() for sample in samples]
         hands = predict(images, [box_of(sample) for sample in samples],
                         cameras_of(samples, images))
-        for hand in hands:
+        for _, hand in zip(samples, hands, strict=True):
             points, mesh = read(hand)
             joints.append(points)
             vertices.append(mesh)

@@ -50,7 +50,7 @@ def evaluate(
         images = [sample.read_image() for sample, _ in boxed]
         hands_seen = predict(images, [box for _, box in boxed],
                              cameras_of([sample for sample, _ in boxed], images))
-        for (sample, box), image, hand in zip(boxed, images, hands_seen):
+        for (sample, box), image, hand in zip(boxed, images, hands_seen, strict=True):
             hands += 1
             for name, value in _compare(sample, box, image, hand).items():
                 columns[name].append(value)

@@ -74,6 +74,13 @@ def test_freihand_is_predicted_written_scored_and_scored_again(freihand, points,
     assert np.isclose(again[-1]['mpjpe'], rows[-1]['mpjpe'], rtol=1e-4)
 
 
+def test_one_answer_too_few_is_no_row_of_predictions(freihand, points):
+    with pytest.raises(ValueError, match='shorter'):
+        challenge.evaluate_challenge(
+            options('--dataset', 'freihand', '--root', freihand),
+            lambda images, boxes, cameras: [hand(points[0][0], points[1][0])] * (len(boxes) - 1))
+
+
 def never(images, boxes, cameras):
     raise AssertionError('predicted before all was looked at')
 

@@ -138,3 +138,9 @@ def test_the_chosen_samples_are_looked_at_in_batches():
     sizes.clear()
     figures = labelled.evaluate(samples, predict, [4, 5, 6], 1, quiet=True)
     assert sizes == [1, 1] and figures['hands'] == 2
+
+
+def test_one_answer_too_few_is_no_score():
+    samples = [Sample(name, IMAGE, keypoints_px=PIXELS, visibility=codes()) for name in 'ab']
+    with pytest.raises(ValueError, match='shorter'):
+        labelled.evaluate(samples, lambda images, boxes, cameras: [hand()], quiet=True)
