@@ -44,6 +44,7 @@ class _Turn:
     frame: Frame
     tracker: Tracker | None
     stamp: float
+    lost: float = 0.0  #: see `poor_light.Corrected`
     regions: list[Region] = field(default_factory=list)
     askers: list[int | None] = field(default_factory=list)
     found: list[float] = field(default_factory=list)
@@ -174,10 +175,12 @@ class Pipeline:
         options = self.options
         if options.mirrored_input:
             frame = mirrored_frame(frame)
+        lost = 0.0
         if options.correct_light:
-            frame = replace(frame, image=in_good_light(frame.image))
+            light = in_good_light(frame.image)
+            frame, lost = replace(frame, image=light.image), light.lost
         if options.tracking is None:
-            turn = _Turn(frame, None, frame.stamp or 0.0)
+            turn = _Turn(frame, None, frame.stamp or 0.0, lost)
             for detection in self._detections(frame):
                 turn.ask(self._region(frame.image, detection), None, detection.score)
             return turn
@@ -255,7 +258,7 @@ class Pipeline:
         scored = [(reading, reading.score_alone) for reading in turn.readings]
         if turn.frame.boxes is None:
             if self.options.regions == 'finder':
-                scored = [(reading, verdict_found(score, found))
+                scored = [(reading, verdict_found(score, found, turn.lost))
                           for (reading, score), found in zip(scored, turn.found)]
             scored = [(r, score) for r, score in scored if score >= self.options.min_score]
             groups = without_duplicates([reading for reading, _ in scored])

@@ -6,6 +6,7 @@ nothing changes by leaps from one frame of a video to the next.
 """
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,6 +24,9 @@ _TINT, _UNTINTED_MOST = 1.2, 2.0
 #: deviation of the Gaussian between the two and at the most, pixels.
 _NOISE_LEAST, _NOISE_MUCH = 2.5, 8.0
 _SMOOTH, _SMOOTH_MOST, _SMOOTH_LEAST = 0.8, 1.6, 0.2
+#: Logarithm of the gains' ratio of the colours at which a tint hides as much as noise does that is
+#: smoothed by `_SMOOTH`.
+_TINTED = 0.65
 #: Pixels that are looked at to tell the light, about; blocks (rows, columns) of pixels to tell
 #: the noise, and their side.
 _LOOKED_AT, _BLOCKS, _BLOCK = 20_000, (5, 6), 32
@@ -33,7 +37,15 @@ _KERNEL = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
 _MEDIAN = 0.6745
 
 
-def in_good_light(image: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """An image in good light, and 0..1 how much of it noise or a tint has taken for good."""
+
+    image: np.ndarray  #: (H, W, 3) uint8 BGR
+    lost: float
+
+
+def in_good_light(image: np.ndarray) -> Corrected:
     """An image (H, W, 3) uint8 BGR brightened, freed of tint and smoothed as far as it needs.
 
     The image itself where it needs nothing. It is never written to.
@@ -42,7 +54,10 @@ def in_good_light(image: np.ndarray) -> np.ndarray:
     if not np.allclose(gain, 1.0, rtol=0, atol=1e-3):
         image = cv2.LUT(image, _curves(gain, offset))
     deviation = smoothing(noise(image))
-    return cv2.GaussianBlur(image, (0, 0), deviation) if deviation > _SMOOTH_LEAST else image
+    lost = deviation / _SMOOTH + float(np.log(gain.max() / gain.min())) / _TINTED
+    if deviation > _SMOOTH_LEAST:
+        image = cv2.GaussianBlur(image, (0, 0), deviation)
+    return Corrected(image, min(lost, 1.0))
 
 
 def levels(image: np.ndarray) -> tuple[np.ndarray, float]:

@@ -11,6 +11,8 @@ _LEAST, _SIDE_MOST = 1e-4, 6.0
 _MASK_EVEN, _MASK_ODDS = 0.875, 36.0
 #: What the finder's log odds of a hand count in an image on its own, and what is added to them.
 FOUND, FOUND_REST = 2.5, 0.7
+#: Log odds that are added in such light that both see less (`poor_light.Corrected.lost` is 1).
+IN_POOR_LIGHT = 1.5
 
 
 def evidence(presence: float, keypoint_scores: np.ndarray, right: float) -> np.ndarray:
@@ -51,14 +53,15 @@ def verdict_alone(followed: float, presence: float, clear: float) -> float:
     return float((followed + shown) / 2)
 
 
-def verdict_found(alone: float, found: float) -> float:
+def verdict_found(alone: float, found: float, lost: float = 0.0) -> float:
     """0..1, how likely a region of an image on its own that the finder chose shows a hand.
 
     alone: its `verdict_alone`. found: the finder's score, 0..1. The finder sees what is around a
     hand, the hand network its parts: of hands that the one hardly believes the other often is
-    sure. The numbers were chosen on photographs (docs/choices.md).
+    sure. lost: how much poor light has taken of the image, 0..1. The numbers were chosen on
+    photographs (docs/choices.md).
     """
-    odds = _log_odds(alone) + FOUND * _log_odds(found) + FOUND_REST
+    odds = _log_odds(alone) + FOUND * _log_odds(found) + FOUND_REST + IN_POOR_LIGHT * lost
     return float(1 / (1 + np.exp(-odds)))
 
 

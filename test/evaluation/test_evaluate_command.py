@@ -11,6 +11,7 @@ from hiu_ros.cli import main
 from hiu_ros.network import checkpoint
 from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU
+from hiu_ros.perception.poor_light import Corrected
 
 
 @pytest.fixture(scope='module')
@@ -166,7 +167,7 @@ def test_missing_weights_are_named(photos, capsys):
 def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, monkeypatch, more):
     shown = []
     monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
-                        lambda image: shown.append(image) or image)
+                        lambda image: shown.append(image) or Corrected(image, 0.0))
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--through', 'pipeline', *more]
     assert main([*words, '--light', 'twilight']) == 1

@@ -22,6 +22,7 @@ from hiu_ros.network.readout import CropReading
 from hiu_ros.perception.finder import Detection
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.poor_light import Corrected
 
 WIDTH, HEIGHT = 640, 480
 FLIP = np.diag([-1.0, 1.0, 1.0])
@@ -157,7 +158,8 @@ def make_stage(monkeypatch):
     # The poses of a perfect network need no correction.
     monkeypatch.setattr('hiu_ros.perception.lifting.MESH_EXCESS', 1.0)
     # Scenes are told by the colours of their images.
-    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light', lambda image: image)
+    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                        lambda image: Corrected(image, 0.0))
     return Stage
 
 

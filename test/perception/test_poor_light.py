@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.perception.poor_light import in_good_light, levels, noise, smoothing
+from hiu_ros.perception import poor_light
+from hiu_ros.perception.poor_light import levels, noise, smoothing
 
 
 def scene(height=240, width=320, seed=0):
@@ -17,6 +18,14 @@ def lit(image, gains=1.0, offset=0.0, deviation=0.0):
     rng = np.random.default_rng(1)
     return np.clip(image * np.float32(gains) + offset + rng.normal(0, deviation, image.shape),
                    0, 255).astype(np.uint8)
+
+
+def in_good_light(image):
+    return poor_light.in_good_light(image).image
+
+
+def lost(image):
+    return poor_light.in_good_light(image).lost
 
 
 def span(image):
@@ -137,6 +146,19 @@ def test_images_of_nothing_stay_images(value, size):
     assert out.shape == image.shape and out.dtype == np.uint8
     gain, offset = levels(image)
     assert np.isfinite([*gain, offset]).all() and (gain > 0).all()
+
+
+def test_noise_and_tints_take_something_for_good_and_the_more_the_stronger():
+    image = scene()
+    assert lost(image) == 0
+    for much in ([lit(image, deviation=d) for d in (1.0, 5.0, 6.0, 60.0)],
+                 [lit(image, (1.0, share, share)) for share in (1.0, 0.6, 0.45, 0.1)]):
+        shares = [lost(one) for one in much]
+        assert (np.diff(shares) > 0.1).all() and shares[0] < 0.1 and shares[-1] == 1
+
+
+def test_an_image_that_is_only_dark_or_flat_has_lost_nothing():
+    assert lost(lit(scene(), 0.3)) < 0.1 and lost(lit(scene(), 0.3, 110)) < 0.1
 
 
 def test_a_lamp_that_is_dimmed_slowly_makes_no_leaps():

@@ -9,6 +9,7 @@ import torch
 from hiu_ros.perception.estimator import HandEstimator, Region
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
+from hiu_ros.perception.poor_light import Corrected
 from test.perception.conftest import SINGLE, pipeline
 
 FOLLOWING = PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1))
@@ -106,11 +107,23 @@ def test_the_region_of_a_whole_image_is_as_large_as_the_image(make_stage):
 def test_light_is_corrected_unless_that_is_off(make_stage, monkeypatch):
     stage, corrected = make_stage(), []
     monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
-                        lambda image: corrected.append(image) or image)
+                        lambda image: corrected.append(image) or Corrected(image, 0.0))
     pipeline(stage, replace(SINGLE, correct_light=False)).process(stage.image([]))
     assert corrected == []
     pipeline(stage).process(stage.image([]))
     assert len(corrected) == 1
+
+
+def test_in_poor_light_a_region_in_doubt_is_a_hand_where_it_would_be_none(
+        make_stage, monkeypatch):
+    stage, counts = make_stage(), []
+    monkeypatch.setattr('hiu_ros.perception.pipeline.verdict_found',
+                        lambda alone, found, lost: 0.4 + 0.2 * lost)
+    for share in (0.0, 1.0):
+        monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                            lambda image, share=share: Corrected(image, share))
+        counts.append(len(pipeline(stage).process(stage.image([stage.hand()]))))
+    assert counts == [0, 1]
 
 
 def test_warming_up_runs_the_network_and_the_finder(make_stage):

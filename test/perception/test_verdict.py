@@ -63,6 +63,12 @@ def test_a_sure_finder_stands_in_for_a_network_in_doubt_and_the_other_way_round(
     assert verdict_found(0.1, 0.5) < 0.5 < verdict_found(0.1, 0.8)
 
 
+def test_less_is_asked_for_where_light_has_taken_something():
+    scores = [verdict_found(0.3, 0.5, lost) for lost in (0.0, 0.5, 1.0)]
+    assert scores[0] < 0.5 < scores[2] and scores == sorted(scores)
+    assert verdict_found(0.01, 0.2, 1.0) < 0.1
+
+
 @pytest.mark.parametrize('alone', [0.0, 0.5, 1.0])
 def test_the_surer_the_finder_the_more_of_a_hand(alone):
     scores = [verdict_found(alone, found) for found in np.linspace(0, 1, 11)]
