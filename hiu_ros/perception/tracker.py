@@ -220,7 +220,7 @@ class Tracker:
         # then the surer ones; sorting keeps the order among equals.
         in_sight.sort(key=lambda t: (
             t.name is None, t.found < self.options.announce_score, t.hits < YOUNG, -t.trust))
-        missed.sort(key=lambda t: t.misses)
+        missed.sort(key=lambda t: (t.name is None, t.misses))
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]
 

@@ -195,6 +195,17 @@ def test_of_newcomers_no_more_are_shown_than_asked_for():
     assert names(tracker, 4 / 30, [reading(400), unsure(100, 0.7)]) == ['right_1']
 
 
+def test_a_newcomer_seen_once_does_not_take_the_place_of_a_lost_hand():
+    tracker = Tracker(TrackingOptions(), 1, 0.5)
+    for k in range(30):
+        assert names(tracker, k / 30, [reading(100)]) == ['right_1']
+    for k in range(30, 35):
+        names(tracker, k / 30, [])
+    assert names(tracker, 35 / 30, [reading(500, right=0.2)]) == []
+    assert names(tracker, 36 / 30, []) == []
+    assert names(tracker, 37 / 30, [reading(100)]) == ['right_1']
+
+
 def test_a_hand_of_unsure_side_is_named_three_frames_later():
     tracker = Tracker(TrackingOptions(), 4, 0.5)
     shown = [names(tracker, k / 30, [reading(100, right=0.2)]) for k in range(5)]
