@@ -10,6 +10,7 @@ from hiu_ros.perception.association import (
     Awaited,
     assign,
     joint_distance,
+    known_again,
     overlap,
     steadiness,
     without_duplicates,
@@ -62,7 +63,21 @@ def test_a_hand_lost_long_ago_may_come_back_far_away_in_its_own_colour_only():
     assert [assign([lost], [one], [{1}]) for one in far] == [[(0, 0)], [], [], []]
     assert assign([lost], [reading(300, TAN, right=-6.0)], [{1}]) == []
     assert assign([hand(patience=5.0, right=30.0)], [reading(300)], [{1}]) == []
-    assert assign([lost], [reading(430)], [{1}]) == []
+    assert assign([lost], [reading(430)], [{0}]) == []
+
+
+def test_a_hand_lost_just_now_is_not_known_again_farther_off_than_it_can_have_come():
+    for patience, shift, known in ((0.7, 50, True), (0.7, 90, False), (3.0, 90, True)):
+        lost = hand(patience=patience, lost=True)
+        assert known_again(lost, JOINTS + [shift, 0], 6.0, TAN) is known
+
+
+def test_a_hand_is_as_large_as_it_is_long_however_slender():
+    slender = (JOINTS - JOINTS.mean(axis=0)) * [1, 0.1] + 300
+    for points in (slender, slender[:, ::-1]):
+        one = SimpleNamespace(keypoints_px=points + [60, 0], right=6.0, colour=TAN,
+                              size=float(np.ptp(points, axis=0).max()))
+        assert assign([hand(points)], [one], [{0}]) == [(0, 0)]
 
 
 def test_joints_are_apart_by_so_much_of_the_larger_hand():
@@ -158,6 +173,11 @@ def test_readings_at_one_place_are_one_hand_and_the_best_of_them_comes_first():
     assert without_duplicates([]) == []
 
 
+def test_a_hand_is_told_by_its_best_reading_not_by_what_was_put_to_it():
+    chain = [found(0, quality=0.9), found(25, quality=0.8), found(50, quality=0.7)]
+    assert without_duplicates(chain) == [[0, 1], [2]]
+
+
 def test_readings_of_two_sides_are_one_hand_only_where_they_hardly_differ():
     assert len(without_duplicates([found(), found(10, right=-6.0)])) == 1
     assert len(without_duplicates([found(), found(25)])) == 1
@@ -169,7 +189,8 @@ def test_readings_of_two_sides_are_one_hand_only_where_they_hardly_differ():
 
 def test_a_blurred_reading_in_the_mask_of_a_sharp_one_is_a_part_of_that_hand():
     empty = np.zeros((50, 50))
-    elsewhere = Crop((250.0, 360.0), 200.0, resolution=50)
+    elsewhere = [Crop(centre, 200.0, resolution=50)
+                 for centre in ((250.0, 360.0), (250.0, 140.0), (450.0, 250.0), (50.0, 250.0))]
 
     def count(*readings):
         hands = len(without_duplicates(readings))
@@ -182,7 +203,8 @@ def test_a_blurred_reading_in_the_mask_of_a_sharp_one_is_a_part_of_that_hand():
     assert count(found(), found(50, quality=0.8, mask=HALF)) == 2
     assert count(found(quality=0.5), found(50, quality=0.45, mask=HALF)) == 2
     # A mask that lies elsewhere, covers little of the other or is empty says nothing.
-    assert count(found(), found(50, quality=0.5, crop=elsewhere)) == 2
+    for crop in elsewhere:
+        assert count(found(), found(50, quality=0.5, crop=crop)) == 2
     assert count(found(mask=HALF), found(50, quality=0.5, mask=HALF[:, ::-1])) == 2
     assert count(found(), found(50, quality=0.5, mask=empty)) == 2
     assert count(found(mask=empty), found(50, quality=0.5, mask=empty)) == 2
