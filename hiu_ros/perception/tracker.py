@@ -74,18 +74,17 @@ class Tracker:
         or view forget them, too: what was at a pixel is now elsewhere, and another hand may be
         there.
         """
-        if (size, view) != (self._size, self._view):
-            self.reset()
-        self._size, self._view = size, view
+        last, pauses = self._stamp, 0
+        anew = (size, view) != (self._size, self._view)
         if stamp is None:
-            stamp = 0.0 if self._stamp is None else self._stamp + FRAME
-        elif self._stamp is not None:
-            pauses = self._pauses + 1 if stamp - self._stamp > PAUSE else 0
-            if pauses or stamp < self._stamp - LATE:
-                self.reset()
-            else:
-                stamp = max(stamp, self._stamp)
-            self._pauses = pauses
+            stamp = 0.0 if last is None else last + FRAME
+        elif last is not None:
+            pauses = self._pauses + 1 if stamp - last > PAUSE else 0
+            anew = anew or pauses > 0 or stamp < last - LATE
+            stamp = stamp if anew else max(stamp, last)
+        if anew:
+            self.reset()
+        self._size, self._view, self._pauses = size, view, pauses
         self._stamp = float(stamp)
         self._since_search += 1
         return self._stamp

@@ -133,6 +133,18 @@ def test_a_side_that_is_not_clear_is_waited_for_a_few_frames_only():
     assert [run.see([reading(right=-6.0)]) for _ in range(2)] == [[], ['left_1']]
 
 
+@pytest.mark.parametrize('sizes', [[(640, 480)], [(640, 480), (480, 640)]])
+def test_a_side_that_is_not_clear_is_not_waited_for_in_a_show_of_photographs(sizes):
+    tracker, shown = Tracker(TrackingOptions(), 4, 0.5), []
+    for k in range(4):
+        tracker.begin(3.0 * k, sizes[k % len(sizes)])
+        shown.append(len(tracker.update([reading(right=0.1)], [None], [0.9])))
+    assert shown == [0, 0, 1, 1]
+    # From here on the images are those of a video.
+    tracker.begin(None, sizes[-1])
+    assert tracker.update([reading(500.0, right=0.1)], [None], [0.9]) == []
+
+
 def test_a_hand_the_finder_hardly_saw_has_no_name_until_it_is_found_again():
     run = Follower(announce_score=0.4)
     assert run.see([reading()], found=0.35, frames=20) == []
