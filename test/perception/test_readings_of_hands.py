@@ -220,6 +220,18 @@ def test_of_two_readings_of_a_hand_the_one_of_its_side_is_shown():
     assert run.see([other], [0]) == []
 
 
+def test_of_several_readings_of_a_hand_the_sharpest_of_its_side_is_shown():
+    run = Follower()
+    run.see([reading()], frames=3)
+    other, sharp = reading(202, quality=0.95), reading(201, quality=0.85)
+    other.side = 'left'
+    run.tracker.begin(0.1, (640, 480))
+    (_, shown), = run.tracker.update(
+        [reading(quality=0.8), sharp, reading(199, quality=0.7), other], [0, None, None, None],
+        [0.0, 0.9, 0.9, 0.9])
+    assert shown is sharp
+
+
 def test_a_hand_that_is_back_is_the_one_that_was_seen_last():
     run = Follower()
     run.see([reading(100), reading(340)], frames=20)
@@ -256,3 +268,19 @@ def test_a_newcomer_read_as_the_older_hand_ends_but_not_where_it_may_be_another(
     assert left(right=-6.0) == 2  # of the other side
     assert left(x=300.0) == 2  # seen apart
     assert left(younger_frames=20) == 2  # not new
+
+
+def test_what_has_no_name_itself_ends_no_newcomer():
+    run = Follower(announce_score=0.5)
+    run.see([reading(100)], found=0.4, frames=30)
+    run.see([reading(100), reading(150)], [0, None], found=0.4, frames=2)
+    run.see([reading(100), reading(101)], [0, 1])
+    assert run.names == [None, None]
+
+
+def test_a_missed_hand_ends_in_images_whose_size_is_not_known():
+    tracker = Tracker(TrackingOptions(max_misses=5), 4, 0.5)
+    for k in range(20):
+        tracker.begin(k / 30)
+        tracker.update([reading()] if k < 5 else [], [None] if k < 5 else [], [0.9])
+    assert tracker.tracks == []
