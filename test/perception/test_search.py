@@ -76,6 +76,18 @@ def test_a_box_that_is_much_larger_or_smaller_or_beside_a_hand_is_looked_at(at, 
     assert tracker(track()).unexplained([box(at, grow)], [0.9]) == ([] if explained else [0])
 
 
+@pytest.mark.parametrize('turned', [False, True])
+def test_boxes_are_as_large_as_they_are_long(turned):
+    flat = track()
+    flat.keypoints = np.stack([np.linspace(150, 250, 21), np.linspace(225, 255, 21)], axis=1)
+    if turned:
+        flat.keypoints = flat.keypoints[:, ::-1]
+    grown = [np.array([150.0, 205, 100, 70]), np.array([90.0, 225, 220, 30])]
+    fits = [tracker(flat).unexplained([box[[1, 0, 3, 2]] if turned else box], [0.9]) == []
+            for box in grown]
+    assert fits == [True, False]
+
+
 def test_of_two_hands_that_overlap_each_explains_the_box_that_lies_on_it_best():
     it = tracker(track(200.0), track(230.0), max_hands=4)
     assert it.unexplained([box(228.0), box(198.0), box(215.0)], [0.9, 0.8, 0.7]) == [2]

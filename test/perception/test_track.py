@@ -70,7 +70,9 @@ def test_neither_bursts_nor_pauses_tell_a_motion():
     track.see(reading(track.keypoints.mean(axis=0)[0] + 10), track.stamp + 0.001)
     assert np.allclose(track.motion, motion)
     track.see(reading(500.0), track.stamp + 0.7)
-    assert np.allclose(track.motion, 0)
+    assert np.allclose(track.motion, 0) and np.allclose(moved(track, track.stamp + STEP), 0)
+    track.see(reading(510.0), track.stamp + STEP)
+    assert 3 < moved(track, track.stamp + STEP)[0] <= 10
 
 
 def test_a_hand_is_looked_for_in_a_wider_region_the_longer_it_is_missed():
@@ -135,6 +137,16 @@ def test_no_frame_says_more_of_the_side_than_another_and_a_doubtful_one_says_les
     assert most == followed(1, right=60.0).right == followed(1, right=6.0, quality=1.0).right
     assert followed(1, right=6.0, presence=0.3).right < 0.5 * most
     assert followed(1, right=6.0, quality=0.3).right < 0.5 * most
+    # One sharp joint makes no sharp hand.
+    track, one = followed(0), reading(right=6.0, quality=0.3)
+    one.keypoint_scores[8] = 1.0
+    track.see(one, 0.0)
+    assert track.right < 0.5 * most
+
+
+def test_left_hands_are_told_as_soon_as_right_ones():
+    for frames in (1, 3, 40):
+        assert followed(frames, right=-0.5).right == -followed(frames, right=0.5).right
 
 
 def test_a_side_seen_for_minutes_can_still_turn_within_seconds():
