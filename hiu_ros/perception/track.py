@@ -92,7 +92,7 @@ class Track:
         """How much larger its region is than usual: for a hand that was missed, where hands touch,
         and where joints are blurred, as they are when a part of a hand is out of the region."""
         margin = min(1.0 + _SEARCH_GROWTH * self.misses, _SEARCH_MOST)
-        usual = self.size / max(float(np.ptp(self.keypoints, axis=0).max()), 1.0)
+        usual = max(self.size, 1.0) / max(float(np.ptp(self.keypoints, axis=0).max()), 1.0)
         if self.blurred:
             # Joints that are guessed spread: the region must not grow with them.
             margin = max(margin, _SEARCH_BLURRED) * min(1.0, usual)

@@ -1,4 +1,5 @@
 import gc
+import time
 import weakref
 from dataclasses import replace
 from types import SimpleNamespace
@@ -115,6 +116,9 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     assert len(pipeline(stage).process(image, stage.camera)) == 0
     hand, = pipeline(stage).process(image, boxes=[[200, 100, 200, 200]])
     assert hand.score < 1e-3
+    # Where everything is shown that is found, that is, too, and is followed.
+    run = pipeline(stage, PipelineOptions(device='cpu', min_score=0.0))
+    assert all(hand.score < 1e-3 for k in range(4) for hand in run.process(image, stamp=k / 30))
 
 
 def test_the_box_holds_joints_that_no_mask_covers_and_blurred_ones_are_not_valid(make_stage):
@@ -288,6 +292,19 @@ def test_two_frames_of_one_camera_in_a_call_are_refused_unless_tracking_is_off(m
     assert [len(hands) for hands in pipeline(stage).process_many(iter(frames))] == [1, 1]
     with pytest.raises(ValueError, match='must be Frames, got ndarray'):
         pipeline(stage).process_many([frames[0].image])
+
+
+def test_the_seconds_of_the_steps_are_those_of_the_last_call(make_stage):
+    stage = make_stage()
+    run, start = pipeline(stage), time.perf_counter()
+    run.process(stage.image([stage.hand()]), stage.camera)
+    assert set(run.seconds) == {'find', 'look', 'place'} and min(run.seconds.values()) >= 0
+    assert 0 < sum(run.seconds.values()) <= time.perf_counter() - start
+
+
+def test_no_frames_have_no_hands(make_stage):
+    for options in (SINGLE, PipelineOptions(device='cpu')):
+        assert pipeline(make_stage(), options).process_many([]) == []
 
 
 def test_a_running_finder_takes_over_how_thoroughly_it_searches(make_stage):

@@ -107,6 +107,11 @@ def test_where_hands_touch_a_region_stays_about_as_large_as_the_hand():
     assert followed(2, size=0.0).margin(crowded=True) == 1
 
 
+@pytest.mark.parametrize('crowded', [False, True])
+def test_a_hand_whose_joints_fall_on_one_point_has_a_region_too(crowded):
+    assert followed(2, size=0.0, quality=0.0).margin(crowded) >= 1
+
+
 def test_the_usual_size_follows_slowly():
     track = followed(12)
     track.see(reading(size=50.0), track.stamp + STEP)
