@@ -71,27 +71,30 @@ class Watched(HandEstimator):
 
 
 def test_a_part_of_a_followed_hand_that_touches_another_is_looked_for_as_a_whole_hand(make_stage):
-    def size(x, y):
+    def size(x, y, far):
         stage = make_stage()
         eyes = Watched(stage)
         run = Pipeline(FOLLOWING, estimator=eyes, finder=stage)
         hands = [stage.hand(place=(sign * x, sign * y, 0.6)) for sign in (1, -1)]
+        hands.append(stage.hand('left', far))
         for k in range(4):
-            assert len(run.process(stage.image(hands), stage.camera, k / 30)) == 2
+            assert len(run.process(stage.image(hands), stage.camera, k / 30)) == 3
         track = run._trackers[None].tracks[1]
         track.keypoints = 0.5 * (track.keypoints + track.keypoints.mean(axis=0))
         run.process(stage.image(hands), stage.camera, 4 / 30)
         return eyes.crops[1].size
 
-    assert size(0.0, 0.04) > 1.3 * size(0.2, 0.0)
+    assert size(0.0, 0.04, (0.35, -0.2, 0.9)) > 1.3 * size(0.2, 0.0, (0.0, -0.22, 0.9))
 
 
-def test_a_hand_that_left_the_image_is_not_looked_for_where_there_is_none(make_stage):
+@pytest.mark.parametrize('way', [(1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1)])
+def test_a_hand_that_left_the_image_is_not_looked_for_where_there_is_none(make_stage, way):
     stage = make_stage()
     eyes = Watched(stage)
     run = Pipeline(FOLLOWING, estimator=eyes, finder=stage)
-    for k, x in enumerate([*np.linspace(-0.1, -0.45, 15), *[-0.7] * 8]):
-        run.process(stage.image([stage.hand(place=(x, 0, 0.6))]), stage.camera, k / 30)
+    for k, x in enumerate([*np.linspace(0.1, 0.45, 15), *[0.7] * 8]):
+        place = (x * way[0], x * way[1], 0.6)
+        run.process(stage.image([stage.hand(place=place)]), stage.camera, k / 30)
     track, = run._trackers[None].tracks
     assert track.name == 'right_1' and track.misses > 5 and eyes.crops == []
 
@@ -102,6 +105,26 @@ def test_the_region_of_a_whole_image_is_as_large_as_the_image(make_stage):
     Pipeline(replace(SINGLE, regions='whole'), estimator=eyes).process(stage.image([]))
     crop, = eyes.crops
     assert crop.size == pytest.approx(640) and np.allclose(crop.centre, [319.5, 239.5])
+
+
+@pytest.mark.parametrize('box, middle', [
+    ([-5000, 100, 40, 40], (-320, 120)), ([5000, 100, 40, 40], (960, 120)),
+    ([100, -5000, 40, 40], (120, -240)), ([100, 5000, 40, 40], (120, 720)),
+    ([100, 100, 40, 40], (120, 120)), ([-5000, 100, 5300, 40], (-10, 120))])
+def test_a_box_far_out_of_the_image_is_looked_at_near_it(make_stage, box, middle):
+    stage = make_stage()
+    eyes = Watched(stage)
+    Pipeline(SINGLE, estimator=eyes, finder=stage).process(stage.image([]), boxes=[box])
+    crop, = eyes.crops
+    assert np.allclose(crop.centre, middle, atol=1)
+
+
+def test_where_only_given_boxes_are_looked_at_no_finder_is_asked(make_stage):
+    stage = make_stage()
+    for options in (SINGLE, FOLLOWING):
+        run = pipeline(stage, replace(options, regions='boxes'))
+        assert len(run.process(stage.image([stage.hand()]), stage.camera, 0.0)) == 0
+    assert stage.searches == 0
 
 
 def test_light_is_corrected_unless_that_is_off(make_stage, monkeypatch):
