@@ -115,7 +115,7 @@ def test_a_network_that_gives_nan_gives_no_hand(make_stage):
     image = stage.image([stage.hand()])
     assert len(pipeline(stage).process(image, stage.camera)) == 0
     hand, = pipeline(stage).process(image, boxes=[[200, 100, 200, 200]])
-    assert hand.score < 1e-3
+    assert hand.score < 1e-3 and np.allclose(hand.keypoints_px, [300, 200], atol=0.1)
     # Where everything is shown that is found, that is, too, and is followed.
     run = pipeline(stage, PipelineOptions(device='cpu', min_score=0.0))
     assert all(hand.score < 1e-3 for k in range(4) for hand in run.process(image, stamp=k / 30))

@@ -156,6 +156,13 @@ def test_warming_up_runs_the_network_and_the_finder(make_stage):
     assert stage.calls and stage.searches == 1
 
 
+@pytest.mark.parametrize('largest, sizes', [(3, [1, 2, 3]), (20, list(range(1, 13)))])
+def test_warming_up_runs_each_size_of_batch_that_a_few_hands_make(make_stage, largest, sizes):
+    stage = make_stage()
+    HandEstimator(stage, largest_batch=largest).warm_up()
+    assert stage.calls == sizes
+
+
 def changed(stage, *changes):
     """The stage, its network's answers to each batch in turn changed by a function."""
     perfect, left = stage.predict, iter(changes)
@@ -199,6 +206,33 @@ def test_a_side_is_what_all_looks_say_and_both_are_tried_while_it_is_not_clear(m
         side=0.5 + 0.1 * (reading.side - 0.5).sign()))
     look(stage, None)
     assert stage.calls == [2, 2]
+
+
+def test_a_side_is_the_mean_of_what_a_region_says_read_as_either_hand(make_stage):
+    # Both crops show a right hand as the network sees them, so that they do not agree.
+    stage = changed(make_stage(), lambda reading: reading._replace(
+        side=torch.tensor([0.9, 0.6]).to(reading.side)))
+    reading = look(stage, None, passes=0)[1]
+    assert reading.right == pytest.approx((np.log(9) - np.log(1.5)) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_a_side_that_is_clear_at_first_sight_is_the_only_one_tried_next(make_stage, side):
+    stage = make_stage()
+    hand, estimator = stage.hand(side), HandEstimator(stage)
+    region = Region(stage.image([hand]), estimator.crop_around(hand.pixels), passes=1)
+    reading, = estimator.look([region])
+    assert reading.side == side and stage.calls == [2, 1]
+
+
+def test_the_next_look_at_a_hand_beside_the_middle_has_it_in_the_middle(make_stage):
+    stage = make_stage()
+    hand, estimator = stage.hand(), HandEstimator(stage)
+    best = estimator.crop_around(hand.pixels)
+    aside = replace(best, centre=(best.centre[0] + 0.2 * best.size,
+                                  best.centre[1] - 0.1 * best.size))
+    reading, = estimator.look([Region(stage.image([hand]), aside, 'right', passes=1)])
+    assert np.allclose(reading.crop.centre, best.centre, atol=2)
 
 
 def test_certainty_beyond_measure_stays_finite_and_scores_stay_shares(make_stage):
