@@ -118,6 +118,12 @@ def test_noise_is_smoothed_and_edges_stay():
     assert near[0] == pytest.approx(60, abs=4) and near[-1] == pytest.approx(190, abs=4)
 
 
+def test_noise_is_smoothed_along_rows_as_along_columns():
+    smooth = in_good_light(lit(np.full((240, 320, 3), 120, np.uint8), deviation=15))
+    down, across = (np.diff(smooth.astype(float), axis=axis).std() for axis in (0, 1))
+    assert down == pytest.approx(across, rel=0.1)
+
+
 def test_the_stronger_the_noise_the_more_it_is_smoothed_up_to_a_limit():
     assert smoothing(0.0) == smoothing(2.0) == 0
     assert (np.diff([smoothing(deviation) for deviation in (2.0, 3.0, 4.0, 12.0, 14.0)]) > 0).all()
