@@ -144,6 +144,13 @@ def test_of_two_readings_a_hand_is_the_one_of_its_side_and_of_its_own_region():
     # A side that is hardly known decides nothing against the place.
     two = [reading(18, right=6.0), reading(2, right=-6.0)]
     assert assign([hand(right=0.1)], two, [{0}, {0}]) == [(0, 1)]
+    two = [reading(18, right=0.05), reading(2, right=-0.05)]
+    assert assign([hand(right=4.0)], two, [{0}, {0}]) == [(0, 1)]
+
+
+def test_of_two_readings_far_off_a_hand_is_the_nearer_one():
+    for first, second, expected in ((55, 64, 0), (64, -55, 1)):
+        assert assign([hand()], [reading(first), reading(second)], [{0}, {0}]) == [(0, expected)]
 
 
 def test_what_a_hand_and_a_newcomer_could_both_be_is_the_hand():
