@@ -194,6 +194,16 @@ def test_with_one_hand_too_many_named_ones_go_before_new_ones_and_sure_ones_befo
     assert [track.trust for track in run.tracker.tracks] == [0.9]
 
 
+@pytest.mark.parametrize('found', [[0.2, 0.9], [0.9, 0.2]])
+def test_with_one_hand_too_many_what_gets_a_name_goes_before_what_the_finder_hardly_saw(found):
+    tracker = Tracker(TrackingOptions(announce_score=0.5), 1, 0.5)
+    tracker.begin(0.0, (640, 480))
+    readings = [reading(x, score=0.9 if score < 0.5 else 0.7)
+                for x, score in zip((100.0, 400.0), found)]
+    (_, shown), = tracker.update(readings, [None, None], found)
+    assert shown is readings[found.index(0.9)]
+
+
 def test_of_many_missed_hands_those_seen_last_are_kept():
     run = Follower(max_hands=2)
     for x in (100, 300, 500):
