@@ -28,3 +28,14 @@ def in_one_line(parser: argparse.ArgumentParser) -> Iterator[None]:
         if traceback_wanted():
             raise
         parser.exit(2, f'{parser.prog}: {error}\n')
+
+
+@contextmanager
+def named(path: str | os.PathLike) -> Iterator[None]:
+    """Name the file in an error of writing it, which that of a full disk does not."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(f'{path} cannot be written: {error.strerror or error}') from error

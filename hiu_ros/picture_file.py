@@ -1,10 +1,11 @@
 """Pictures to files, or an error: OpenCV's own writing does not notice a full disk."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hiu_ros.command_errors import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,14 +28,3 @@ def write_picture(
         raise OSError(f'{path} cannot be written: OpenCV cannot encode such a picture')
     with named(path):
         Path(path).write_bytes(data)
-
-
-@contextmanager
-def named(path: str | os.PathLike) -> Iterator[None]:
-    """Name the file in an error of writing it, which that of a full disk does not."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OSError(f'{path} cannot be written: {error.strerror}') from error

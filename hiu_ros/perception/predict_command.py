@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hiu_ros.picture_file import named, write_picture
+from hiu_ros.command_errors import named
+from hiu_ros.picture_file import write_picture
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 #: Images that go through the networks together.

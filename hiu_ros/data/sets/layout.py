@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from hiu_ros.command_errors import named
 from hiu_ros.perception.image_file import read_image
 
 #: What numpy raises for a file that is empty, cut off or of something else.
@@ -111,11 +112,10 @@ def replace_array(path: str | Path, array: np.ndarray) -> None:
     old one mapped goes on with it. OSError where that fails; what is there is left as it was."""
     part = Path(f'{path}.part')
     try:
-        with part.open('wb') as file:
-            np.save(file, array)
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(f'{path} cannot be written: {error}') from error
+        with named(path):
+            with part.open('wb') as file:
+                np.save(file, array)
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
