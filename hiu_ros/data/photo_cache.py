@@ -3,7 +3,8 @@
 `python -m hiu_ros.data.photo_cache PHOTOS OUT` builds it. Every stage can be interrupted and goes
 on where it stopped; what is there already can be used meanwhile.
 
-    crops.npy   (N, S, S, 3) uint8 BGR, unrotated, unmirrored squares about the labelled hands
+    crops.npy   (N, S, S, 3) uint8 BGR, unrotated, unmirrored squares about the labelled hands;
+                S is `--size`, `CROP_PIXELS` where nothing is said
     mask.npy    (N, S, S) uint8, 255 hand and 0 not, meaningful where mask_ok
     labels.npz  keypoints (N, 21, 2) crop pixels, keypoints_m (N, 21, 3) metres, camera axes,
                 side (N,) 0 left 1 right, side_score, set (index into sets), split (0 train,
@@ -35,7 +36,7 @@ from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
 from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
-from hiu_ros.data.sets.layout import new_array, open_array, read_archive
+from hiu_ros.data.sets.layout import map_array, new_array, open_array, read_archive
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -43,6 +44,8 @@ CROP_PIXELS = 192
 CROP_SCALE = 2.2
 STAGES = ('crops', 'fits', 'masks', 'trim')
 CHECKPOINT = 1000
+#: Squares of fewer px are refused.
+_LEAST_PIXELS = 32
 #: px of the image, by which a crop may differ from that of a label: labels are rounded.
 _SAME_PX = 0.1
 
@@ -56,7 +59,7 @@ def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f'{path} is missing; build the cache with '
                                 f'`python -m hiu_ros.data.photo_cache PHOTOS {cache}`')
-    return read_archive(path, f'remove {cache} and build it again')
+    return read_archive(path, _again(cache))
 
 
 def write_labels(cache: str | Path, labels: dict[str, np.ndarray]) -> None:
@@ -74,8 +77,14 @@ def update_labels(cache: str | Path, **changes: np.ndarray) -> None:
         write_labels(cache, read_labels(cache) | changes)
 
 
-def build_crops(photos: PhotoFolder, cache: Path) -> None:
-    """Write crops.npy and labels.npz; masks, fits and trust are blank until their stage.
+def tile_size(cache: str | Path) -> int:
+    """Side (px) of the squares of a cache; DataSetError where its masks are damaged."""
+    return map_array(Path(cache) / 'mask.npy', _again(cache)).shape[-1]
+
+
+def build_crops(photos: PhotoFolder, cache: Path, size: int = CROP_PIXELS) -> None:
+    """Write crops.npy, squares of `size` px, and labels.npz; masks, fits and trust are blank until
+    their stage.
 
     Raises PhotoError where there is no hand.
     """
@@ -108,17 +117,17 @@ def build_crops(photos: PhotoFolder, cache: Path) -> None:
         'fit_ok': np.zeros(count, bool),
     }
     partial = cache / 'crops.partial.npy'
-    crops = new_array(partial, (count, CROP_PIXELS, CROP_PIXELS, 3))
+    crops = new_array(partial, (count, size, size, 3))
     image, current = None, -1
     for row, (index, _, photo, hand) in enumerate(tqdm(hands, 'crops', mininterval=5)):
         if index != current:
             image, current = photos.read_image(photo), index
-        crop = Crop.around_keypoints(hand.keypoints_px, CROP_SCALE, CROP_PIXELS)
+        crop = Crop.around_keypoints(hand.keypoints_px, CROP_SCALE, size)
         crops[row] = crop.extract(image)
         labels['keypoints'][row] = crop.to_crop(hand.keypoints_px)
         labels['crop_centre'][row], labels['crop_size'][row] = crop.centre, crop.size
     crops.flush()
-    new_array(cache / 'mask.npy', (count, CROP_PIXELS, CROP_PIXELS)).flush()
+    new_array(cache / 'mask.npy', (count, size, size)).flush()
     np.save(cache / 'mask_quality.npy', np.full((count, 6), np.nan, np.float32))
     write_labels(cache, labels)
     os.replace(partial, cache / 'crops.npy')
@@ -156,9 +165,13 @@ def _difference(what: str, made: list[str], wanted: list[str]) -> str:
 
 def _open_masks(cache: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Masks and their quality, to be filled further; DataSetError where they are damaged."""
-    again = f'remove {cache} and build it again'
-    return (open_array(cache / 'mask.npy', (count, CROP_PIXELS, CROP_PIXELS), again),
+    size, again = tile_size(cache), _again(cache)
+    return (open_array(cache / 'mask.npy', (count, size, size), again),
             open_array(cache / 'mask_quality.npy', (count, 6), again))
+
+
+def _again(cache: str | Path) -> str:
+    return f'remove {cache} and build it again'
 
 
 def build_masks(photos: PhotoFolder, cache: Path) -> None:
@@ -173,7 +186,7 @@ def build_masks(photos: PhotoFolder, cache: Path) -> None:
         others = tuple(hand.keypoints_px for k, hand in enumerate(photo.hands) if k != number)
         found = hand_mask(photos.read_image(photo), photo.hands[number].keypoints_px, others)
         crop = Crop(tuple(labels['crop_centre'][row]), labels['crop_size'][row],
-                    resolution=CROP_PIXELS)
+                    resolution=masks.shape[-1])
         masks[row] = np.where(crop.extract(found.mask) > 127, 255, 0)
         quality[row] = (*found.quality, np.nan, np.nan)
         if done % CHECKPOINT == 0:
@@ -189,10 +202,11 @@ def trim_masks(photos: PhotoFolder, cache: Path) -> None:
     todo = labels['fit_ok'] & np.isfinite(quality[:, 0]) & np.isnan(quality[:, 4])
     for row in tqdm(np.flatnonzero(todo), 'trim', mininterval=10):
         silhouette, palm = outline(model, labels['pose'][row], labels['shape'][row],
-                                   labels['camera'][row], labels['side'][row] == 0, CROP_PIXELS)
+                                   labels['camera'][row], labels['side'][row] == 0,
+                                   masks.shape[-1])
         photo = photos.photos[labels['photo'][row]]
         crop = Crop(tuple(labels['crop_centre'][row]), labels['crop_size'][row],
-                    resolution=CROP_PIXELS)
+                    resolution=masks.shape[-1])
         inside = crop.extract(np.ones((photo.height, photo.width), np.uint8), nearest=True) > 0
         masks[row], *quality[row, 4:] = trim(masks[row], silhouette & inside, palm)
     judge_masks(cache)
@@ -216,12 +230,12 @@ def _mask_fault(quality: np.ndarray) -> str:
 
 def build_fits(cache: Path) -> None:
     """Fit the hand model to every label, then weigh labels and fits."""
-    labels = read_labels(cache)
+    labels, size = read_labels(cache), tile_size(cache)
     left = labels['side'] == 0
     faults = depth_faults(labels['keypoints'], labels['keypoints_m'], ~left)
     keypoints, keypoints_m = mirror_labels(
-        labels['keypoints'], labels['keypoints_m'], left, CROP_PIXELS)
-    fits = fit_hands(HandModel(load_template('fast')), keypoints, keypoints_m, CROP_PIXELS,
+        labels['keypoints'], labels['keypoints_m'], left, size)
+    fits = fit_hands(HandModel(load_template('fast')), keypoints, keypoints_m, size,
                      use_depth=faults == '')
     update_labels(cache, depth_fault=faults, **asdict(fits))
     judge_labels(cache)
@@ -260,15 +274,25 @@ def statistics(cache: Path) -> dict[str, dict]:
     return answer
 
 
-def build(photos: PhotoFolder, cache: Path, stages: Sequence[str] = STAGES, again: bool = False
-          ) -> None:
+def build(photos: PhotoFolder, cache: Path, stages: Sequence[str] = STAGES, again: bool = False,
+          size: int | None = None) -> None:
     """Build a cache, or go on with one; `again`: do the stages anew.
 
-    PhotoError where a photograph cannot be read or the cache is one of other labels.
+    size: side (px) of the squares; None: that of the cache gone on with, else `CROP_PIXELS`.
+    PhotoError where a photograph cannot be read or the cache is one of other labels or squares,
+    ValueError for squares too small to show a hand.
     """
+    if size is not None and size < _LEAST_PIXELS:
+        raise ValueError(f'--size {size} is too small to show a hand; give the side of the '
+                         f'squares in pixels, {_LEAST_PIXELS} or more')
     if 'crops' in stages and (again or not (cache / 'crops.npy').exists()):
-        build_crops(photos, cache)
+        build_crops(photos, cache, size or CROP_PIXELS)
     check_cache(cache, photos)
+    made = tile_size(cache)
+    if size not in (None, made):
+        raise PhotoError(f'{cache} is a cache of squares of {made} px, and --size says {size}; '
+                         'leave --size out to go on with it, or make all of it anew with '
+                         '`python -m hiu_ros.data.photo_cache ... --again`')
     if 'fits' in stages and (again or 'depth_fault' not in read_labels(cache)):
         build_fits(cache)
     if 'masks' in stages:
@@ -290,13 +314,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('cache', type=Path, help='folder to write')
     parser.add_argument('--labels', type=Path, help="in place of the folder's labels.jsonl")
     parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
+    parser.add_argument('--size', type=int, metavar='PX', help='side of the squares; '
+                        f'without: of those made before, or {CROP_PIXELS}')
     parser.add_argument('--again', action='store_true', help='redo the stages given')
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with in_one_line(parser):
         build(PhotoFolder(options.photos, options.labels), options.cache, options.stages,
-              options.again)
+              options.again, options.size)
 
 
 if __name__ == '__main__':

@@ -59,7 +59,7 @@ class PhotoCacheTruth:
             return None
         crop = Crop(
             tuple(self.labels['crop_centre'][row]), self.labels['crop_size'][row],
-            resolution=CROP_PIXELS,
+            resolution=self.masks.shape[-1],
         )
         return crop, np.asarray(self.masks[row])
 

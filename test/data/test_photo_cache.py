@@ -46,6 +46,34 @@ def test_a_cache_from_end_to_end(photo_folder, tmp_path):
     assert figures['all']['hands'] == 4 and figures['first']['mask_kept'] == 2
 
 
+def test_squares_of_another_size_are_the_same_squares_drawn_finer(photo_folder, tmp_path, capsys):
+    usual, fine = tmp_path / 'usual', tmp_path / 'fine'
+    build(photo_folder, usual)
+    build(photo_folder, fine, '--size', 288)
+    build(photo_folder, fine)  # goes on with the size it has
+    build(photo_folder, fine, '--size', 288, '--stages', 'fits', '--again')
+    crops, masks = np.load(fine / 'crops.npy'), np.load(fine / 'mask.npy')
+    assert crops.shape == (4, 288, 288, 3) and masks.shape == (4, 288, 288)
+    labels, others = photo_cache.read_labels(fine), photo_cache.read_labels(usual)
+    assert photo_cache.tile_size(fine) == 288 == photo_cache.tile_size(usual) * 1.5
+    scaled = (others['keypoints'] + 0.5) * 1.5 - 0.5  # pixel centres are whole numbers
+    np.testing.assert_allclose(labels['keypoints'], scaled, atol=1e-3)
+    np.testing.assert_array_equal(labels['crop_size'], others['crop_size'])
+    np.testing.assert_allclose(labels['pose'], others['pose'], atol=0.02)
+    assert labels['fit_ok'].all() and labels['mask_ok'].all()
+    coarse = np.load(usual / 'mask.npy')
+    assert abs((masks > 0).mean() - (coarse > 0).mean()) < 0.005
+
+    for refused, what in (((fine, '--size', 200), 'squares of 288 px, and --size says 200'),
+                          ((tmp_path / 'new', '--size', 31), '--size 31 is too small')):
+        with pytest.raises(SystemExit):
+            build(photo_folder, *refused)
+        assert what in capsys.readouterr().err
+    assert not (tmp_path / 'new').exists()
+    build(photo_folder, fine, '--size', 64, '--again')
+    assert photo_cache.tile_size(fine) == 64
+
+
 def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeypatch):
     cache = tmp_path / 'cache'
     build(photo_folder, cache, '--stages', 'crops')

@@ -82,8 +82,10 @@ def read_archive(path: str | Path, remedy: str) -> dict[str, np.ndarray]:
 def map_array(path: str | Path, remedy: str) -> np.ndarray:
     """The array of an .npy file, mapped into memory, so that many processes can read one file.
 
-    DataSetError as `read_archive`.
+    DataSetError as `read_archive`, and for a missing one.
     """
+    if not Path(path).is_file():
+        raise DataSetError(f'{path} is missing; {remedy}')
     try:
         array = np.load(path, mmap_mode='r', allow_pickle=False)
     except _DAMAGED as error:
@@ -96,11 +98,9 @@ def map_array(path: str | Path, remedy: str) -> np.ndarray:
 def open_array(path: str | Path, shape: tuple[int, ...], remedy: str) -> np.memmap:
     """The array of an .npy file, mapped into memory to be filled further.
 
-    DataSetError as `read_archive`, for a missing one and for another shape. NumPy alone would fill
-    up what is missing of one that was cut off, with zeros and without a word.
+    DataSetError as `map_array`, and for another shape. NumPy alone would fill up what is missing
+    of one that was cut off, with zeros and without a word.
     """
-    if not Path(path).is_file():
-        raise DataSetError(f'{path} is missing; {remedy}')
     found = map_array(path, remedy).shape
     if found != shape:
         raise DataSetError(f'{path} has shape {found}, expected {shape}; {remedy}')
