@@ -183,11 +183,8 @@ class Tracker:
         dropped: set[int] = set()
         for group in groups:
             who = sorted({askers[k] for k in group if askers[k] is not None})
-            for young in who[1:]:
-                track, older = self.tracks[young], self.tracks[who[0]]
-                if (track.hits < YOUNG and track.apart < _APART and older.name
-                        and track.right * older.right > 0
-                        and not colour_difference(track.colour, older.colour) > _STRANGE):
+            for n, young in enumerate(who):
+                if any(_part_of(self.tracks[young], self.tracks[older]) for older in who[:n]):
                     dropped.add(young)
         kept = [k for k in range(len(self.tracks)) if k not in dropped]
         self.tracks = [self.tracks[k] for k in kept]
@@ -262,6 +259,13 @@ class Tracker:
                 if other.name and other.side == track.side and known_again(
                     other.awaited(self._stamp), track.keypoints, track.right, track.colour)]
         return min(lost, key=lambda other: other.misses, default=None)
+
+
+def _part_of(track: Track, older: Track) -> bool:
+    """Whether a hand read as an older one too is nothing but a part of it."""
+    return (track.hits < YOUNG and track.apart < _APART and older.name is not None
+            and track.right * older.right > 0
+            and not colour_difference(track.colour, older.colour) > _STRANGE)
 
 
 def _note_apart(seen: Sequence[tuple[Track, Reading]]) -> None:

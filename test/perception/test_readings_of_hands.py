@@ -280,6 +280,17 @@ def test_a_newcomer_read_as_the_older_hand_ends_but_not_where_it_may_be_another(
     assert left(younger_frames=20) == 2  # not new
 
 
+def test_a_newcomer_that_is_a_part_of_the_second_of_two_hands_at_one_place_ends():
+    run = Follower()
+    pair = [reading(100, right=-6.0), reading(400)]
+    run.see(pair, frames=30)
+    run.see([*pair, reading(450)], [0, 1, None], frames=4)
+    assert len(run.names) == 3
+    # The left hand moved in front of the right one: the regions of all three show one hand.
+    run.see([reading(x, right=6.0) for x in (400, 400, 401)], [0, 1, 2])
+    assert run.names == ['left_1', 'right_2']
+
+
 def test_what_has_no_name_itself_ends_no_newcomer():
     run = Follower(announce_score=0.5)
     run.see([reading(100)], found=0.4, frames=30)
