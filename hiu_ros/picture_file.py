@@ -1,4 +1,5 @@
-"""Pictures to files, or an error: OpenCV's own writing does not notice a full disk."""
+"""Picture files: which are read of a folder, and writing, which OpenCV's own does without
+noticing a full disk."""
 
 import os
 from collections.abc import Sequence
@@ -9,6 +10,15 @@ from hiu_ros.command_errors import named
 
 if TYPE_CHECKING:
     import numpy as np
+
+#: How the names of picture files end.
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+
+
+def is_picture(path: Path) -> bool:
+    """Whether something in a folder is a picture, by its name; what is hidden is none."""
+    return (path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
+            and path.is_file())
 
 
 def write_picture(

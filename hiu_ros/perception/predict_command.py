@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hiu_ros.command_errors import named
-from hiu_ros.picture_file import write_picture
+from hiu_ros.picture_file import SUFFIXES, is_picture, write_picture
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 #: Images that go through the networks together.
 _BATCH = 8
 #: Bytes of an image's name that go into the names of its masks and pictures.
@@ -118,10 +117,7 @@ def image_files(paths: Sequence[str]) -> list[str]:
     files: list[str] = []
     for path in paths:
         if os.path.isdir(path):
-            found = sorted(
-                str(file) for file in Path(path).rglob('*')
-                if file.suffix.lower() in SUFFIXES and file.is_file()
-                and not file.name.startswith('.'))
+            found = sorted(str(file) for file in Path(path).rglob('*') if is_picture(file))
             if not found:
                 raise ValueError(f'folder {path} holds no image ({", ".join(SUFFIXES)})')
             files += found

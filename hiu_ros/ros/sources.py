@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,9 +15,9 @@ import cv2
 import numpy as np
 
 from hiu_ros.perception.image_file import read_image
+from hiu_ros.picture_file import SUFFIXES, is_picture
 from hiu_ros.ros.images import decode, decode_compressed
 
-PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 BAGS = ('.bag', '.db3', '.mcap')
 #: Words in the names of image topics of a bag that are no camera's.
 NOT_CAMERAS = ('depth', 'label', 'mask', 'annotated')
@@ -87,7 +88,7 @@ def open_source(what: str) -> Source:
     if path.is_dir():
         return _folder(path)
     # OpenCV's videos know neither how a picture is turned nor its bits.
-    return _images(path, [path]) if path.suffix.lower() in PICTURES else _video(path)
+    return _images(path, [path]) if path.suffix.lower() in SUFFIXES else _video(path)
 
 
 def _video(path: Path) -> Source:
@@ -177,14 +178,20 @@ def _camera(number: int) -> Source:
 
 
 def _folder(path: Path) -> Source:
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    files = sorted(filter(is_picture, path.iterdir()), key=_by_number)
     bags = sorted(file for file in path.iterdir() if file.suffix in BAGS)
     if not files and bags:
         raise SourceError(f'{path} has no metadata.yaml, as where a recording was cut off; give '
                           f'{bags[0]}, or call `ros2 bag reindex {path}`')
     if not files:
-        raise SourceError(f'{path} holds no images ({", ".join(PICTURES)}) and is no bag')
+        raise SourceError(f'{path} holds no images ({", ".join(SUFFIXES)}) and is no bag')
     return _images(path, files)
+
+
+def _by_number(file: Path) -> list[tuple[str, int, str]]:
+    """Sorts frame_2 before frame_10, as the frames of a video are often named."""
+    return [(text, int(number or 0), number)
+            for text, number in re.findall(r'(\D*)(\d*)', file.name)]
 
 
 def _images(path: Path, files: list[Path]) -> Source:

@@ -120,6 +120,23 @@ def test_folder_is_read_in_order_of_names(tmp_path):
         assert np.array_equal(one.image, picture(k))
 
 
+def test_frames_numbered_without_zeros_are_played_in_the_order_of_their_numbers(tmp_path):
+    names = ('clip_2.png', 'clip_9.tiff', 'clip_10.png', 'clip_011.png', 'clip_100.png')
+    for k, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / name), picture(k))
+    for k, one in enumerate(open_source(str(tmp_path)).pictures):
+        assert np.array_equal(one.image, picture(k))
+    assert k == len(names) - 1
+
+
+def test_what_is_hidden_in_a_folder_and_folders_named_like_pictures_are_no_pictures(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), picture(0))
+    (tmp_path / '._a.png').write_bytes(b'what macOS leaves on a stick')
+    (tmp_path / 'b.png').mkdir()
+    source = open_source(str(tmp_path))
+    assert source.count == len(list(source.pictures)) == 1 and not source.skipped
+
+
 @pytest.mark.parametrize('name', ['', '0.png'], ids=['folder', 'file'])
 def test_pictures_of_a_camera_of_12_bits_are_not_dark(tmp_path, name):
     cv2.imwrite(str(tmp_path / '0.png'), picture(0).astype(np.uint16) * 16)
