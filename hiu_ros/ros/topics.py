@@ -182,7 +182,11 @@ def silence(node: Node, subscription: Subscription) -> str:
         latched = any(end.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
                       for end in publishers)
         policies = f'qos_overrides.{topic}.subscription'
+        lossy = kind is Image and (
+            subscription.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT)
         return f'the publisher of {topic} sends none' + (
+            ', or they are lost on their way, as those of more than half a megabyte may be: '
+            'docs/ros.md, Large images' if lossy else '') + (
             f'; what it sent before is kept for readers with {policies}.durability '
             f'transient_local and {policies}.reliability reliable' if latched else '')
     cure = ''

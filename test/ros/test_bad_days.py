@@ -213,7 +213,7 @@ def test_the_camera_stops_and_returns(node, peer, wait_for):
     def silent():
         levels[:] = [s.level for m in peer.received['/diagnostics'] for s in m.status
                      if 'no image for' in s.message
-                     and 's: the publisher of /image sends none' in s.message]
+                     and 's: the publisher of /image sends none, or they are lost' in s.message]
         return DiagnosticStatus.ERROR in levels
 
     assert wait_for(silent, 8.0) and DiagnosticStatus.WARN in levels, [

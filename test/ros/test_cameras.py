@@ -48,6 +48,23 @@ def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
     assert 'republish' in depth and 'the parameter compressed' not in depth
 
 
+def test_a_publisher_that_nothing_comes_from_may_have_large_images_unless_none_can_be_lost(
+    spawn, peer
+):
+    quick = {'lazy': False, 'warn_silence': 0.2, 'error_silence': 60.0}
+    spawn('-r', '__node:=lossy', '-r', 'image:=mute/image', parameters=quick)
+    spawn('-r', '__node:=lossless', '-r', 'image:=mute/image', parameters=quick | {
+        'qos_overrides./mute/image.subscription.reliability': 'reliable'})
+    peer.node.create_publisher(Image, 'mute/image', 1)
+
+    def told(name):
+        return peer.status(
+            lambda s: name in s.name and 'mute/image sends none' in s.message, timeout=30.0)
+
+    assert 'docs/ros.md, Large images' in told('lossy').message
+    assert 'lost' not in told('lossless').message
+
+
 def test_images_that_are_rectified_by_their_name_are_told_with_the_parameter(
     spawn, peer, wait_for
 ):
