@@ -103,8 +103,10 @@ class Calibration:
             # Each gives ids and distances of its own.
             return [], (f'cameras {" and ".join(seeing)} see such a hand: hold it where one '
                         'camera sees it')
-        why_not = (f'{len(frames)} images in the last {duration:g} s (while nobody reads a topic '
-                   'the node does not look)')
+        cure = 'ask for more with duration_s' if frames else (
+            'the node does not look while it is paused or not active, nor while nobody reads a '
+            'topic of it')
+        why_not = f'{len(frames)} images in the last {duration:g} s; {cure}'
         found = []
         for _, mine in (frame for frame in frames if not seeing or frame[0] in seeing):
             if len(mine) != 1:

@@ -83,6 +83,15 @@ def test_what_was_not_measured_is_told_and_sets_no_length(measure, change, words
     assert math.isnan(response.hand_length_m)
 
 
+@pytest.mark.parametrize('frames, words', [
+    (0, '0 images in the last 5 s; the node does not look while it is paused or not active, nor '
+        'while nobody reads a topic'),
+    (3, '3 images in the last 5 s; ask for more with duration_s')])
+def test_too_few_images_are_told_with_what_brings_more(measure, frames, words):
+    response = measure([('', 0.6)] * frames)
+    assert not response.success and words in response.message
+
+
 def test_measurements_that_disagree_are_refused(measure):
     assert measure([('', 0.58), ('', 0.62)] * 10).success
     response = measure([('', 0.5), ('', 0.7)] * 10)
