@@ -22,8 +22,10 @@ def add_predict(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         'predict', help='hands of image files, without ROS',
         description='Finds the hands of images, each on its own, and writes keypoints, masks and '
-        'meshes. Pixels are those of the full image with centres at integers; metres are in '
-        'the camera optical frame (x right, y down, z forward).')
+        'meshes. Pixels are those of the full image, upright by its EXIF orientation, with '
+        'centres at integers. Metres have the axes of the camera optical frame (x right, y down, '
+        'z forward) and the wrist at the origin; translation_m is the wrist from the camera, '
+        'null without --intrinsics.')
     parser.add_argument('images', nargs='+', metavar='IMAGE',
                         help='image files, or folders whose images are taken, sorted')
     parser.add_argument('--json', metavar='OUT', help="results; '-' for standard output")
