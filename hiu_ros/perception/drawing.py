@@ -1,6 +1,6 @@
 """Hands drawn over their image: mask tint, mesh, skeleton of one colour a finger, label."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -48,8 +48,9 @@ def draw(
     for hand in far_first:
         _skeleton(picture, hand)
     if labels:
-        for hand in far_first:
-            _label(picture, hand)
+        plates: list[tuple[int, int, int]] = []
+        for hand in hands:
+            plates.append(_label(picture, hand, plates))
     return picture
 
 
@@ -94,8 +95,14 @@ def _skeleton(picture: np.ndarray, hand: Hand) -> None:
             cv2.circle(picture, place, int(radius), colour, 1, cv2.LINE_AA, _SHIFT)
 
 
-def _label(picture: np.ndarray, hand: Hand) -> None:
-    """Name, scores and distance on a dark plate above the hand, inside the image."""
+def _label(
+    picture: np.ndarray, hand: Hand, plates: Sequence[tuple[int, int, int]]
+) -> tuple[int, int, int]:
+    """Name, scores and distance on a dark plate above the hand, inside the image.
+
+    It moves up or down by whole plates where one of `plates` is: left, right and bottom, px, as
+    this returns its own.
+    """
     text = f'{hand.id}  {100 * hand.score:.0f}%'
     if hand.translation_m is not None:
         text += f'  {np.linalg.norm(hand.translation_m):.2f} m'
@@ -104,14 +111,19 @@ def _label(picture: np.ndarray, hand: Hand) -> None:
     (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     pad = max(2, int(5 * scale))
     left = int(np.clip(hand.box[0], 0, max(0, width - w - 2 * pad)))
-    bottom = int(np.clip(hand.box[1] - 3, h + base + 2 * pad, height))
-    top = bottom - h - base - 2 * pad
-    plate = picture[top:bottom, left:left + w + 2 * pad]
+    tall, right = h + base + 2 * pad, left + w + 2 * pad
+    wanted = int(np.clip(hand.box[1] - 3, tall, height))
+    beside = [other for first, last, other in plates if left < last and first < right]
+    places = [wanted + sign * k * tall for k in range(len(plates) + 1) for sign in (-1, 1)]
+    bottom = next((place for place in places if tall <= place <= height and all(
+        abs(place - other) >= tall for other in beside)), wanted)
+    plate = picture[bottom - tall:bottom, left:right]
     plate[:] = (0.3 * plate).astype(np.uint8)
     cv2.line(picture, (left, bottom - 1), (left + plate.shape[1] - 1, bottom - 1),
              SIDE_COLOURS[hand.side], max(1, int(2 * scale)))
     cv2.putText(picture, text, (left + pad, bottom - base - pad), cv2.FONT_HERSHEY_SIMPLEX, scale,
                 (255, 255, 255), 1, cv2.LINE_AA)
+    return left, right, bottom
 
 
 def _mesh(picture: np.ndarray, hand: Hand, camera: Camera | None, faces: np.ndarray) -> None:

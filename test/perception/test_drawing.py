@@ -163,6 +163,20 @@ def test_a_label_is_a_dark_plate_above_the_hand_and_all_within_the_image(x, y):
     assert tuple(with_label[rows.max(), columns.min() + 3]) == SIDE_COLOURS['left']
 
 
+@pytest.mark.parametrize('y', [-20, 60, 400])
+def test_labels_of_hands_close_together_are_all_to_be_read(y):
+    def plates(*ids):
+        each = [drawn(hand(fan(150 + 20 * k, y), name)) for k, name in enumerate(ids)]
+        plain = [drawn(hand(fan(150 + 20 * k, y), name), labels=False)
+                 for k, name in enumerate(ids)]
+        return sum((one != bare).any(axis=2).sum() for one, bare in zip(each, plain))
+
+    ids = ('left_1', 'right_2', 'left_3')
+    hands = [hand(fan(150 + 20 * k, y), name) for k, name in enumerate(ids)]
+    together = (drawn(*hands) != drawn(*hands, labels=False)).any(axis=2).sum()
+    assert together > 0.97 * plates(*ids)
+
+
 def test_the_label_tells_name_score_and_the_distance_where_it_is_known():
     def wide(one):
         return np.ptp(np.nonzero((drawn(one) != drawn(one, labels=False)).any(axis=2))[1])
