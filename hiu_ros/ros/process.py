@@ -44,6 +44,7 @@ class Stop:
         self.asked = False
         self.phase = 'importing'  #: then 'starting', 'spinning', 'ending'
         self.wake: Callable[[], None] = lambda: None
+        self._broken_off = False
         if threading.current_thread() is not threading.main_thread():
             return
         receive, send = os.pipe()
@@ -54,10 +55,12 @@ class Stop:
         threading.Thread(target=self._watch, args=(receive,), daemon=True).start()
 
     def _on_signal(self, number: int, frame: object) -> None:
-        first, self.asked = not self.asked, True
+        self.asked = True
         if self.phase == 'importing':
             leave(0)
-        if first and self.phase == 'starting':
+        # Not by `asked`, which _watch may have set before: this waits for the end of a long call.
+        if self.phase == 'starting' and not self._broken_off:
+            self._broken_off = True
             raise _Stopped
 
     def _watch(self, receive: int) -> None:

@@ -121,6 +121,24 @@ def test_a_signal_while_the_real_node_still_starts(spawn, delay):
     assert code == 0 and seconds < QUICK and 'Traceback' not in node.log, node.log
 
 
+def test_a_signal_in_a_long_call_breaks_off_the_start_behind_it(domain):
+    """Or the start goes on until its end is cut short, and the middleware's memory stays."""
+    # Which takes time as loading a network does, without a line of Python.
+    done = subprocess.run([sys.executable, '-c', """
+import hashlib, os, signal, threading
+from hiu_ros.ros.process import Stop, _Stopped
+stop = Stop()
+stop.phase = 'starting'
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+try:
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 1_500_000)
+    print('goes on')
+except _Stopped:
+    print('broken off')
+"""], capture_output=True, text=True, timeout=60)
+    assert done.stdout == 'broken off\n', done.stderr
+
+
 def test_a_signal_ends_a_node_in_the_middle_of_a_frame(spawn, peer):
     node = spawn(*named('busy'))
     assert node.wait_log('fake on fake')
