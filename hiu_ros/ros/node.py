@@ -10,23 +10,24 @@ Services:
     ~/calibrate_hand_size (hiu_ros/CalibrateHandSize)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from hiu_ros.brief_waits import wait_briefly
 from hiu_ros.ros.process import run
 
 
-def make_node() -> Any:
-    """The node; imported here, so that a signal finds its handler while imports still run."""
+def load() -> Callable[[], Any]:
+    """The node's class; imported here, so that a signal finds its handler while imports run."""
     from hiu_ros.ros.lifecycle_node import HiuNode
 
-    return HiuNode()
+    return HiuNode
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is asked to end; gives the exit code."""
     wait_briefly()
-    return run(make_node, arguments)
+    return run(load, arguments)
 
 
 if __name__ == '__main__':

@@ -38,11 +38,12 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 
 class Stop:
-    """`ending_signals`: end at once, break off the start, or end the spinning, by `phase`."""
+    """`ending_signals`: end at once, behind the making of the node, break off the start, or end
+    the spinning, by `phase`."""
 
     def __init__(self) -> None:
         self.asked = False
-        self.phase = 'importing'  #: then 'starting', 'spinning', 'ending'
+        self.phase = 'importing'  #: then 'making', 'starting', 'spinning', 'ending'
         self.wake: Callable[[], None] = lambda: None
         self._broken_off = False
         if threading.current_thread() is not threading.main_thread():
@@ -118,8 +119,9 @@ def initialise(arguments: list[str] | None = None, context: Any = None) -> None:
         raise ROSArgumentsError(f'ROS arguments: {text}') from None
 
 
-def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int:
-    """Make the node, start it where its `autostart` says so, spin until asked to end.
+def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = None) -> int:
+    """Make the node by what `load` imports, start it where its `autostart` says so, spin until
+    asked to end.
 
     0: ended as asked. 1: could not start; one line in the log says why. So, too, with a traceback
     but in good order, where a callback raises what none expects.
@@ -136,8 +138,12 @@ def run(make_node: Callable[[], Any], arguments: list[str] | None = None) -> int
     try:
         initialise(arguments)
         executor = SingleThreadedExecutor()
+        make_node = load()
+        stop.phase = 'making'
         node = make_node()
         stop.phase = 'starting'
+        if stop.asked:
+            raise _Stopped
         executor.add_node(node)
         if node.options.autostart:
             started = (

@@ -8,4 +8,4 @@ from hiu_ros.ros.lifecycle_node import HiuNode
 from hiu_ros.ros.process import run
 
 if __name__ == '__main__':
-    sys.exit(run(lambda: HiuNode(FakeEngine)))
+    sys.exit(run(lambda: lambda: HiuNode(FakeEngine)))

@@ -17,4 +17,4 @@ class SlowEngine(FakeEngine):
 
 
 if __name__ == '__main__':
-    sys.exit(run(lambda: HiuNode(SlowEngine)))
+    sys.exit(run(lambda: lambda: HiuNode(SlowEngine)))

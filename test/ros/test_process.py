@@ -1,5 +1,6 @@
 """The node's process: how it starts, why it does not, its lifecycle, and how it ends."""
 
+import os
 import re
 import signal
 import subprocess
@@ -121,7 +122,7 @@ def test_a_signal_while_the_real_node_still_starts(spawn, delay):
     assert code == 0 and seconds < QUICK and 'Traceback' not in node.log, node.log
 
 
-def test_a_signal_in_a_long_call_breaks_off_the_start_behind_it(domain):
+def test_a_signal_in_a_long_call_breaks_off_the_start_behind_it():
     """Or the start goes on until its end is cut short, and the middleware's memory stays."""
     # Which takes time as loading a network does, without a line of Python.
     done = subprocess.run([sys.executable, '-c', """
@@ -137,6 +138,29 @@ except _Stopped:
     print('broken off')
 """], capture_output=True, text=True, timeout=60)
     assert done.stdout == 'broken off\n', done.stderr
+
+
+def test_a_signal_while_the_node_is_made_leaves_no_shared_memory(domain):
+    others = shared_memory()
+    done = subprocess.run([sys.executable, '-c', r"""
+import os, re, signal, sys
+from fake_engine import FakeEngine
+from hiu_ros.ros.lifecycle_node import HiuNode
+from hiu_ros.ros.process import run
+class Signalled(HiuNode):
+    def __init__(self):
+        super().__init__(FakeEngine)
+        print(*re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}\b', open('/proc/self/maps').read()))
+        os.kill(os.getpid(), signal.SIGTERM)
+    def on_configure(self, state):
+        print('goes on')
+sys.exit(run(lambda: Signalled))
+"""], capture_output=True, text=True, timeout=60, env=os.environ | {
+        'ROS_DOMAIN_ID': str(domain),
+        'PYTHONPATH': os.pathsep.join([*sys.path, str(Path(__file__).parent)])})
+    assert done.returncode == 0 and 'goes on' not in done.stdout, done.stdout + done.stderr
+    assert not [path for path in {Path(word) for word in done.stdout.split()} - others
+                if path.exists()]
 
 
 def test_a_signal_ends_a_node_in_the_middle_of_a_frame(spawn, peer):
@@ -159,7 +183,7 @@ class Broken(HiuNode):
     def _on_reset(self, request, response):
         raise LookupError('a bug in a callback')
 
-sys.exit(run(lambda: Broken(FakeEngine)))
+sys.exit(run(lambda: lambda: Broken(FakeEngine)))
 """
 
 
