@@ -10,6 +10,8 @@ import numpy as np
 
 #: Fewest joints with a weight that place a hand.
 MIN_POINTS = 4
+#: Least distance, m, of a wrist before the camera.
+NEAREST_M = 1e-3
 #: Residuals beyond this many times the expected noise count linearly (Huber 1964).
 _HUBER = 2.0
 _STEPS = 5
@@ -100,7 +102,7 @@ def place(
     residual = (weights * error).sum(1) / np.maximum(weights.sum(1), 1e-12)
     spread = np.maximum(noise, residual)
     covariance = np.linalg.pinv(normal, hermitian=True) * (spread ** 2)[:, None, None]
-    good = enough & (translation[:, 2] > 1e-3) & np.isfinite(translation).all(axis=1)
+    good = enough & (translation[:, 2] > NEAREST_M) & np.isfinite(translation).all(axis=1)
     translation[~good], covariance[~good], residual[~good] = np.nan, np.nan, np.nan
     return Placement(translation, covariance, residual)
 

@@ -15,7 +15,7 @@ from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.depth_surface import depth_behind_mesh
 from hiu_ros.geometry.outline_fit import fit_outline, silhouette
-from hiu_ros.geometry.placement import crop_to_camera, place
+from hiu_ros.geometry.placement import NEAREST_M, crop_to_camera, place
 from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel
 from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
@@ -207,8 +207,10 @@ class Lifter:
         wanted = fit.centre + fit.scale * (seen - fit.centre) + fit.shift
         ray = camera.normalise(crop.to_image(wanted[None]))[0]
         moved = np.append(ray, 1.0) * middle[2] / (fit.scale * MESH_EXCESS)
-        if np.isfinite(moved).all():
-            draft.translation = draft.translation + moved - middle
+        wrist = draft.translation + moved - middle
+        # Of a hand at the lens that points away, the wrist could come to lie behind the camera.
+        if np.isfinite(wrist).all() and wrist[2] > NEAREST_M:
+            draft.translation = wrist
 
     def _measure(self, sighting: Sighting, draft: _Draft) -> None:
         """Move the hand to the distance that the depth image shows, and learn its length."""

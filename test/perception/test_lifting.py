@@ -7,6 +7,7 @@ import pytest
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.depth_surface import DepthEvidence
+from hiu_ros.geometry.outline_fit import OutlineFit
 from hiu_ros.geometry.placement import crop_to_camera
 from hiu_ros.hand.template import load_template
 from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
@@ -121,3 +122,17 @@ def test_depth_that_leads_to_no_hand_leaves_it_where_it_was(
     assert not list(told) and hand.scale_source is ScaleSource.CAMERA_INFO
     for name in ('translation_m', 'shape', 'vertices_m'):
         assert np.array_equal(getattr(hand, name), getattr(without, name))
+
+
+def test_an_outline_never_moves_a_wrist_behind_the_camera(make_stage, monkeypatch):
+    stage = make_stage()
+    # The fingers of a hand at the lens point away: its middle is four times as far as its wrist.
+    true = stage.hand(place=(0.0, 0.0, 0.03), turn=(0.0, np.pi / 2, 0.0))
+    fits = iter([1.6, 1.2])
+    monkeypatch.setattr('hiu_ros.perception.lifting.fit_outline', lambda mask, *_: OutlineFit(
+        next(fits), np.zeros(2), np.array([31.5, 31.5]), share=1.0))
+    memory = HandMemory(smoother=HandSmoother(Smoothing.usual()))
+    behind, before = (lift(sighting(stage, true, memory=memory))[0] for _ in range(2))
+    assert not list(fits)
+    assert behind.translation_m[2] == pytest.approx(0.03, abs=0.002)
+    assert 0.0 < before.translation_m[2] < 0.025
