@@ -75,7 +75,7 @@ def full_mask(mask: np.ndarray, origin: tuple[int, int], width: int, height: int
     image = np.zeros((height, width), np.uint8)
     x, y = origin
     h, w = mask.shape
-    part = image[max(y, 0):y + h, max(x, 0):x + w]
+    part = image[max(y, 0):max(y + h, 0), max(x, 0):max(x + w, 0)]
     part[:] = mask[max(-y, 0):, max(-x, 0):][:part.shape[0], :part.shape[1]]
     return image
 

@@ -37,6 +37,15 @@ def test_region_is_cut_at_the_border_of_the_image():
     assert (full & truth).sum() / (full | truth).sum() > 0.97
 
 
+@pytest.mark.parametrize('origin', [(-3, 2), (-40, 2), (2, -40), (-40, -40), (70, 2), (2, 70)])
+def test_a_region_that_lies_beside_the_image_is_laid_in_as_far_as_it_reaches(origin):
+    mask = np.full((5, 6), 255, np.uint8)
+    y, x = np.mgrid[:48, :64]
+    inside = (x >= origin[0]) & (x < origin[0] + 6) & (y >= origin[1]) & (y < origin[1] + 5)
+    assert np.array_equal(full_mask(mask, origin, 64, 48) > 0, inside)
+
+
+
 def test_no_hand_and_a_hand_outside_give_one_dark_pixel_in_the_image():
     for crop, probability in (
         (Crop((320.0, 200.0), 100.0, resolution=32), np.zeros((32, 32))),
