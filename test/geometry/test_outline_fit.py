@@ -68,6 +68,14 @@ def test_outline_that_is_none_is_left_out():
     assert fit_outline(mask, mesh_at(), usable).scale == pytest.approx(1.06, abs=0.025)
 
 
+@pytest.mark.parametrize('shift', [(45, 0), (-45, 0), (0, 45), (0, -45)])
+def test_where_the_picture_cuts_a_hand_is_no_outline_of_it(shift):
+    fit = fit_outline(mask_at(scale=1.06, shift=shift), mesh_at(shift=shift), scale_doubt=1.0)
+    assert fit.scale == pytest.approx(1.06, abs=0.012)
+    assert fit.share > 0.97
+
+
+
 def test_what_the_mask_says_where_it_is_not_usable_changes_nothing():
     mask, usable = mask_at(scale=1.06), np.ones((N, N), bool)
     edge = int(np.percentile(np.nonzero(mask)[1], 60))

@@ -114,6 +114,21 @@ def test_it_agrees_with_trying_every_face_at_every_pixel(scale, least):
     assert (raster.barycentric >= 0).all()
 
 
+def test_thin_faces_cover_no_pixel_beyond_their_corners():
+    # Far from the picture's corner rounding of their edges' functions is coarse.
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(1, 600, 3, generator=generator) * torch.tensor([30.0, 1e-3, 1.0])
+    rows = torch.randint(900, 1000, (200,), generator=generator).repeat_interleave(3)
+    points = points + torch.stack([torch.full((600,), 900.0), rows, torch.ones(600)], 1)
+    found = fragments(points, torch.arange(600).view(-1, 3), 1000, 1000)
+    corners = points[0].view(-1, 3, 3)[found.face]
+    for axis, at in ((0, found.pixel % 1000), (1, found.pixel // 1000)):
+        outside = torch.maximum(corners[..., axis].amin(1) - at, at - corners[..., axis].amax(1))
+        assert outside.max() < 2e-3
+    assert len(found.pixel) > 100
+
+
+
 def test_attributes_are_those_of_the_images_own_vertices_or_shared_by_all():
     points = torch.cat([square(0, 0, 8, 8), square(2, 2, 10, 10)])
     raster = rasterise(points, QUAD, 12, 12)

@@ -115,6 +115,24 @@ def test_a_quaternion_and_its_negative_are_the_same_turn(angle):
         torch.testing.assert_close(back, vectors, atol=1e-15, rtol=1e-9)
 
 
+@pytest.mark.parametrize('name, numbers', [
+    ('axis_angle_to_matrix', 3), ('axis_angle_to_quaternion', 3), ('sixd_to_matrix', 6),
+    ('quaternion_to_matrix', 4), ('quaternion_to_axis_angle', 4)])
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_any_leading_dimensions_and_dtypes_are_kept(name, numbers, dtype):
+    function = getattr(rotations, name)
+    many = torch.nn.functional.normalize(torch.cat([random_axes(6), random_axes(6, 1)], 1), dim=-1)
+    many = many[:, :numbers].to(dtype)
+    expected = torch.stack([function(one) for one in many])
+    assert expected.dtype == dtype
+    for shape in ((6,), (2, 3), (3, 1, 2), (0, 2)):
+        result = function(many[:math.prod(shape)].reshape(*shape, numbers))
+        assert result.dtype == dtype and result.shape == (*shape, *expected.shape[1:])
+        flat = result.reshape(-1, *expected.shape[1:])
+        assert torch.equal(flat, expected[:len(flat)])
+
+
+
 @pytest.mark.parametrize('function, shape', [
     (rotations.axis_angle_to_matrix, (2, 4)),
     (rotations.axis_angle_to_quaternion, (4,)),
