@@ -31,6 +31,15 @@ def test_what_is_bright_anywhere_in_a_grey_image_tells_how_many_bits_there_are()
     assert eight_bits(deep)[8, 12] == 255 and eight_bits(deep).sum() == 255
 
 
+@pytest.mark.parametrize('colour', [0, 1, 2])
+def test_the_brightest_sample_of_any_colour_tells_how_many_bits_there_are(colour):
+    deep = np.zeros((4, 4, 3), np.uint16)
+    for bits in (10, 12, 14):
+        for largest, expected in (((1 << bits) - 1, 255), (1 << bits, 64)):
+            deep[1, 2, colour] = largest
+            assert eight_bits(deep).sum() == expected
+
+
 def test_eight_bits_stay_as_they_are():
     image = shades((3,))
     assert eight_bits(image) is image

@@ -103,6 +103,23 @@ def test_readings_count_by_their_shares(make_stage):
     np.testing.assert_allclose(even.keypoints_px, one.keypoints_px + 1.5)
 
 
+def test_all_that_is_said_of_a_region_is_averaged(make_stage):
+    stage = make_stage()
+    hand = stage.hand('right')
+    estimator = HandEstimator(stage)
+    one = estimator.look([Region(stage.image([hand]), estimator.crop_around(hand.pixels))])[0]
+    scores = np.linspace(0.1, 0.9, 21)
+    one = replace(one, keypoint_scores=scores, clarity=0.9, legible=0.7)
+    other = replace(one, keypoint_scores=scores[::-1], shape=one.shape + 3.0, clarity=0.6,
+                    legible=0.4)
+    both = averaged([one, other], [1.0, 0.5])
+    np.testing.assert_allclose(both.keypoint_scores, (2 * scores + scores[::-1]) / 3)
+    np.testing.assert_allclose(both.shape, one.shape + 1.0)
+    assert both.clarity == pytest.approx(0.8) and both.legible == pytest.approx(0.6)
+    untold = averaged([replace(one, legible=None), replace(other, legible=None)])
+    assert untold.legible is None
+
+
 def test_an_average_of_rotations_is_one_and_leaves_the_readings_as_they_are(make_stage):
     stage = make_stage()
     hand = stage.hand('right')
