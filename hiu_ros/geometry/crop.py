@@ -20,6 +20,8 @@ _END_ON = 0.15
 #: Longest side, px, of an image that OpenCV can warp; and of the picture, as fine as the image,
 #: that a crop is averaged from: that is a square, however thin the image.
 _WARPABLE, _FINEST = 32766, 4096
+#: Pixels, in each direction, that may be averaged into one at once of the smallest image.
+_LEAST_PART = 64
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,11 @@ class Crop:
         low = np.clip(np.floor(centre - 1.5 * self.size), 0, last).astype(int)
         high = np.clip(np.ceil(centre + 1.5 * self.size), 0, last).astype(int)
         part = image[low[1]:high[1] + 1, low[0]:high[0] + 1]
-        shrink = max(-(-max(part.shape[:2]) // _WARPABLE), math.ceil(self.size / self._finest))
+        longer = max(part.shape[:2])
+        shrink = max(-(-longer // _WARPABLE), math.ceil(self.size / self._finest))
+        # The rest of a crop that is far larger than the image is taken in further rounds: what is
+        # beyond the image would fill all memory.
+        shrink = min(shrink, max(longer, _LEAST_PART))
         if shrink > 1:
             below, right = (-part.shape[0]) % shrink, (-part.shape[1]) % shrink
             part = cv2.copyMakeBorder(part, 0, below, 0, right, BORDERS[border])

@@ -129,6 +129,22 @@ def test_a_crop_of_thousands_of_pixels_is_averaged_from_no_picture_of_its_own_si
     assert max(max(size) for size in warped) <= 4096
 
 
+@pytest.mark.parametrize('size', [1e7, 1e9, 1e20, 1e300])
+@pytest.mark.parametrize('border, expected', [('constant', 0), ('replicate', 70), ('reflect', 70)])
+def test_a_crop_without_end_sees_the_image_as_a_dot_and_takes_no_memory(
+        monkeypatch, border, expected, size):
+    image, widen, sizes = np.full((48, 64), 70, np.uint8), cv2.copyMakeBorder, []
+
+    def spy(*arguments):
+        sizes.append(widen(*arguments).size)
+        return widen(*arguments)
+
+    monkeypatch.setattr(cv2, 'copyMakeBorder', spy)
+    picture = Crop((20.0, 30.0), size, 0.3, resolution=32).extract(image, border)
+    assert np.array_equal(picture, np.full((32, 32), expected))
+    assert 0 < max(sizes) <= 128 ** 2
+
+
 @pytest.mark.parametrize('border', ['constant', 'replicate'])
 def test_an_image_whose_sides_do_not_divide_is_cut_where_it_lies(border):
     image = np.zeros((3, 5002), np.uint8)
