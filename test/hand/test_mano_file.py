@@ -19,7 +19,7 @@ from hiu_ros.hand.mano_file import (
     load_mano,
 )
 from hiu_ros.hand.model import HandModel
-from hiu_ros.hand.skeleton import JOINT_PARENTS
+from hiu_ros.hand.skeleton import JOINT_PARENTS, TIP_KEYPOINTS
 
 
 @pytest.fixture
@@ -133,6 +133,24 @@ def test_skinning_agrees_with_the_equations_of_mano(tmp_path, numbers, chumpy, p
     np.testing.assert_allclose(result.joints[0].numpy(), places, atol=1e-6)
 
 
+def test_a_tip_that_its_last_joint_alone_carries_is_its_vertex_in_every_pose(
+        tmp_path, numbers, chumpy):
+    numbers['weights'][list(TIP_VERTICES)] = np.eye(16)[[15, 3, 6, 12, 9]]
+    model = HandModel(load_mano(write(tmp_path / 'a.pkl', as_mano(numbers, chumpy)))).double()
+    random = np.random.default_rng(1)
+    rotations = axis_angle_to_matrix(torch.as_tensor(random.normal(size=(3, 16, 3)) * 0.4))
+    hands = model(rotations, torch.as_tensor(random.normal(size=(3, 10))))
+    tips = hands.keypoints[:, list(TIP_KEYPOINTS)]
+    np.testing.assert_allclose(tips, hands.vertices[:, list(TIP_VERTICES)], atol=1e-6)
+
+
+def test_arrays_of_the_other_byte_order_hold_the_same_numbers(tmp_path, mano_path, numbers):
+    turned = {name: value.astype(value.dtype.newbyteorder('>')) for name, value in numbers.items()}
+    usual, other = load_mano(mano_path), load_mano(write(tmp_path / 'MANO_RIGHT.pkl', turned))
+    for name in ('vertices', 'faces', 'weights', 'shapedirs', 'posedirs', 'pose_mean'):
+        np.testing.assert_array_equal(getattr(usual, name), getattr(other, name))
+
+
 @pytest.mark.parametrize('as_published', [True, False])
 def test_a_left_file_is_the_mirror_image_of_the_right_one_in_every_shape(
         tmp_path, numbers, chumpy, as_published):
@@ -212,7 +230,10 @@ def test_damage_is_named(tmp_path, mano_path, numbers):
     ({'weights': None}, "'weights': expected numbers, found NoneType"),
     ({'v_template': np.zeros((700, 3))}, r"'v_template' has shape \(700, 3\)"),
     ({'f': np.array([[0, 1, 900]])}, 'vertices outside'),
+    ({'f': np.array([[0, 1, VERTEX_COUNT]])}, 'vertices outside'),
     ({'v_template': np.full((VERTEX_COUNT, 3), np.nan)}, 'not finite'),
+    ({'weights': np.full((VERTEX_COUNT, 16), 1e39)}, "'weights' .* not finite"),
+    ({'posedirs': np.full((VERTEX_COUNT, 3, 135), -np.inf)}, "'posedirs' .* not finite"),
     ({'kintree_table': np.zeros((2, 16))}, "not MANO's tree"),
 ])
 def test_what_does_not_fit_is_named(tmp_path, numbers, change, message):

@@ -96,6 +96,16 @@ def test_reading_is_in_crop_pixels():
     assert reading.presence.item() == 0.5
 
 
+@pytest.mark.parametrize('kind', ['softargmax', 'centre_of_mass'])
+def test_maps_of_half_precision_are_read_in_full(kind):
+    places = torch.rand(2, 21, 2, generator=torch.Generator().manual_seed(0)) * 18 + 7
+    half = output(peaks(places, 32, kind).bfloat16())
+    reading, full = (read(maps, 128, kind) for maps in (
+        half, half._replace(heatmaps=half.heatmaps.float())))
+    assert torch.equal(reading.keypoints_px, full.keypoints_px)
+    assert torch.equal(reading.keypoint_scores, full.keypoint_scores)
+
+
 def test_reading_draws_joints_less_to_the_middle_than_the_plain_soft_argmax():
     """A peak over a floor of doubt: the read-out is nearer to the peak."""
     maps = heatmap_targets(torch.full((1, 21, 2), 6.0), 32, SIGMA)
