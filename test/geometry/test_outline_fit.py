@@ -75,7 +75,6 @@ def test_where_the_picture_cuts_a_hand_is_no_outline_of_it(shift):
     assert fit.share > 0.97
 
 
-
 def test_what_the_mask_says_where_it_is_not_usable_changes_nothing():
     mask, usable = mask_at(scale=1.06), np.ones((N, N), bool)
     edge = int(np.percentile(np.nonzero(mask)[1], 60))

@@ -128,7 +128,6 @@ def test_thin_faces_cover_no_pixel_beyond_their_corners():
     assert len(found.pixel) > 100
 
 
-
 def test_attributes_are_those_of_the_images_own_vertices_or_shared_by_all():
     points = torch.cat([square(0, 0, 8, 8), square(2, 2, 10, 10)])
     raster = rasterise(points, QUAD, 12, 12)

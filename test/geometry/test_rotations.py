@@ -132,7 +132,6 @@ def test_any_leading_dimensions_and_dtypes_are_kept(name, numbers, dtype):
         assert torch.equal(flat, expected[:len(flat)])
 
 
-
 @pytest.mark.parametrize('function, shape', [
     (rotations.axis_angle_to_matrix, (2, 4)),
     (rotations.axis_angle_to_quaternion, (4,)),

@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.perception.masks import full_mask, mask_region
+from hiu_ros.perception.masks import full_mask, mask_region, seen_mask
 
 
 def disc(crop, centre, radius):
@@ -37,13 +38,49 @@ def test_region_is_cut_at_the_border_of_the_image():
     assert (full & truth).sum() / (full | truth).sum() > 0.97
 
 
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_the_region_holds_every_pixel_that_the_crop_gives_the_hand_and_no_row_more(mirrored):
+    y, x = np.mgrid[:90, :120]
+    probability = np.zeros((24, 24), np.float32)
+    probability[5:19, 8:13] = 1.0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        crop = Crop(tuple(rng.uniform([0, 0], [120, 90])), rng.uniform(20, 150),
+                    rng.uniform(-3, 3), mirrored, 24)
+        at = crop.to_crop(np.stack([x, y], -1)).astype(np.float32)
+        truth = cv2.remap(probability, at, None, cv2.INTER_LINEAR)
+        mask, origin = mask_region(probability, crop, 120, 90)
+        # Warping places pixels to 1/32 of one of the crop.
+        clear = np.abs(truth - 0.5) > 0.05
+        assert np.array_equal(full_mask(mask, origin, 120, 90)[clear] > 0, truth[clear] > 0.5)
+        assert mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any()
+
+
+# Of the second crop more pixels of the image lie in each than are looked at.
+@pytest.mark.parametrize('size', [90.0, 420.0])
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_a_rough_mask_is_brought_to_the_edge_that_the_image_shows(size, mirrored):
+    crop = Crop((320.0, 240.0), size, 0.4, mirrored, 32)
+    centre, radius = np.array(crop.centre) - size / 20, size / 4
+    y, x = np.mgrid[:480, :640]
+    truth = np.linalg.norm(np.stack([x, y], -1) - centre, axis=-1) < radius
+    image = np.where(truth[..., None], (120, 150, 210), (60, 90, 30)).astype(np.uint8)
+    probability = disc(crop, centre + size / 100, 1.06 * radius).astype(np.float32)
+
+    def overlap(mask, origin):
+        full = full_mask(mask, origin, 640, 480) > 0
+        return (full & truth).sum() / (full | truth).sum()
+
+    rough, fine = mask_region(probability, crop, 640, 480), seen_mask(probability, crop, image)
+    assert overlap(*rough) < 0.9 and overlap(*fine) > 0.96
+
+
 @pytest.mark.parametrize('origin', [(-3, 2), (-40, 2), (2, -40), (-40, -40), (70, 2), (2, 70)])
 def test_a_region_that_lies_beside_the_image_is_laid_in_as_far_as_it_reaches(origin):
     mask = np.full((5, 6), 255, np.uint8)
     y, x = np.mgrid[:48, :64]
     inside = (x >= origin[0]) & (x < origin[0] + 6) & (y >= origin[1]) & (y < origin[1] + 5)
     assert np.array_equal(full_mask(mask, origin, 64, 48) > 0, inside)
-
 
 
 def test_no_hand_and_a_hand_outside_give_one_dark_pixel_in_the_image():
