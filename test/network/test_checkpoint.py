@@ -315,3 +315,14 @@ def test_a_damaged_header_is_told(path, name, text):
     save_file({'a': torch.zeros(1)}, path, metadata=header)
     with pytest.raises(CheckpointError, match=f'no legible {name} in its header'):
         read_header(path)
+
+
+@pytest.mark.parametrize('storage', checkpoint.STORAGE)
+def test_how_weights_lie_in_memory_makes_no_difference_to_the_file(
+        tmp_path, network, storage, small_kernels_too):
+    save(tmp_path / 'rows.safetensors', network, storage=storage)
+    save(tmp_path / 'pixels.safetensors', network.to(memory_format=torch.channels_last),
+         storage=storage)
+    rows, pixels = (load(tmp_path / f'{name}.safetensors').state_dict()
+                    for name in ('rows', 'pixels'))
+    assert all(torch.equal(value, pixels[name]) for name, value in rows.items())

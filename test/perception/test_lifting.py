@@ -95,6 +95,14 @@ def test_the_box_holds_the_joints_and_the_mask(make_stage):
     assert (full.box[2:] > 230).all()
 
 
+def test_the_box_of_a_hand_without_a_mask_is_that_of_its_joints(make_stage):
+    stage = make_stage()
+    true = stage.hand()
+    beside = true.pixels + [700.0, 0.0]
+    hand, = lift(sighting(stage, true, keypoints_px=beside, crop=Crop((1020.0, 240.0), 250.0)))
+    assert np.allclose(hand.box, [*beside.min(0), *np.ptp(beside, axis=0)], atol=1e-3)
+
+
 def test_place_pose_and_joints_of_a_followed_hand_are_smoothed_if_asked_for(make_stage):
     stage, slow = make_stage(), OneEuro(1.0, 0.0)
     hands = [stage.hand(place=(0, 0, 0.6)), stage.hand(place=(0.03, 0.02, 0.66), turn=(0.3, 0, 1))]
