@@ -114,6 +114,14 @@ def test_a_mesh_beside_its_mask_is_not_measured():
     assert depth_behind_mesh(vertices, FACES, CAMERA, image(0.65), 0 * mask, ORIGIN) is None
 
 
+@pytest.mark.parametrize('shape', [(1, 250), (250, 1)])
+def test_a_mask_as_thin_as_a_pixel_is_measured_along_it(shape):
+    vertices, _ = board(250)
+    mask = np.full(shape, 255, np.uint8)
+    found = depth_behind_mesh(vertices, FACES, CAMERA, image(0.65), mask, ORIGIN)
+    assert found.shift == pytest.approx(0.05, abs=1e-4) and found.pixels > 90
+
+
 def test_millimetres_and_metres_are_told_by_the_type_and_holes_are_not_a_number():
     whole = metres(np.array([[0, 650]], np.uint16))
     assert whole.dtype == np.float32 and np.isnan(whole[0, 0])
