@@ -137,6 +137,7 @@ def test_intrinsics_may_have_the_shapes_that_calibrations_by_opencv_have(shape):
     ({'roi': (-1, 0, 10, 10)}, 'negative'),
     ({'rectified': True}, 'need P'),
     ({'rectified': True, 'p': [0.0] * 12}, 'not calibrated'),
+    ({'rectified': True, 'p': K}, 'need P.* 12 numbers; got 9'),
 ])
 def test_intrinsics_that_are_no_camera_are_rejected(change, message):
     values = {'width': 640, 'height': 480, 'k': K} | change
@@ -175,6 +176,20 @@ def test_intrinsics_that_are_hardly_those_of_the_image_are_doubted(change, words
 ], ids=['assumed', 'usual', 'fisheye', 'long'])
 def test_lenses_that_cameras_have_are_not_doubted(camera):
     assert camera.doubt() == ''
+
+
+@pytest.mark.parametrize('fx, fy, cx, words', [
+    (600, 600, 320, None), (90, 600, 320, 'hardly'), (6000, 7000, 320, 'hardly'),
+    (600, 1300, 320, 'differ'), (600, 600, 650, 'outside'), (20, 600, 320, CameraError),
+    (600, 7e7, 320, CameraError), (600, 600, 7000, CameraError)])
+def test_what_is_wrong_across_an_image_is_wrong_along_it_too(fx, fy, cx, words):
+    for values in ((fx, fy, cx, 240, 640, 480), (fy, fx, 240, cx, 480, 640)):
+        if words is CameraError:
+            with pytest.raises(CameraError):
+                Camera(*values)
+        else:
+            doubt = Camera(*values).doubt()
+            assert words in doubt if words else doubt == ''
 
 
 def test_image_of_another_size_is_told_with_both_sizes():

@@ -215,6 +215,22 @@ def test_around_box():
     assert crop.centre == (30.0, 50.0) and crop.size == 120.0
 
 
+@pytest.mark.parametrize('box', [[10, 20, 30, 60], [10, 20, 60, 30]])
+def test_a_crop_holds_a_box_of_either_shape(box):
+    crop = Crop.around_box(box, scale=1.5, angle=0.2)
+    assert crop == Crop((10 + box[2] / 2, 20 + box[3] / 2), 90.0, 0.2)
+
+
+@pytest.mark.parametrize('call', [
+    lambda crop: crop.to_crop(np.zeros((4, 3))), lambda crop: crop.to_image(np.zeros(3)),
+    lambda crop: crop.paste(np.zeros((16, 32)), 40, 50),
+    lambda crop: Crop.around_keypoints(np.ones((21, 3))),
+    lambda crop: Crop.around_keypoints(np.arange(42))])
+def test_what_is_of_the_wrong_shape_is_refused(call):
+    with pytest.raises(ValueError, match='must (be|end in)'):
+        call(Crop((10.0, 20.0), 30.0, resolution=16))
+
+
 def test_paste_brings_a_mask_back():
     mask = np.zeros((120, 160), np.uint8)
     cv2.ellipse(mask, (80, 60), (30, 18), 20, 0, 360, 255, -1)
