@@ -97,6 +97,20 @@ def test_the_chain_tells_the_axes_that_each_joint_turns_in():
         assert np.allclose(parents[:, joint], parents[:, parent] @ true[:, parent])
 
 
+def test_hands_of_a_batch_are_fitted_as_one_by_one_however_far_they_start():
+    _, places, predicted, rays = readings(3)
+    places[1] = [0.4, -0.3, 0.1]
+    places[2, 2] = 6.0
+    weights = np.ones((3, 21))
+    together = fitted(predicted, places, rays, weights)
+    for k in range(3):
+        part = slice(k, k + 1)
+        alone = fitted(predicted[part], places[part], rays[part], weights[part])
+        for name in ('rotations', 'translation', 'depth_variance', 'residual'):
+            np.testing.assert_allclose(
+                getattr(together, name)[k], getattr(alone, name)[0], rtol=1e-6, atol=1e-9)
+
+
 def test_what_is_given_is_not_changed():
     _, places, predicted, rays = readings(2)
     before = predicted.copy(), places.copy(), rays.copy()

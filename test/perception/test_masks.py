@@ -112,6 +112,14 @@ def test_a_hand_beside_the_image_has_its_one_pixel_where_the_image_is_nearest(ce
     assert mask_region(np.ones((32, 32)), crop, 640, 480)[1] == nearest
 
 
+@pytest.mark.parametrize('shift', range(-3, 4))
+def test_a_hand_that_ends_about_where_the_image_does_has_a_mask_or_one_dark_pixel(shift):
+    for centre in ((-8 + shift, 30), (71 + shift, 30), (30, -8 + shift), (30, 55 + shift)):
+        mask, (x, y) = mask_region(np.ones((16, 16)), Crop(centre, 16.0, resolution=16), 64, 48)
+        assert 0 <= x <= 64 - mask.shape[1] and 0 <= y <= 48 - mask.shape[0]
+        assert mask.any() or mask.shape == (1, 1)
+
+
 def test_specks_are_left_out():
     crop = Crop((320.0, 240.0), 128.0, resolution=128)
     probability = disc(crop, [300, 240], 20)
