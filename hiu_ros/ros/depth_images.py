@@ -6,6 +6,7 @@ came would be the depth of the frame before: wrong by what a hand moves in betwe
 
 import threading
 from collections import deque
+from itertools import pairwise
 
 from sensor_msgs.msg import Image
 
@@ -25,7 +26,8 @@ class DepthImages:
     """The last depth images of a camera. `put` is called by one thread, `nearest` by another.
 
     It is waited for only where it was seen to help: where a depth image came that would have been
-    nearer than the one that an image had got. A wait in vain ends that.
+    nearer than the one that an image had got. A wait in vain ends that. Nor is it waited for where
+    depth comes more seldom than images and the next will be no nearer than what is there.
     """
 
     def __init__(self) -> None:
@@ -61,11 +63,12 @@ class DepthImages:
         stamp (0) get the newest.
         """
         with self._came:
-            if self._late is not None and time > 0:
+            waited = self._late is not None and time > 0 and self._nearer_due(time, tolerance)
+            if waited:
                 came = self._came.wait_for(lambda: self._here(time), WAIT)
             best = self._best(time)
             off = float('inf') if best is None else _off(best, time)
-            if self._late is not None and time > 0:
+            if waited and self._late is not None:
                 self._late = off if came and off <= tolerance else None
             self._asked = (time, off, tolerance) if time > 0 else None
             return best
@@ -75,6 +78,17 @@ class DepthImages:
         return self._late is None or any(
             seconds(depth.header.stamp) >= time or _off(depth, time) <= self._late + SPARE
             for depth in self._images)
+
+    def _nearer_due(self, time: float, tolerance: float) -> bool:
+        """Whether a depth image that is still to come will be of use and nearer than those here,
+        by the least time between two of them."""
+        stamps = [seconds(depth.header.stamp) for depth in self._images]
+        steps = [after - before for before, after in pairwise(stamps) if after > before]
+        if len(steps) < 2:
+            return True
+        ahead = (time - stamps[-1]) / min(steps)
+        off = abs(ahead - max(1, round(ahead))) * min(steps)
+        return off <= tolerance and off < _off(self._best(time), time) - SPARE
 
     def _best(self, time: float) -> Image | None:
         # The newest first: it is taken where stamps are alike, such as zero.

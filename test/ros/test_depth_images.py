@@ -83,6 +83,25 @@ def test_depth_between_the_images_is_waited_for_only_where_the_next_is_nearer():
     assert camera.waits[-1] > 0.05
 
 
+def test_where_depth_comes_more_seldom_than_images_none_is_waited_for_in_between():
+    camera = Camera()
+    for k in (0, 2, 4, 6):
+        camera.ask(k)
+        camera.put(k)
+    # The next is as far off as the one that is there.
+    assert camera.ask(7) == 6 and camera.waits[-1] < 1.0
+    assert camera.ask(8, late=8) == 8 and camera.waits[-1] > 0.05
+    # One that got lost does not matter: the next is due all the same.
+    assert camera.ask(12, late=12) == 12 and camera.waits[-1] > 0.05
+    # Of every sixth image, the next is nearer to the fourth in between, but not near enough.
+    camera = Camera()
+    for k in (0, 6, 12):
+        camera.ask(k)
+        camera.put(k)
+    assert camera.ask(16) == 12 and camera.waits[-1] < 1.0
+    assert camera.ask(17, late=18) == 18 and camera.waits[-1] > 0.05
+
+
 def test_a_wait_in_vain_is_the_last_until_depth_comes_again():
     camera = Camera()
     camera.ask(0)
