@@ -7,6 +7,7 @@ came would be the depth of the frame before: wrong by what a hand moves in betwe
 import threading
 from collections import deque
 from itertools import pairwise
+from statistics import median_low
 
 from sensor_msgs.msg import Image
 
@@ -81,14 +82,15 @@ class DepthImages:
 
     def _nearer_due(self, time: float, tolerance: float) -> bool:
         """Whether a depth image that is still to come will be of use and nearer than those here,
-        by the least time between two of them."""
+        by the usual time between two of them."""
         stamps = [seconds(depth.header.stamp) for depth in self._images]
         steps = [after - before for before, after in pairwise(stamps) if after > before]
         if len(steps) < 2:
             return True
-        ahead = (time - stamps[-1]) / min(steps)
-        off = abs(ahead - max(1, round(ahead))) * min(steps)
-        return off <= tolerance and off < _off(self._best(time), time) - SPARE
+        step = median_low(steps)
+        ahead = (time - stamps[-1]) / step
+        off = abs(ahead - max(1, round(ahead))) * step
+        return off <= tolerance + SPARE and off < _off(self._best(time), time) - SPARE
 
     def _best(self, time: float) -> Image | None:
         # The newest first: it is taken where stamps are alike, such as zero.

@@ -28,6 +28,7 @@ class Camera:
 
     def __init__(self, shift=0.0):
         self.images, self.shift, self.waits = DepthImages(), shift, []
+        self.tolerance = TOLERANCE
 
     def put(self, k):
         stamp = 5 + k / 30 + self.shift
@@ -40,7 +41,7 @@ class Camera:
             thread = threading.Timer(0.1, self.put, [late])
             thread.start()
         start = time.monotonic()
-        found = self.images.nearest(5 + k / 30, TOLERANCE)
+        found = self.images.nearest(5 + k / 30, self.tolerance)
         self.waits.append(time.monotonic() - start)
         if late is not None:
             thread.join()
@@ -85,8 +86,8 @@ def test_depth_between_the_images_is_waited_for_only_where_the_next_is_nearer():
 
 def test_where_depth_comes_more_seldom_than_images_none_is_waited_for_in_between():
     camera = Camera()
+    camera.ask(0)
     for k in (0, 2, 4, 6):
-        camera.ask(k)
         camera.put(k)
     # The next is as far off as the one that is there.
     assert camera.ask(7) == 6 and camera.waits[-1] < 1.0
@@ -95,11 +96,20 @@ def test_where_depth_comes_more_seldom_than_images_none_is_waited_for_in_between
     assert camera.ask(12, late=12) == 12 and camera.waits[-1] > 0.05
     # Of every sixth image, the next is nearer to the fourth in between, but not near enough.
     camera = Camera()
+    camera.ask(0)
     for k in (0, 6, 12):
-        camera.ask(k)
         camera.put(k)
     assert camera.ask(16) == 12 and camera.waits[-1] < 1.0
     assert camera.ask(17, late=18) == 18 and camera.waits[-1] > 0.05
+
+
+def test_depth_of_the_very_stamp_and_of_no_even_rate_is_waited_for():
+    camera = Camera()
+    camera.tolerance = 1e-6
+    camera.ask(0)
+    for k in (0, 1, 2.02, 4, 5.02, 6):
+        camera.put(k)
+    assert [camera.ask(k, late=k) for k in (8, 9, 11)] == [8, 9, 11]
 
 
 def test_a_wait_in_vain_is_the_last_until_depth_comes_again():
