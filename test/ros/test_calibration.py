@@ -62,6 +62,15 @@ def test_of_two_hands_in_view_one_is_named(fake, wanted, words):
         assert response.hand_length_m == pytest.approx(LENGTH, rel=0.001)
 
 
+def test_a_hand_without_a_known_distance_is_no_measurement(fake):
+    calibration = Calibration(None)
+    for _ in range(6):
+        calibration.observe('', Hands(640, 480, (fake.make_hand(1, at=None),)))
+    response = calibration.on_request(CalibrateHandSize.Request(
+        distance_m=0.6, duration_s=5.0), CalibrateHandSize.Response())
+    assert not response.success and 'needs camera_info' in response.message
+
+
 @pytest.mark.parametrize('wanted', ['', 'right_1'])
 def test_a_hand_that_two_cameras_see_is_not_measured(measure, wanted):
     response = measure([('left', 0.6), ('right', 1.2)] * 20, id=wanted)

@@ -32,10 +32,11 @@ def info(focal=125.0):
     return CameraInfo(width=160, height=120, k=k, d=[0.0] * 5, distortion_model='plumb_bob')
 
 
-def image(width, height, stamp=0.0, arrived=0.0):
+def image(width, height, stamp=0.0, arrived=0.0, frame='camera'):
     data = np.zeros((height, width), np.uint8).tobytes()
     message = Image(width=width, height=height, encoding='mono8', step=width, data=data)
     message.header = header(stamp)
+    message.header.frame_id = frame
     return serialize_message(message), arrived
 
 
@@ -100,6 +101,14 @@ def test_intrinsics_of_another_resolution_or_camera_are_used_and_told_once():
         assert told(other) == ('used', [])
 
 
+def test_an_image_without_a_frame_is_of_no_other_camera_than_its_camera_info(stream):
+    own = info()
+    own.header.frame_id = 'camera'
+    stream._on_info(own)
+    stream.unpack(image(160, 120, frame=''), OPTIONS)
+    assert stream.camera_state == 'used'
+
+
 def test_a_region_of_a_larger_image_may_lie_beside_the_principal_point():
     part = info()
     part.roi = RegionOfInterest(x_offset=100, y_offset=80, width=40, height=30)
@@ -108,6 +117,15 @@ def test_a_region_of_a_larger_image_may_lie_beside_the_principal_point():
     assert told(part) == ('used', [])
     part.k[2] = 240.0
     assert 'outside of the 160 x 120' in told(part)[0]
+
+
+def test_a_frame_has_the_camera_of_the_region_and_binning_that_its_camera_info_tells(stream):
+    part = info()
+    part.roi = RegionOfInterest(x_offset=100, y_offset=80, width=40, height=30)
+    part.binning_x = part.binning_y = 2
+    stream._on_info(part)
+    camera = stream.unpack(image(20, 15), OPTIONS).frame.camera
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (62.5, 62.5, -10.25, -10.25)
 
 
 def test_the_distortion_of_raw_images_is_doubted_for_those_that_are_rectified_by_their_name():
@@ -151,6 +169,13 @@ def test_a_frame_has_the_depth_nearest_to_it_in_time_within_the_tolerance(stream
     assert stream.unpack(image(160, 120, stamp), OPTIONS).frame.depth is None
 
 
+def test_without_tolerance_depth_of_the_very_stamp_is_taken(stream):
+    stream._on_depth(depth(700, 7.0))
+    options = replace(OPTIONS, use_depth=True, depth_tolerance=0.0)
+    assert stream.unpack(image(160, 120, 7.0), options).frame.depth is not None
+    assert stream.unpack(image(160, 120, 7.001), options).frame.depth is None
+
+
 def test_of_depth_images_without_stamps_the_newest_is_taken(stream):
     for k in range(3):
         stream._on_depth(depth(700 + k, 0.0))
@@ -188,11 +213,12 @@ def test_regions_are_boxes_only_where_they_are_asked_for(stream):
     assert boxes('finder') is None and boxes('topic') == []
     stream._on_region(RegionOfInterest(x_offset=10, y_offset=20, width=50, height=60))
     assert boxes('finder') is None and boxes('topic') == [[10, 20, 50, 60]]
-    stream._on_region(RegionOfInterest(width=50))
-    assert boxes('topic') == [] == stream._quiet_log._logger
+    for half in ({'width': 50}, {'height': 50}):
+        stream._on_region(RegionOfInterest(**half))
+        assert boxes('topic') == [] == stream._quiet_log._logger
 
 
-@pytest.mark.parametrize('x, y', [(160, 0), (0, 4_000_000_000)])
+@pytest.mark.parametrize('x, y', [(160, 0), (0, 120), (0, 4_000_000_000)])
 def test_a_region_outside_of_the_image_is_told_and_none(stream, x, y):
     options = replace(OPTIONS, regions='topic')
     stream._on_region(RegionOfInterest(x_offset=x, y_offset=y, width=50, height=60))
@@ -206,8 +232,9 @@ def test_a_region_outside_of_the_image_is_told_and_none(stream, x, y):
 
 def test_time_is_that_of_the_stamp_or_of_arrival_and_told_where_it_goes_back(stream):
     seen = [stream.unpack(image(160, 120, *times), OPTIONS)
-            for times in ((5.25, 90.0), (5.25, 91.0), (5.125, 91.5), (5.0, 92.0), (0.0, 93.5))]
-    assert [one.frame.stamp for one in seen] == [5.25, 5.25, 5.125, 5.0, 93.5]
+            for times in ((5.25, 90.0), (5.25, 91.0), (5.125, 91.5), (5.0, 92.0), (5.03125, 93.0),
+                          (0.0, 93.5))]
+    assert [one.frame.stamp for one in seen] == [5.25, 5.25, 5.125, 5.0, 5.03125, 93.5]
     # By an eighth of a second the order alone may be wrong.
-    assert [one.restart for one in seen] == ['', '', '', 'time went back', '']
+    assert [one.restart for one in seen] == ['', '', '', 'time went back', '', '']
     assert seen[0].header == header(5.25)
