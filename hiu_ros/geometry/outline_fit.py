@@ -72,7 +72,8 @@ def fit_outline(
     outline, _ = cv2.findContours(
         (np.asarray(mask) > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     inside = (np.asarray(mesh) > 0).astype(np.uint8)
-    if not outline or not inside.any():
+    # A mesh that fills the picture has no outline in it.
+    if not outline or not inside.any() or inside.all():
         return None
     points = np.concatenate(outline)[:, 0]
     n = inside.shape[0]

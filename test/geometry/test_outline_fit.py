@@ -100,6 +100,8 @@ def test_too_little_to_go_by_gives_no_fit():
     assert few.any() and fit_outline(few, few) is None
     elsewhere = np.zeros((N, N), bool)
     elsewhere[5:30, 5:120] = True
+    with np.errstate(all='raise'):
+        assert fit_outline(mask_at(), ~empty) is None
     assert fit_outline(elsewhere, mesh_at(shift=(0, 30))) is None
 
 
