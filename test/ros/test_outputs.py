@@ -159,6 +159,18 @@ def test_deletes_wait_for_the_next_markers_and_spare_who_is_back_by_then(world, 
     assert deleted == [set(), {1}, set()]
 
 
+def test_hands_that_left_before_anybody_read_markers_are_not_deleted(world, fake, wait_for):
+    outputs, reader, _ = world
+    for count in (3, 0):
+        outputs.publish(fake.make_hands(count), Header(), FRAME, OPTIONS)
+    received = []
+    reader.create_subscription(OUTPUTS['markers'], 'markers', received.append, 10)
+    assert wait_for(lambda: outputs.wanted('markers'))
+    outputs.publish(fake.make_hands(1), Header(), FRAME, OPTIONS)
+    spin(reader, wait_for, lambda: received)
+    assert {marker.action for marker in received[0].markers} == {received[0].markers[0].ADD}
+
+
 def test_markers_look_as_the_parameters_of_the_moment_say(world, fake, wait_for):
     outputs, reader, _ = world
     received = []
