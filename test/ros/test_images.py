@@ -142,6 +142,12 @@ def test_nv24_rows_of_colour_end_with_the_padding_of_two_rows(cut):
     assert np.array_equal(decode(loose), decode(tight))
 
 
+@pytest.mark.parametrize('encoding', ['BGR8', 'Mono16', 'NV12', 'YUYV'])
+def test_encodings_are_known_in_capital_letters(encoding):
+    rows = encode(picture(), encoding)
+    assert np.array_equal(decode(message(encoding, rows)), decode(message(encoding.lower(), rows)))
+
+
 @pytest.mark.parametrize('encoding', ['mono16', 'bgr16', 'bayer_rggb16'])
 def test_byte_order_follows_the_flag(encoding):
     rows = encode(picture(), encoding)
@@ -203,8 +209,9 @@ def test_broken_messages_name_the_fault(change, words):
 def test_depth_unit_follows_the_encoding(big_endian):
     order = '>' if big_endian else '<'
     millimetres = np.array([[0, 500], [1250, 65535]], order + 'u2')
-    depth = decode_depth(message('16UC1', millimetres, big_endian, 4, height=2, width=2))
-    np.testing.assert_allclose(depth, [[np.nan, 0.5], [1.25, 65.535]], rtol=1e-6)
+    for encoding in ('16UC1', 'mono16'):
+        depth = decode_depth(message(encoding, millimetres, big_endian, 4, height=2, width=2))
+        np.testing.assert_allclose(depth, [[np.nan, 0.5], [1.25, 65.535]], rtol=1e-6)
     metres = np.array([[np.nan, 0.5], [-1, np.inf]], order + 'f4')
     depth = decode_depth(message('32FC1', metres, big_endian, 8, height=2, width=2))
     np.testing.assert_allclose(depth, [[np.nan, 0.5], [np.nan, np.nan]])
@@ -257,7 +264,8 @@ def test_a_compressed_bayer_pattern_gets_its_colours(bits, rest):
 
 
 @pytest.mark.parametrize('name', [
-    'bayer_gbrg8; jpeg compressed mono8', 'bayer_gbrg12; png compressed ', 'png'])
+    'bayer_gbrg8; jpeg compressed mono8', 'bayer_gbrg12; png compressed ', 'png',
+    'rgb8; png compressed bgr8'])
 def test_what_is_not_stored_as_a_bayer_pattern_is_left_as_it_is(name):
     grey = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
     packed = compressed('.png', grey)
