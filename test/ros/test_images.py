@@ -126,9 +126,11 @@ def test_nv24_has_full_colour_resolution():
     grey = np.full((HEIGHT, WIDTH), 90, np.uint8)
     rows = np.vstack([grey, np.full((2 * HEIGHT, WIDTH), 128, np.uint8)])
     assert np.array_equal(decode(message('nv24', rows)), np.dstack([grey] * 3))
-    rows[HEIGHT::2, 0] = 255  # U of the first pixel of every image row
+    rows[HEIGHT::2, [0, 5]] = 255  # of every image row U of the first pixel and V of the third
     result = decode(message('nv24', rows))
-    assert (result[:, 0, 0] > 200).all() and (result[:, 1] == 90).all()
+    assert (result[:, 0, 0] > 200).all() and (result[:, 2, 2] > 200).all()
+    assert (result[:, 0, 2] == 90).all() and (result[:, 2, 0] == 90).all()
+    assert (result[:, 1] == 90).all()
 
 
 @pytest.mark.parametrize('cut', [0, 6])
