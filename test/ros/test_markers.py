@@ -110,11 +110,11 @@ def test_without_mesh_the_other_markers_stay(fake):
 
 
 def test_a_mesh_that_is_no_longer_wanted_is_deleted_once(fake):
-    markers, hands = HandMarkers(fake.TRIANGLES, lifetime=0.0), fake.make_hands(1)
-    seen = []
+    markers = HandMarkers(fake.TRIANGLES, lifetime=0.0)
+    hands, seen = Hands(640, 480, (fake.make_hand(3),)), []
     for markers.alpha in (0.6, 0.0, 0.0, 0.6, 0.0):
         built = markers.build(hands, HEADER).markers
-        assert all(m.header is HEADER and m.id == 0 for m in built)
+        assert all(m.header is HEADER and m.id == 3 for m in built)
         seen.append([m.action for m in built if m.ns == 'mesh'])
     assert seen == [[Marker.ADD], [Marker.DELETE], [], [Marker.ADD], [Marker.DELETE]]
 
