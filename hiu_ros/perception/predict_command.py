@@ -15,6 +15,7 @@ from hiu_ros.picture_file import SUFFIXES, is_picture, write_picture
 _BATCH = 8
 #: Bytes of an image's name that go into the names of its masks and pictures.
 _LONGEST_STEM = 200
+_VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 
 def add_predict(subparsers: argparse._SubParsersAction) -> None:
@@ -32,7 +33,10 @@ def add_predict(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--boxes', metavar='BOXES.json',
                         help='{"file": [[x, y, w, h], ...], ...}: look there, find nothing else')
     parser.add_argument('--masks', metavar='DIR', help='write a full-size PNG (0 / 255) a hand')
-    parser.add_argument('--meshes', metavar='DIR', help='write an .npz (vertices, faces) a hand')
+    parser.add_argument('--meshes', metavar='DIR', help='write a mesh a hand')
+    parser.add_argument('--mesh-format', default='npz', choices=('npz', 'obj'),
+                        help='of --meshes: npz (arrays vertices, faces) for programs, obj for '
+                        'mesh viewers')
     parser.add_argument('--draw', metavar='DIR', help='write the images with the hands drawn in')
     parser.add_argument('--draw-mesh', action='store_true', help='draw the meshes, too')
     parser.add_argument('--intrinsics', nargs=4, type=float, metavar=('FX', 'FY', 'CX', 'CY'),
@@ -98,7 +102,9 @@ def run(options: argparse.Namespace) -> int:
                 if image is None:
                     unreadable.append(file)
                     entries.append({'file': file, 'width': 0, 'height': 0, 'hands': []})
-                    tqdm.write(f'hiu predict: {file} is no image that can be read',
+                    cure = ('; the hands of a video are followed by `make demo SOURCE=VIDEO`'
+                            if file.lower().endswith(_VIDEOS) else '')
+                    tqdm.write(f'hiu predict: {file} is no image that can be read{cure}',
                                file=sys.stderr)
                 else:
                     entries.append(_written(file, image, hands, pipeline, options, names))
@@ -235,10 +241,9 @@ def _check_json(path: str, boxes: str | None, files: Sequence[str]) -> None:
 
 def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:
     """The entry of an image; its masks, meshes and picture are written on the way."""
-    import numpy as np
-
     from hiu_ros.perception.drawing import draw
     from hiu_ros.perception.masks import full_mask
+    from hiu_ros.perception.mesh_file import write_mesh
 
     stem = names.stem(file)
     entry = {'file': file, 'width': hands.width, 'height': hands.height, 'hands': []}
@@ -248,10 +253,8 @@ def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, 
             mask = os.path.join(options.masks, f'{stem}_{hand.id}.png')
             write_picture(mask, full_mask(hand.mask, hand.mask_origin, hands.width, hands.height))
         if options.meshes:
-            mesh = os.path.join(options.meshes, f'{stem}_{hand.id}.npz')
-            with named(mesh):
-                np.savez_compressed(mesh, vertices=hand.vertices_m,
-                                    faces=pipeline.faces[hand.side].astype(np.int32))
+            mesh = os.path.join(options.meshes, f'{stem}_{hand.id}.{options.mesh_format}')
+            write_mesh(mesh, hand.vertices_m, pipeline.faces[hand.side])
         entry['hands'].append(hand_entry(hand, mask, mesh))
     if options.draw:
         camera = None

@@ -224,7 +224,8 @@ class Stream:
         self._seen = seen
         stamp = seconds(message.header.stamp)
         now = stamp if stamp > 0 else arrived
-        last = now if self._last_seconds is None else self._last_seconds
+        last = self._last_seconds  # read once: `listen` may forget it meanwhile
+        last = now if last is None else last
         went_back = now < last - LATE
         self._last_seconds = now if went_back else max(last, now)
         depth = self._depth_for(message.header, image, options) if options.use_depth else None

@@ -111,6 +111,26 @@ def test_masks_and_meshes_are_written_beside_their_names(predict, tmp_path):
         assert np.allclose(mesh['vertices'], SQUARE) and mesh['faces'].tolist() == [[0, 1, 2]]
 
 
+def test_meshes_are_written_for_viewers_where_that_is_asked_for(predict, tmp_path):
+    image(tmp_path / 'a.png', 50)
+    _, (entry,) = predict('a.png', '--meshes', 'n', '--mesh-format', 'obj')
+    assert entry['hands'][0]['mesh'] == 'n/a_left_1.obj'
+    lines = (tmp_path / 'n/a_left_1.obj').read_text().splitlines()
+    assert lines[0].startswith('#') and 'metres' in lines[0]
+    corners = [[float(x) for x in line.split()[1:]] for line in lines if line[0] == 'v']
+    assert np.allclose(corners, SQUARE, atol=1e-6)
+    assert [line for line in lines if line[0] == 'f'] == ['f 1 2 3']  # counted from 1
+
+
+@pytest.mark.parametrize('name, told', [('clip.MP4', True), ('notes.txt', False)])
+def test_who_gives_a_video_is_told_what_videos_are_for(predict, tmp_path, capsys, name, told):
+    (tmp_path / name).write_bytes(b'no image')
+    assert predict(name, '--draw', 'd')[0] == 1
+    error = capsys.readouterr().err
+    assert f'{name} is no image that can be read' in error
+    assert ('make demo SOURCE=' in error) == told
+
+
 def test_meshes_are_drawn_where_that_is_asked_for_and_through_the_camera(predict, tmp_path):
     image(tmp_path / 'a.png', 99)
     pictures = []
