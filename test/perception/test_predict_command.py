@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import signal
 from pathlib import Path
@@ -69,6 +70,11 @@ def test_json_has_the_shape_that_scripts_rely_on(place, tmp_path, capsys):
             assert mesh['vertices'].shape[1] == mesh['faces'].shape[1] == 3
             assert mesh['faces'].max() < len(mesh['vertices'])
     assert sorted(p.name for p in (tmp_path / 'drawn').iterdir()) == ['a-2.jpg', 'a.jpg', 'b.jpg']
+
+
+def test_the_documentation_names_every_key_of_a_hand():
+    text = (Path(__file__).parents[2] / 'docs' / 'predict.md').read_text()
+    assert re.findall(r'^\| `(\w+)` \|', text, re.MULTILINE) == KEYS
 
 
 def test_without_intrinsics_there_is_no_translation_and_paths_are_null(place, tmp_path):
