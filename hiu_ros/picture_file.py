@@ -1,7 +1,8 @@
-"""Picture files: which are read of a folder, and writing, which OpenCV's own does without
-noticing a full disk."""
+"""Picture files: those of a folder, and writing, which OpenCV's own does without noticing a full
+disk."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 
-def is_picture(path: Path) -> bool:
-    """Whether something in a folder is a picture, by its name; what is hidden is none."""
-    return (path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
-            and path.is_file())
+def pictures_in(folder: str | os.PathLike, below: bool = False) -> list[Path]:
+    """The picture files in a folder, by their names; of all folders below it, too, with `below`.
+
+    What is hidden is left out. frame_2 comes before frame_10, as frames of a video are named.
+    """
+    there = Path(folder).rglob('*') if below else Path(folder).iterdir()
+    return sorted((path for path in there if path.suffix.lower() in SUFFIXES
+                   and not path.name.startswith('.') and path.is_file()), key=_by_number)
+
+
+def _by_number(path: Path) -> list[tuple[str, int, str]]:
+    return [(text, int(number or 0), number)
+            for text, number in re.findall(r'(\D*)(\d*)', str(path))]
 
 
 def write_picture(

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.picture_file import write_picture
+from hiu_ros.picture_file import pictures_in, write_picture
 
 
 def picture(*shape):
@@ -40,3 +40,13 @@ def test_a_full_disk_is_told(tmp_path):
     (tmp_path / 'a.png').symlink_to('/dev/full')
     with pytest.raises(OSError, match='a.png cannot be written: No space left'):
         write_picture(tmp_path / 'a.png', picture(4, 4, 3))
+
+
+def test_pictures_of_a_folder_come_by_number_and_with_those_below_only_where_asked(tmp_path):
+    names = ['a_2.PNG', 'a_10.jpg', 'clip_2/0.tiff', 'clip_2/01.png', 'clip_10/0.png']
+    for name in [*names, '._a_2.PNG', 'notes.txt', 'clip_2/.b.png']:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / 'folder.png').mkdir()
+    assert pictures_in(tmp_path) == [tmp_path / name for name in names[:2]]
+    assert pictures_in(str(tmp_path), below=True) == [tmp_path / name for name in names]

@@ -314,8 +314,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('cache', type=Path, help='folder to write')
     parser.add_argument('--labels', type=Path, help="in place of the folder's labels.jsonl")
     parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
-    parser.add_argument('--size', type=int, metavar='PX', help='side of the squares; '
-                        f'without: of those made before, or {CROP_PIXELS}')
+    parser.add_argument('--size', type=int, metavar='PX', help=f'side of the squares, '
+                        f'{CROP_PIXELS} without; a cache that is gone on with keeps its own')
     parser.add_argument('--again', action='store_true', help='redo the stages given')
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)

@@ -21,7 +21,7 @@ def write_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> Non
         raise ValueError(f'{path} has the ending {ending!r}, expected .npz or .obj')
     with named(path):
         if ending == '.npz':
-            np.savez_compressed(path, vertices=vertices, faces=faces.astype(np.int32))
+            np.savez_compressed(path, vertices=vertices, faces=np.asarray(faces, np.int32))
             return
         with Path(path).open('w') as file:
             file.write(_HEAD)

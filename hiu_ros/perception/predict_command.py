@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hiu_ros.command_errors import named
-from hiu_ros.picture_file import SUFFIXES, is_picture, write_picture
+from hiu_ros.picture_file import SUFFIXES, pictures_in, write_picture
 
 #: Images that go through the networks together.
 _BATCH = 8
@@ -125,7 +125,7 @@ def image_files(paths: Sequence[str]) -> list[str]:
     files: list[str] = []
     for path in paths:
         if os.path.isdir(path):
-            found = sorted(str(file) for file in Path(path).rglob('*') if is_picture(file))
+            found = [str(file) for file in pictures_in(path, below=True)]
             if not found:
                 raise ValueError(f'folder {path} holds no image ({", ".join(SUFFIXES)})')
             files += found

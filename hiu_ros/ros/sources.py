@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 
 from hiu_ros.perception.image_file import read_image
-from hiu_ros.picture_file import SUFFIXES, is_picture
+from hiu_ros.picture_file import SUFFIXES, pictures_in
 from hiu_ros.ros.images import decode, decode_compressed
 
 BAGS = ('.bag', '.db3', '.mcap')
@@ -178,7 +177,7 @@ def _camera(number: int) -> Source:
 
 
 def _folder(path: Path) -> Source:
-    files = sorted(filter(is_picture, path.iterdir()), key=_by_number)
+    files = pictures_in(path)
     bags = sorted(file for file in path.iterdir() if file.suffix in BAGS)
     if not files and bags:
         raise SourceError(f'{path} has no metadata.yaml, as where a recording was cut off; give '
@@ -186,12 +185,6 @@ def _folder(path: Path) -> Source:
     if not files:
         raise SourceError(f'{path} holds no images ({", ".join(SUFFIXES)}) and is no bag')
     return _images(path, files)
-
-
-def _by_number(file: Path) -> list[tuple[str, int, str]]:
-    """Sorts frame_2 before frame_10, as the frames of a video are often named."""
-    return [(text, int(number or 0), number)
-            for text, number in re.findall(r'(\D*)(\d*)', file.name)]
 
 
 def _images(path: Path, files: list[Path]) -> Source:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 from hiu_ros.data.sample import Sample
 from hiu_ros.data.sets.layout import Layout, image_reader
-
-ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+from hiu_ros.picture_file import SUFFIXES, pictures_in
 
 
 class ImageFolder:
-    """Every image below a folder, sorted by path."""
+    """Every image below a folder, by name."""
 
     name = 'folder'
     splits = ('all',)
@@ -19,10 +18,9 @@ class ImageFolder:
             raise ValueError(f'a folder of images has the splits {self.splits}, not {split!r}')
         layout = Layout('image folder', root, 'wherever your images are')
         self.root = layout.root
-        self.files = sorted(path for path in self.root.rglob('*')
-                            if path.suffix.lower() in ENDINGS and path.is_file())
+        self.files = pictures_in(self.root, below=True)
         if not self.files:
-            raise layout.wrong(f'there is no image ({", ".join(ENDINGS)})')
+            raise layout.wrong(f'there is no image ({", ".join(SUFFIXES)})')
 
     def __len__(self) -> int:
         return len(self.files)
