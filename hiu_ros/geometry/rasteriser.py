@@ -147,8 +147,10 @@ def fragments(vertices: torch.Tensor, faces: torch.Tensor, height: int, width: i
 
         run, step = _expand(length)
         base = plane[owner, 1] * row + plane[owner, 2] + plane[owner, 0] * begin
-        depth = 1 / (base[run] + plane[owner, 0][run] * step)
-        depth = depth.clamp_(NEAR).nan_to_num_(nan=1e9, posinf=1e9)
+        inverse_depth = (base[run] + plane[owner, 0][run] * step).nan_to_num_()
+        # Of a face that is nearly edge-on, rounding carries it far beyond the corners.
+        nearest, farthest = inverse.amax(1)[owner][run], inverse.amin(1)[owner][run]
+        depth = 1 / torch.maximum(farthest, torch.minimum(nearest, inverse_depth))
         image_of = torch.div(keep, count, rounding_mode='floor')
         start = (image_of[owner] * height + row) * width + begin
         pixel = start[run] + step

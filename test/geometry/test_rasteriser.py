@@ -114,7 +114,7 @@ def test_it_agrees_with_trying_every_face_at_every_pixel(scale, least):
     assert (raster.barycentric >= 0).all()
 
 
-def test_thin_faces_cover_no_pixel_beyond_their_corners():
+def test_thin_faces_reach_no_pixel_and_no_depth_beyond_their_corners():
     # Far from the picture's corner rounding of their edges' functions is coarse.
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(1, 600, 3, generator=generator) * torch.tensor([30.0, 1e-3, 1.0])
@@ -125,6 +125,8 @@ def test_thin_faces_cover_no_pixel_beyond_their_corners():
     for axis, at in ((0, found.pixel % 1000), (1, found.pixel // 1000)):
         outside = torch.maximum(corners[..., axis].amin(1) - at, at - corners[..., axis].amax(1))
         assert outside.max() < 2e-3
+    depths = corners[..., 2]
+    assert torch.maximum(depths.amin(1) - found.depth, found.depth - depths.amax(1)).max() < 1e-6
     assert len(found.pixel) > 100
 
 
