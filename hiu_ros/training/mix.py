@@ -34,11 +34,15 @@ from hiu_ros.training.collage import (
     spots,
     uncovered,
 )
+from hiu_ros.training.image_edge import ImageEdge
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
 
 #: What renders stand before where nothing else is asked for.
 GREY = 128
+#: Of the hands that their image cuts off: crops about what is left, as a finder makes them.
+_ABOUT_THE_REST = 0.4
+_REST_LEAST = 5
 #: Shares of the stream, which count in proportion to each other; all others are chances.
 _OF_THE_MIX = ('photo_share', 'render_share', 'negative_share', 'unlabelled_share')
 
@@ -71,6 +75,7 @@ class MixOptions:
     one_skin_share: float = 0.0  #: of those: in the colour of the one asked for
     arm_share: float = 0.0  #: hands crossed by an arm of the same skin
     aside_share: float = 0.0  #: of the crops without a hand: one too far aside to be asked for
+    edge_share: float = 0.0  #: crops that their image's edge runs through, black beyond it
     wild_share: float = 0.03  #: crops turned by any angle
     angle_deg: float = 20.0
     upright_share: float = 0.5  #: crops that are turned so that the fingers point up,
@@ -159,6 +164,8 @@ class HandMix(torch.utils.data.Dataset):
         if aside is not None:
             image = blend(*aside, image)
         sample['images'] = self.degrade(image, rng)
+        if self.options.edge_share and rng.random() < self.options.edge_share:
+            sample['images'][ImageEdge.across(n, rng)] = 0
         sample['masks'] = np.zeros((n // 2, n // 2), np.float32)
         sample['mask_weights'] = np.float32(1)
         return sample
@@ -205,7 +212,8 @@ class HandMix(torch.utils.data.Dataset):
         if tile.right is None:
             # Whichever way it is shown, it may be a left hand: it teaches the maps alone.
             canonical, mirrored = False, rng.random() < 0.5
-        crop = self.crop(tile.outline, mirrored, rng)
+        edge, outline = self.edge(tile.outline, rng)
+        crop = self.crop(outline, mirrored, rng)
         border = 'replicate' if tile.alpha is not None or rng.random() < 0.5 else 'constant'
         image, alpha = cut(tile, crop, border)
         aims = crop.to_crop(tile.outline)
@@ -215,9 +223,14 @@ class HandMix(torch.utils.data.Dataset):
             image, mask = self.cross(image, mask, crop.to_crop(spots(tile.outline)), rng)
         if rng.random() < o.occluder_share:
             image, mask = self.occlude(image, mask, aims[np.isfinite(aims).all(1)], rng)
+        image = self.degrade(image, rng)
+        if edge is not None:
+            beyond = edge.in_crop(crop)
+            image = np.where(beyond[..., None], np.uint8(0), image)
+            mask = None if mask is None else np.where(beyond, np.uint8(0), mask)
         sample = self.unlabelled()
         sample.update(
-            images=self.degrade(image, rng), canonical=np.float32(canonical),
+            images=image, canonical=np.float32(canonical),
             presence=np.float32(1), presence_weights=np.float32(tile.presence_known),
             sides=np.float32(canonical), side_weights=np.float32(tile.side_known),
             self_supervised=np.float32(tile.self_supervised),
@@ -232,6 +245,18 @@ class HandMix(torch.utils.data.Dataset):
                 np.float32), keypoint_weights=inside * np.float32(tile.weight_2d))
         self.label_3d(sample, tile, crop, canonical)
         return sample
+
+    def edge(self, outline: np.ndarray, rng: np.random.Generator
+             ) -> tuple[ImageEdge | None, np.ndarray]:
+        """The edge that cuts a hand of this outline (K, 2) off, if any does, and what of the
+        outline a crop is to be made about."""
+        if not self.options.edge_share or rng.random() >= self.options.edge_share:
+            return None, outline
+        points = outline[np.isfinite(outline).all(1)]
+        edge = ImageEdge.through(points, rng)
+        rest = points[~edge.cuts_off(points)]
+        about_rest = rng.random() < _ABOUT_THE_REST and len(rest) >= _REST_LEAST
+        return edge, rest if about_rest else outline
 
     def compose(self, tile: Tile, crop: Crop, image: np.ndarray, alpha: np.ndarray | None,
                 mask: np.ndarray | None, rng: np.random.Generator
