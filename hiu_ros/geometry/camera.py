@@ -17,6 +17,10 @@ ASIDE = 10.0
 #: Focal lengths, as shares of the longer side, and ratios of both, beyond which intrinsics of a
 #: whole image are doubted: 147 and 6 degrees.
 USUAL_NEAREST, USUAL_FARTHEST, USUAL_RATIO = 0.15, 10.0, 2.0
+#: Distance of the principal point from the middle, as a share of the side, beyond which it is
+#: doubted: there it is where images were resized to two thirds, a half or double and K was not.
+#: Lenses longer than `LONG` sides are calibrated too loosely for that.
+OFF_MIDDLE, LONG = 0.2, 4.0
 
 
 class CameraError(ValueError):
@@ -169,6 +173,10 @@ class Camera:
         if not (0 <= self.cx <= self.width and 0 <= self.cy <= self.height):
             return (f'its principal point {self.cx:g}, {self.cy:g} is outside of {image}; '
                     'it may be of another resolution')
+        off = max(abs(self.cx / self.width - 0.5), abs(self.cy / self.height - 0.5))
+        if off > OFF_MIDDLE and self.focal < LONG * longer:
+            return (f'its principal point {self.cx:g}, {self.cy:g} is far from the middle of '
+                    f'{image}; it may be of another resolution')
         if min(fx, fy) < USUAL_NEAREST * longer or max(fx, fy) > USUAL_FARTHEST * longer:
             return (f'its focal lengths {fx:g}, {fy:g} are hardly of {image}, which would be seen '
                     f'{math.degrees(2 * math.atan2(longer, 2 * self.focal)):.0f} degrees wide')

@@ -158,6 +158,9 @@ def test_wide_long_and_off_centre_lenses_are_cameras(focal, centre, size):
 @pytest.mark.parametrize('change, words', [
     ({'k': [1400.0, 0, 960, 0, 1400, 540, 0, 0, 1]}, 'point 960, 540 is outside of the 640 x 480'),
     ({'k': [600.0, 0, -3, 0, 600, 240, 0, 0, 1]}, 'outside'),
+    ({'k': [1200.0, 0, 639.5, 0, 1200, 479.5, 0, 0, 1]}, '639.5, 479.5 is far from the middle'),
+    ({'k': [900.0, 0, 470, 0, 900, 365, 0, 0, 1]}, 'far from the middle.*another resolution'),
+    ({'k': [300.0, 0, 155, 0, 300, 125, 0, 0, 1]}, 'far from the middle'),
     ({'k': [40.0, 0, 320, 0, 40, 240, 0, 0, 1]}, 'focal lengths 40, 40.*166 degrees'),
     ({'k': [6000.0, 0, 320, 0, 9000, 240, 0, 0, 1]}, 'focal lengths 6000, 9000.*5 degrees'),
     ({'k': [600.0, 0, 320, 0, 1300, 240, 0, 0, 1]}, 'differ by more than 2 times'),
@@ -173,7 +176,8 @@ def test_intrinsics_that_are_hardly_those_of_the_image_are_doubted(change, words
     Camera.from_info(640, 480, [150.0, 0, 320, 0, 150, 240, 0, 0, 1], (0.1, 0, 0, 0),
                      'equidistant'),  # a whole circle of more than 180 degrees
     Camera.from_info(640, 480, [6000.0, 0, 40, 0, 6000, 470, 0, 0, 1]),
-], ids=['assumed', 'usual', 'fisheye', 'long'])
+    Camera.from_info(640, 480, [500.0, 0, 250, 0, 500, 310, 0, 0, 1]),
+], ids=['assumed', 'usual', 'fisheye', 'long', 'off centre'])
 def test_lenses_that_cameras_have_are_not_doubted(camera):
     assert camera.doubt() == ''
 
