@@ -113,6 +113,9 @@ class Camera:
                 raise CameraError('rectified images need P of camera_info, 12 numbers; got '
                                   f'{None if p is None else np.size(p)}')
             fx, fy, cx, cy = np.ravel(p)[[0, 5, 2, 6]]
+            if not np.any(p) and np.any(k):
+                raise CameraError('P of camera_info is zeros, and rectified images need it; K is '
+                                  'that of raw images, for which rectified is false')
             model, d = 'none', ()
         else:
             if np.size(k) != 9:

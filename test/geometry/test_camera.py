@@ -136,7 +136,8 @@ def test_intrinsics_may_have_the_shapes_that_calibrations_by_opencv_have(shape):
     ({'d': (*PLUMB_BOB, 0.0, 0.1), 'model': 'plumb_bob'}, '5 or 4 coefficients, got 7'),
     ({'roi': (-1, 0, 10, 10)}, 'negative'),
     ({'rectified': True}, 'need P'),
-    ({'rectified': True, 'p': [0.0] * 12}, 'not calibrated'),
+    ({'rectified': True, 'p': [0.0] * 12, 'k': [0.0] * 9}, 'not calibrated'),
+    ({'rectified': True, 'p': [0.0] * 12}, 'P of camera_info is zeros.* K is that of raw images'),
     ({'rectified': True, 'p': K}, 'need P.* 12 numbers; got 9'),
 ])
 def test_intrinsics_that_are_no_camera_are_rejected(change, message):
