@@ -55,6 +55,11 @@ def doubt_of(info: CameraInfo, rectified: bool, image_topic: str = '') -> str:
         camera = camera_of(info, rectified, whole=True)
     except CameraError as error:
         return str(error)
+    roi = info.roi
+    if roi.x_offset + roi.width > info.width or roi.y_offset + roi.height > info.height:
+        return (f'its region, {roi.width} x {roi.height} at {roi.x_offset}, {roi.y_offset}, '
+                f'reaches beyond its {info.width} x {info.height} pixels, which are to be '
+                'those of the whole sensor')
     # As image_proc names them: image_rect, image_rect_color.
     if camera.distortion != 'none' and '/image_rect' in image_topic:
         return (f'its distortion is of raw images, and those of {image_topic} are rectified by '

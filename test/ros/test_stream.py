@@ -119,6 +119,16 @@ def test_a_region_of_a_larger_image_may_lie_beside_the_principal_point():
     assert 'outside of the 160 x 120' in told(part)[0]
 
 
+def test_a_region_beyond_the_sensor_is_told():
+    part = info()
+    part.roi = RegionOfInterest(x_offset=120, y_offset=80, width=41, height=40)
+    assert 'its region, 41 x 40 at 120, 80, reaches beyond its 160 x 120 pixels' in told(part)[0]
+    part.roi.width, part.roi.height = 40, 41
+    assert 'its region, 40 x 41 at 120, 80, reaches beyond its 160 x 120 pixels' in told(part)[0]
+    part.roi.height = 40
+    assert told(part) == ('used', [])
+
+
 def test_a_frame_has_the_camera_of_the_region_and_binning_that_its_camera_info_tells(stream):
     part = info()
     part.roi = RegionOfInterest(x_offset=100, y_offset=80, width=40, height=30)
