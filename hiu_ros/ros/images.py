@@ -163,7 +163,7 @@ def decode_depth(message: object) -> np.ndarray:
 
     The unit follows the encoding (REP 118): 16UC1 in millimetres with 0 as invalid, 32FC1 in
     metres. Zero, negative and infinite values become NaN. Raises ImageError as `decode`, and
-    where everything is farther away than `FARTHEST`.
+    where everything is farther away than `FARTHEST` or nothing was measured.
     """
     if message.encoding not in DEPTH_ENCODINGS:
         raise ImageError(
@@ -176,6 +176,8 @@ def decode_depth(message: object) -> np.ndarray:
         depth *= scale
     depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
     nearest = float(np.fmin.reduce(depth, axis=None))
+    if np.isnan(nearest):
+        raise ImageError('none of its pixels has a distance')
     if nearest > FARTHEST:
         raise ImageError(f'nothing is nearer than {nearest:.0f} m; {message.encoding} holds '
                          'metres, 16UC1 millimetres')

@@ -157,7 +157,8 @@ def test_size_encoding_and_frame_may_change_from_image_to_image(node, peer):
     (lambda m: setattr(m.header, 'frame_id', 'depth_frame'), "in frame 'depth_frame'"),
     (lambda m: setattr(m, 'encoding', 'rgb8'), "depth encoding 'rgb8'"),
     (lambda m: setattr(m, 'data', m.data[:10]), 'data holds 10 bytes'),
-], ids=['size', 'frame', 'encoding', 'short'])
+    (lambda m: setattr(m, 'data', bytes(len(m.data))), 'none of its pixels has a distance'),
+], ids=['size', 'frame', 'encoding', 'short', 'empty'])
 def test_depth_that_does_not_fit_is_told_and_not_used(node, peer, change, words):
     peer.ask(1)
     for _ in range(20):

@@ -224,8 +224,15 @@ def test_millimetres_that_say_metres_are_refused():
     millimetres = np.array([[0, np.nan], [640, 65000]], '<f4')
     with pytest.raises(ImageError, match='nearer than 640 m; 32FC1 holds metres, 16UC1 mill'):
         decode_depth(message('32FC1', millimetres, height=2, width=2))
-    for metres in ([[0, np.nan], [0.64, 65000]], [[0, np.nan], [np.inf, -1]]):
-        decode_depth(message('32FC1', np.array(metres, '<f4'), height=2, width=2))
+    metres = np.array([[0, np.nan], [0.64, 65000]], '<f4')
+    decode_depth(message('32FC1', metres, height=2, width=2))
+
+
+@pytest.mark.parametrize('encoding, values', [
+    ('16UC1', np.zeros((2, 2), '<u2')), ('32FC1', np.array([[0, np.nan], [np.inf, -1]], '<f4'))])
+def test_depth_images_of_a_sensor_that_measured_nothing_are_refused(encoding, values):
+    with pytest.raises(ImageError, match='none of its pixels has a distance'):
+        decode_depth(message(encoding, values, height=2, width=2))
 
 
 def test_depth_refuses_colour_by_name():
