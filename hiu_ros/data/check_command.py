@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = [arguments.split] if arguments.split else splits(name)
     reports, missing = [], []
     for split in wanted:
+    if arguments.read < 0:
+        raise ValueError(f'--read {arguments.read}: expected a number of samples')
         try:
             data = open_data_set(name, arguments.path, split)
         except DataSetError as error:
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = check_split(data, arguments.read, draw)
         reports.append({'dataset': name, 'split': split, **report})
         _tell(reports[-1])
-    for sentence in missing:
+    for sentence in dict.fromkeys(missing):  # splits may lack the same file
         print(sentence)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

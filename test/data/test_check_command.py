@@ -3,6 +3,7 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 
 from hiu_ros.data.check_command import add_data, check_split
 from hiu_ros.data.sample import Sample, Visibility
@@ -101,3 +102,13 @@ def test_labels_of_nothing_are_a_fault_and_those_of_one_split_are_none(photo_fol
     labels.write_text('')
     assert check(photo_folder) == 1
     assert f'{photo_folder} has no samples in train, val' in capsys.readouterr().out
+def test_what_both_splits_lack_is_said_once(tmp_path, capsys):
+    assert check(tmp_path, '--dataset', 'photos') == 1
+    assert capsys.readouterr().out == f'photo folder {tmp_path} has no labels.jsonl\n'
+
+
+def test_a_number_of_samples_below_0_is_refused_by_its_name(tmp_path):
+    with pytest.raises(ValueError, match='--read -3'):
+        check(tmp_path, '--read', '-3')
+
+
