@@ -14,6 +14,10 @@ from hiu_ros.picture_file import write_picture
 _COLOURS = ((80, 80, 255), (60, 200, 255), (80, 220, 80), (255, 180, 60), (255, 90, 200))
 #: 2D and 3D labels that disagree by more than this under the camera matrix are told.
 _MOST_DISAGREEMENT_PX = 2.0
+#: Lengths, m, that 3D labels of hands are told beyond: half and twice what hands have.
+_SHORTEST_M, _LONGEST_M = 0.04, 0.6
+#: Keypoints from the wrist to the tip of the middle finger.
+_LENGTHWISE = (0, 9, 10, 11, 12)
 _TILE = 256
 
 
@@ -41,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.data.sets.layout import DataSetError
     from hiu_ros.data.sets.registry import detect, open_data_set, splits
 
+    if arguments.read < 0:
+        raise ValueError(f'--read {arguments.read}: expected a number of samples')
     name = arguments.dataset or detect(arguments.path)
     wanted = [arguments.split] if arguments.split else splits(name)
     reports, missing = [], []
     for split in wanted:
-    if arguments.read < 0:
-        raise ValueError(f'--read {arguments.read}: expected a number of samples')
         try:
             data = open_data_set(name, arguments.path, split)
         except DataSetError as error:
@@ -77,7 +81,8 @@ def check_split(data: Sequence, read: int = 50, draw: Path | None = None) -> dic
     of the 2D keypoints from the projected 3D ones, where both and the camera are labelled.
     """
     chosen = np.unique(np.linspace(0, len(data) - 1, min(read, len(data))).round().astype(int))
-    labels, sides, sizes, faults, apart = Counter(), Counter(), Counter(), [], []
+    labels, sides, sizes = Counter(), Counter(), Counter()
+    faults, apart, lengths = [], [], []
     good = 0
     for index in chosen:
         try:
@@ -96,6 +101,9 @@ def check_split(data: Sequence, read: int = 50, draw: Path | None = None) -> dic
         distance = _disagreement(sample)
         if distance is not None:
             apart.append(distance)
+        if sample.keypoints_m is not None and sample.valid_m[list(_LENGTHWISE)].all():
+            bones = np.diff(sample.keypoints_m[list(_LENGTHWISE)], axis=0)
+            lengths.append(np.linalg.norm(bones, axis=1).sum())
         if draw:
             _draw(sample, image, mask, draw / f'{index:06d}.png')
     report = {
@@ -107,6 +115,9 @@ def check_split(data: Sequence, read: int = 50, draw: Path | None = None) -> dic
         if report['disagreement_px'] > _MOST_DISAGREEMENT_PX:
             faults.append(f'2D and 3D keypoints disagree by {report["disagreement_px"]:.1f} px '
                           'under the camera matrix, in the median')
+    if lengths and not _SHORTEST_M < np.median(lengths) < _LONGEST_M:
+        faults.append(f'3D keypoints are not in metres: hands are {np.median(lengths):.3g} long '
+                      'from wrist to middle fingertip, in the median')
     return report
 
 

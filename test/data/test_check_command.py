@@ -20,7 +20,7 @@ def check(*words):
 
 
 def labelled(off=0.0, **changes):
-    points = np.random.default_rng(0).uniform([-0.1, -0.1, 0.5], [0.1, 0.1, 0.7], (21, 3))
+    points = np.random.default_rng(0).uniform([-0.05, -0.05, 0.5], [0.05, 0.05, 0.6], (21, 3))
     pixels = points[:, :2] / points[:, 2:] * 100 + [40, 30]
     codes = np.full(21, Visibility.VISIBLE)
     codes[5] = Visibility.UNLABELLED
@@ -43,6 +43,16 @@ def test_2d_that_does_not_fit_3d_is_a_fault():
     report = check_split([labelled(off=5.0)])
     assert np.isclose(report['disagreement_px'], 50 ** 0.5, atol=1e-3)
     assert 'disagree by 7.1 px' in report['faults'][0]
+
+
+@pytest.mark.parametrize('scale', [0.1, 100.0, 1000.0])
+def test_3d_that_is_not_in_metres_is_a_fault(scale):
+    sample = labelled()
+    report = check_split([labelled(keypoints_m=scale * sample.keypoints_m)])
+    assert '3D keypoints are not in metres' in report['faults'][0]
+    tips = np.isin(np.arange(21), (4, 8, 12, 16, 20))
+    few = labelled(keypoints_m=scale * sample.keypoints_m, valid_m=tips)
+    assert check_split([few])['faults'] == []
 
 
 def test_masks_of_another_size_and_unreadable_images_are_faults():
@@ -92,16 +102,6 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, capsys):
     assert len(lines) == 2 and all('is missing' in line for line in lines)
 
 
-def test_labels_of_nothing_are_a_fault_and_those_of_one_split_are_none(photo_folder, capsys):
-    labels = photo_folder / 'labels.jsonl'
-    lines = labels.read_text().splitlines(keepends=True)
-    labels.write_text(''.join(line for line in lines if '"train"' in line))
-    assert check(photo_folder) == 0 and 'photos val: 0 samples' in capsys.readouterr().out
-    assert check(photo_folder, '--split', 'val') == 1
-    assert f'{photo_folder} has no samples in val' in capsys.readouterr().out
-    labels.write_text('')
-    assert check(photo_folder) == 1
-    assert f'{photo_folder} has no samples in train, val' in capsys.readouterr().out
 def test_what_both_splits_lack_is_said_once(tmp_path, capsys):
     assert check(tmp_path, '--dataset', 'photos') == 1
     assert capsys.readouterr().out == f'photo folder {tmp_path} has no labels.jsonl\n'
@@ -112,3 +112,13 @@ def test_a_number_of_samples_below_0_is_refused_by_its_name(tmp_path):
         check(tmp_path, '--read', '-3')
 
 
+def test_labels_of_nothing_are_a_fault_and_those_of_one_split_are_none(photo_folder, capsys):
+    labels = photo_folder / 'labels.jsonl'
+    lines = labels.read_text().splitlines(keepends=True)
+    labels.write_text(''.join(line for line in lines if '"train"' in line))
+    assert check(photo_folder) == 0 and 'photos val: 0 samples' in capsys.readouterr().out
+    assert check(photo_folder, '--split', 'val') == 1
+    assert f'{photo_folder} has no samples in val' in capsys.readouterr().out
+    labels.write_text('')
+    assert check(photo_folder) == 1
+    assert f'{photo_folder} has no samples in train, val' in capsys.readouterr().out
