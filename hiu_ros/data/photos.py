@@ -1,4 +1,12 @@
-"""Folders of labelled hand photographs: `labels.jsonl` beside image files."""
+"""Folders of labelled hand photographs: `labels.jsonl` beside image files.
+
+It has a line of JSON for each image, whose keys are the fields of `Photo`; `hands` is a list of
+objects with those of `LabelledHand`, and `licence` may be left out:
+
+    {"set": "kitchen", "file": "kitchen/7.jpg", "width": 640, "height": 480, "split": "train",
+     "hands": [{"side": "right", "side_score": 1.0, "keypoints_px": [[x, y], ... 21],
+                "keypoints_m": [[x, y, z], ... 21]}]}
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -68,13 +76,14 @@ class PhotoFolder:
         if not labels.is_file():
             raise PhotoError(f'{labels}, the labels of {self.path}, does not exist')
         self.photos: list[Photo] = []
-        with labels.open(encoding='utf-8') as lines:
+        with labels.open('rb') as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
-                        self.photos.append(_parse(json.loads(line)))
+                        self.photos.append(_parse(_object(line)))
                     except (KeyError, TypeError, ValueError) as error:
-                        raise PhotoError(f'{labels}, line {number}: {error!r}') from error
+                        missing = 'there is no ' if isinstance(error, KeyError) else ''
+                        raise PhotoError(f'{labels}, line {number}: {missing}{error}') from error
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -135,6 +144,16 @@ def label_line(photo: Photo) -> str:
          'keypoints_m': np.round(hand.keypoints_m, 5).tolist()} for hand in photo.hands]})
 
 
+def _object(line: bytes) -> dict:
+    try:
+        found = json.loads(line.decode('utf-8-sig'))
+    except ValueError as error:
+        raise ValueError(f'it is not whole JSON ({error})') from error
+    if not isinstance(found, dict):
+        raise ValueError(f'expected an object, got a {type(found).__name__}')
+    return found
+
+
 def _parse(line: dict) -> Photo:
     if line['split'] not in SPLITS:
         raise ValueError(f'split must be one of {SPLITS}, got {line["split"]!r}')
@@ -157,8 +176,12 @@ def _parse(line: dict) -> Photo:
 
 
 def _points(values: list, width: int, name: str) -> np.ndarray:
-    points = np.array(values, dtype=np.float64)
-    if points.shape != (KEYPOINT_COUNT, width) or not np.isfinite(points).all():
-        raise ValueError(f'{name} must be {KEYPOINT_COUNT} x {width} finite numbers, '
-                         f'got shape {points.shape}')
+    try:
+        points = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):  # lists of several lengths, texts
+        points = np.array(np.nan)
+    right = points.shape == (KEYPOINT_COUNT, width)
+    if not right or not np.isfinite(points).all():
+        got = '' if right or not points.ndim else f', got {" x ".join(map(str, points.shape))}'
+        raise ValueError(f'{name} must be {KEYPOINT_COUNT} x {width} finite numbers{got}')
     return points

@@ -65,13 +65,26 @@ def test_missing_folder_and_missing_labels_are_named(tmp_path):
     ('"side": "right"', '"side": "both"', 'line 1.*both'),
     ('"split": "train"', '"split": "test"', 'line 1.*test'),
     ('"keypoints_px": [[', '"keypoints_px": [[1, 2], [', 'line 1.*keypoints_px'),
-    ('"width"', '"breadth"', 'line 1.*width'),
-    ('{"set"', '{set', 'line 1'),
+    ('"keypoints_px": [[', '"keypoints_px": [null, [', 'line 1: keypoints_px must be 21 x 2'),
+    ('"keypoints_m": [[', '"keypoints_m": [["a"], [', 'line 1: keypoints_m must be 21 x 3'),
+    ('"width"', '"breadth"', "line 1: there is no 'width'"),
+    ('{"set"', '{set', 'line 1: it is not whole JSON'),
+    ('{"set"', '[7]\n{"set"', 'line 1: expected an object, got a list'),
 ])
 def test_a_bad_line_is_named(photo_folder, old, new, match):
     labels = photo_folder / 'labels.jsonl'
     labels.write_text(labels.read_text().replace(old, new, 1))
     with pytest.raises(PhotoError, match=match):
+        PhotoFolder(photo_folder)
+
+
+def test_labels_that_are_no_text_are_named_and_a_byte_order_mark_is_none_of_them(photo_folder):
+    labels = photo_folder / 'labels.jsonl'
+    text = labels.read_bytes()
+    labels.write_bytes(b'\xef\xbb\xbf' + text)
+    assert len(PhotoFolder(photo_folder)) == text.count(b'\n')
+    labels.write_bytes(b'\xff\xfe' + text)
+    with pytest.raises(PhotoError, match='labels.jsonl, line 1: it is not whole JSON .*utf-8'):
         PhotoFolder(photo_folder)
 
 

@@ -1,4 +1,7 @@
-"""The labelled photo sets (`data.photos`) as samples: a hand of a photo each."""
+"""The labelled photo sets (`data.photos` has their format) as samples: a hand of a photo each.
+
+    labels.jsonl, and the images that it names, by paths relative to the folder
+"""
 
 from pathlib import Path
 
