@@ -191,6 +191,11 @@ def _hands(
     from hiu_ros.perception.image_file import read_image
 
     images = [read_image(file) for file in files]
+    for file, image in zip(files, images):
+        for box in [] if boxes is None or image is None else boxes[file]:
+            if not _in_image(box, image):
+                print(f'hiu predict: box {box} of {file} holds no pixel of the {image.shape[1]} x '
+                      f'{image.shape[0]} image; boxes are [x, y, w, h] in pixels', file=sys.stderr)
     frames = [
         Frame(image,
               None if intrinsics is None else Camera(*intrinsics, image.shape[1], image.shape[0]),
@@ -200,6 +205,13 @@ def _hands(
     hands = iter(pipeline.process_many(frames))
     for file, image in zip(files, images):
         yield file, image, None if image is None else next(hands)
+
+
+def _in_image(box: Sequence[float], image: Any) -> bool:
+    """Whether a box holds as much as a pixel of the image; shares of the image's size do not."""
+    x, y, width, height = box
+    high, wide = image.shape[:2]
+    return min(x + width, wide) - max(x, 0) >= 1 and min(y + height, high) - max(y, 0) >= 1
 
 
 class _Names:

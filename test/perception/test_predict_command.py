@@ -234,6 +234,20 @@ def test_images_without_boxes_are_told_and_get_none(tmp_path, capsys):
     assert 'b.png' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('box, told', [
+    ([120, 10, 40, 40], True), ([10, -40, 40, 40], True), ([0.2, 0.1, 0.5, 0.4], True),
+    ([119, 89, 40, 40], False), ([-39, -39, 40, 40], False)])
+def test_boxes_beside_the_image_and_in_shares_of_it_are_told(place, tmp_path, capsys, box, told):
+    image, path, out = place / 'a.png', tmp_path / 'boxes.json', tmp_path / 'out.json'
+    path.write_text(json.dumps({str(image): [box, [20, 10, 60, 50]]}))
+    assert predict(place, image, '--json', out, '--boxes', path) == 0
+    line = (f'hiu predict: box {box} of {image} holds no pixel of the 120 x 90 image; boxes are '
+            '[x, y, w, h] in pixels\n')
+    assert capsys.readouterr().err == (line if told else '')
+    # Entries and boxes stay in step.
+    assert len(json.loads(out.read_text())['images'][0]['hands']) == 2
+
+
 def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(ValueError, match='holds no image'):
         image_files([str(tmp_path)])
