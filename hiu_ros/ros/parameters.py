@@ -174,6 +174,10 @@ TABLE: Final = {row.name: row for row in PARAMETERS}
 #: letters of nine are exchanged), and by how many letters their lengths then differ.
 _NEAR, _LONGER = 0.77, 2
 
+#: How values are written that are easily written as of another type.
+_WRITTEN = {Parameter.Type.DOUBLE: '; write it with a decimal point, as 5.0',
+            Parameter.Type.STRING_ARRAY: '; write a list, as "[\'left\',\'right\']"'}
+
 NodeOptions = make_dataclass(
     'NodeOptions', [(row.name, type(row.default), row.default) for row in PARAMETERS], frozen=True
 )
@@ -216,7 +220,9 @@ def declare(node: Node) -> NodeOptions:
             if row.type == Parameter.Type.STRING_ARRAY:
                 value = tuple(name for name in value or () if name)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ParameterError(f'parameter {row.name}: {error}') from None
+            cure = _WRITTEN.get(row.type, '') if isinstance(
+                error, InvalidParameterTypeException) else ''
+            raise ParameterError(f'parameter {row.name}: {error}{cure}') from None
         if row.fault(value):
             raise ParameterError(f'parameter {row.fault(value)}')
         values[row.name] = value

@@ -15,6 +15,7 @@ from hiu_ros.ros.parameters import (  # noqa: E402
     PARAMETERS,
     TABLE,
     NodeOptions,
+    ParameterError,
     changed,
     contradiction,
     declare,
@@ -75,6 +76,23 @@ def test_all_can_be_read_at_once_as_ros2_param_dump_does(domain, given, cameras)
         node.destroy_node()
         rclpy.shutdown(context=context)
     assert list(read) == list(TABLE) and read['cameras'] == (list(cameras) or [''])
+
+
+@pytest.mark.parametrize('name, value, words', [
+    ('warn_age', 5, "'INTEGER'.*'DOUBLE'.*with a decimal point, as 5.0"),
+    ('cameras', 'left,right', "'STRING_ARRAY'.*a list, as .\\['left','right'\\]"),
+    ('tf', 'maybe', "'BOOL': tf$"), ('warn_age', -5.0, 'value: -5.0: warn_age$')])
+def test_a_value_of_another_type_is_refused_with_how_it_is_written(domain, name, value, words):
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node('table', context=context,
+                             parameter_overrides=[Parameter(name, value=value)])
+    try:
+        with pytest.raises(ParameterError, match=f'parameter {name}: .*{words}'):
+            declare(node)
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 def change(options, **values):
