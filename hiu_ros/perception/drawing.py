@@ -98,18 +98,24 @@ def _skeleton(picture: np.ndarray, hand: Hand) -> None:
 def _label(
     picture: np.ndarray, hand: Hand, plates: Sequence[tuple[int, int, int]]
 ) -> tuple[int, int, int]:
-    """Name, scores and distance on a dark plate above the hand, inside the image.
+    """Name, score and distance on a dark plate above the hand, inside the image.
 
+    Small images have no room for all of it: the distance is left out first, then the score.
     It moves up or down by whole plates where one of `plates` is: left, right and bottom, px, as
     this returns its own.
     """
-    text = f'{hand.id}  {100 * hand.score:.0f}%'
+    parts = [hand.id, f'{100 * hand.score:.0f}%']
     if hand.translation_m is not None:
-        text += f'  {np.linalg.norm(hand.translation_m):.2f} m'
+        parts.append(f'{np.linalg.norm(hand.translation_m):.2f} m')
     height, width = picture.shape[:2]
     scale = float(np.clip(min(height, width) / 900, 0.34, 1.0))
-    (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     pad = max(2, int(5 * scale))
+    while True:
+        text = '  '.join(parts)
+        (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+        if len(parts) == 1 or w + 2 * pad <= width:
+            break
+        parts.pop()
     left = int(np.clip(hand.box[0], 0, max(0, width - w - 2 * pad)))
     tall, right = h + base + 2 * pad, left + w + 2 * pad
     wanted = int(np.clip(hand.box[1] - 3, tall, height))

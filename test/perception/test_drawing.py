@@ -191,6 +191,17 @@ def test_the_label_tells_name_score_and_the_distance_where_it_is_known():
     assert np.array_equal(aside, ahead)
 
 
+@pytest.mark.parametrize('width, left_out', [(75, 'distance'), (45, 'score')])
+def test_a_label_too_wide_for_the_image_leaves_the_end_out_and_is_not_cut(width, left_out):
+    one = replace(hand(fan(20, 40)), translation_m=np.array([0, 0, 0.5]))
+    other = replace(one, **({'score': 0.31} if left_out == 'score' else {'translation_m': None}))
+    assert np.array_equal(drawn(one, width=width), drawn(other, width=width))
+    changed = np.nonzero((drawn(one, width=width) != drawn(one, width=width, labels=False))
+                         .any(axis=(0, 2)))[0]
+    assert np.ptp(changed) + 1 < width
+    assert not np.array_equal(drawn(one), drawn(other))
+
+
 def test_surfaces_are_the_brighter_the_more_they_face_the_camera():
     corners = np.array([[0.0, 0, 0], [0, 1, 0], [1, 0, 0]])
     for turn, bright in ((0, 1.0), (60, 0.65), (90, 0.3), (180, 0.3)):
