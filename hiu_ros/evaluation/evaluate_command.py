@@ -8,7 +8,7 @@ from pathlib import Path
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
-_PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks')
+_PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks', 'cut')
 _LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 #: The options of each kind of run, beside --dataset, --weights, --through, --device and --json.
 #: `make eval` gives --masks to every run on photos.
@@ -63,6 +63,9 @@ def add_evaluate(subparsers) -> None:
     photos.add_argument('--masks', action='store_true',
                         help='without a cache: make the masks to compare with now (slow)')
     photos.add_argument('--min-trust', type=float, default=0.0, help='needs --cache')
+    photos.add_argument('--cut', type=float, metavar='SHARE',
+                        help='photos of one hand that the edge of the image cuts off, so that '
+                        'this share of its joints is outside; 2D errors are of the others')
     photos.add_argument('--find', action='store_true',
                         help='whole images: hands found, missed, and found where there is none')
     photos.add_argument('--draw', type=Path, metavar='DIR',
@@ -164,6 +167,7 @@ def _lit(predict, light: str | None):
 
 def _chosen(arguments: argparse.Namespace):
     from hiu_ros.data.photos import PhotoFolder
+    from hiu_ros.evaluation.cut_photos import CutPhotos
     from hiu_ros.evaluation.photos import UNSEEN_SETS
 
     _need(arguments, 'photos')
@@ -176,6 +180,12 @@ def _chosen(arguments: argparse.Namespace):
     if not any(photo.hands for photo in chosen):
         raise ValueError(f'no labelled hand in the {len(chosen)} photos of --split {split} and '
                          f'--sets {arguments.sets or ",".join(folder.sets)}; choose others')
+    if arguments.cut is not None:
+        folder = CutPhotos(folder, chosen, arguments.cut)
+        chosen = folder.photos
+        if not chosen:
+            raise ValueError('--cut needs photos of one labelled hand, none of those chosen is; '
+                             'choose others, or more of them')
     return folder, chosen, unseen or UNSEEN_SETS
 
 
@@ -188,9 +198,13 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
     truth = PhotoCacheTruth(arguments.cache) if arguments.cache else None
     if arguments.min_trust > 0 and truth is None:
         raise ValueError('--min-trust needs --cache DIR, a photo cache')
+    mask = truth.mask if truth else None
+    if mask and arguments.cut is not None:
+        mask = folder.truth(mask)
     scores = photos.evaluate(
         folder, chosen, _lit(_predictor(arguments), arguments.light),
-        truth_mask=truth.mask if truth else grabcut if arguments.masks else None,
+        truth_mask=mask or (grabcut if arguments.masks else None),
+        inside=arguments.cut is not None,
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,
     )
@@ -219,7 +233,8 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
     find = find_in(arguments.light, predictor.find) if arguments.light else predictor.find
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
     images, regions = finding.evaluate(
-        folder, chosen, find, show=show, quarters=arguments.turn // 90)
+        folder, chosen, find, show=show, quarters=arguments.turn // 90,
+        inside=arguments.cut is not None)
     rows = finding.summary_rows(images, regions, unseen)
     print(table(rows, finding.COLUMNS, f'{arguments.weights} with the finder on whole photos'))
     return rows

@@ -63,10 +63,11 @@ def match(photo: Photo, hands: Sequence[Hand]) -> list[tuple[int, int]]:
     return [(int(r), int(c)) for r, c in zip(rows, columns) if overlap[r, c] > 0]
 
 
-def score_image(photo: Photo, hands: Sequence[Hand]) -> ImageScore:
-    """Compare all hands found in a photo with its labels."""
+def score_image(photo: Photo, hands: Sequence[Hand], inside: bool = False) -> ImageScore:
+    """Compare all hands found in a photo with its labels. inside: see `score_hand`."""
     pairs = match(photo, hands)
-    found = tuple(score_hand(photo, label, hands[index]) for label, index in pairs)
+    found = tuple(score_hand(photo, label, hands[index], inside=inside)
+                  for label, index in pairs)
     return ImageScore(photo.set, photo.file, len(photo.hands), found, len(hands) - len(pairs))
 
 
@@ -113,12 +114,12 @@ def turned(photo: Photo, image: np.ndarray, quarters: int) -> tuple[Photo, np.nd
 
 def evaluate(
     folder: PhotoFolder, photos: Sequence[Photo], find: Find, quiet: bool = False,
-    show: Show | None = None, quarters: int = 0,
+    show: Show | None = None, quarters: int = 0, inside: bool = False,
 ) -> tuple[list[ImageScore], list[RegionScore]]:
     """Run `find` on every photo that has labelled hands, and on its hand-free region.
 
     show: called with what went wrong: 'missed' photos and 'false' regions. quarters: right angles
-    that photos and regions are turned by.
+    that photos and regions are turned by. inside: see `score_hand`.
     """
     images, regions = [], []
     for photo in tqdm(photos, 'whole photos', mininterval=2, disable=quiet):
@@ -128,7 +129,7 @@ def evaluate(
         region = hand_free_region(photo)
         photo, image = turned(photo, upright, quarters)
         hands = find(image)
-        images.append(score_image(photo, hands.hands))
+        images.append(score_image(photo, hands.hands, inside))
         if show and len(images[-1].found) < len(photo.hands):
             show('missed', photo, image, hands)
         if region is not None:

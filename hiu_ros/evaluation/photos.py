@@ -55,11 +55,17 @@ def joint_box(keypoints_px: np.ndarray) -> np.ndarray:
 
 def score_hand(
     photo: Photo, number: int, hand: Hand, truth_mask: tuple[Crop, np.ndarray] | None = None,
-    image: np.ndarray | None = None,
+    image: np.ndarray | None = None, inside: bool = False,
 ) -> HandScore:
-    """Compare a predicted hand with the photo's labelled hand `number`."""
+    """Compare a predicted hand with the photo's labelled hand `number`.
+
+    inside: 2D errors are those of the joints that are labelled within the image.
+    """
     label = photo.hands[number]
     errors = np.linalg.norm(hand.keypoints_px - label.keypoints_px, axis=1)
+    if inside:
+        points = label.keypoints_px
+        errors = errors[((points >= 0) & (points < [photo.width, photo.height])).all(1)]
     palm = np.linalg.norm(label.keypoints_px[MIDDLE_BASE] - label.keypoints_px[0])
     crop_errors = errors * CROP_PIXELS / (CROP_SCALE * joint_box(label.keypoints_px)[2:].max())
     aligned = metrics.align(label.keypoints_m[None], hand.keypoints_m[None])
@@ -91,10 +97,12 @@ def evaluate(
     keep: Callable[[Photo, int, LabelledHand], bool] | None = None,
     batch: int = 32,
     quiet: bool = False,
+    inside: bool = False,
 ) -> list[HandScore]:
     """Score every labelled hand of the photos, or those that `keep` admits.
 
-    The joints' box of each label is given to `predict`, `batch` hands at a time.
+    The joints' box of each label is given to `predict`, `batch` hands at a time. inside: see
+    `score_hand`.
     """
     scores: list[HandScore] = []
     waiting: list[tuple[Photo, int, np.ndarray]] = []
@@ -106,7 +114,7 @@ def evaluate(
             raise ValueError(f'predict gave {len(hands)} hands for {len(waiting)} boxes')
         for (photo, number, image), hand in zip(waiting, hands):
             mask = truth_mask(photo, number, image) if truth_mask else None
-            scores.append(score_hand(photo, number, hand, mask, image))
+            scores.append(score_hand(photo, number, hand, mask, image, inside))
         waiting.clear()
 
     for photo in tqdm(photos, 'photos', mininterval=2, disable=quiet):
