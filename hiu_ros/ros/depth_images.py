@@ -11,8 +11,11 @@ from statistics import median_low
 
 from sensor_msgs.msg import Image
 
-#: Depth images that are kept.
-HISTORY = 8
+from hiu_ros.perception.tracker import LATE
+
+#: Depth images are kept for so long, s, by their stamps: colour may come so much later, where it
+#: is compressed or waits for the worker. No fewer than FEWEST are, and no more than MOST.
+KEPT, FEWEST, MOST = 0.5, 8, 64
 #: Longest wait for one, s; and what its stamp may differ by more than that of the last that came
 #: too late.
 WAIT, SPARE = 0.1, 0.002
@@ -33,7 +36,7 @@ class DepthImages:
 
     def __init__(self) -> None:
         self._came = threading.Condition()
-        self._images: deque[Image] = deque(maxlen=HISTORY)
+        self._images: deque[Image] = deque()
         #: Of the last image asked for: its time, how far off (s) its depth was, and the tolerance.
         self._asked: tuple[float, float, float] | None = None
         #: How far off (s) the depth was that came too late; None where none is waited for.
@@ -42,13 +45,24 @@ class DepthImages:
     def put(self, depth: Image) -> None:
         """Keep a depth image that came."""
         with self._came:
-            self._images.append(depth)
+            self._keep(depth)
             if self._asked is not None:
                 time, off, tolerance = self._asked
                 here = _off(depth, time)
                 if here < off and here <= tolerance:
                     self._late, self._asked = here, (time, here, tolerance)
             self._came.notify_all()
+
+    def _keep(self, depth: Image) -> None:
+        newest = seconds(depth.header.stamp)
+        # Those from before a recording began anew are of no image that is still to come.
+        if self._images and newest < seconds(self._images[-1].header.stamp) - LATE:
+            self._images.clear()
+        self._images.append(depth)
+        while len(self._images) > FEWEST and not (
+                len(self._images) <= MOST
+                and 0 < newest - seconds(self._images[0].header.stamp) <= KEPT):
+            self._images.popleft()
 
     def clear(self) -> None:
         """Forget all of them."""

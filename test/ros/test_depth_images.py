@@ -155,8 +155,41 @@ def test_what_is_forgotten_ends_a_wait():
     assert camera.ask(2) is None and camera.waits[-1] < 1.0
 
 
-def test_no_more_than_the_last_are_kept():
+@pytest.mark.parametrize('rate', [30, 60, 90])
+def test_images_that_come_late_get_depth_of_their_moment_however_fast_it_is(rate):
     camera = Camera()
-    for k in range(depth_images.HISTORY + 2):
+    for tick in range(2 * rate):
+        camera.put(tick * 30 / rate)
+    assert camera.ask(50) == 50  # 0.3 s ago
+    assert max(camera.waits) < 1.0
+
+
+@pytest.mark.parametrize('rate, seconds', [(5, 7 / 5), (30, 0.5), (60, 0.5), (300, 63 / 300)])
+def test_depth_is_kept_for_half_a_second_and_in_numbers_that_fit_memory(rate, seconds):
+    images = DepthImages()
+    for tick in range(3 * rate + 1):
+        images.put(Image(header=Header(stamp=Time(
+            sec=5 + tick // rate, nanosec=tick % rate * 10**9 // rate))))
+    oldest = depth_images.seconds(images.nearest(1.0, TOLERANCE).header.stamp)
+    assert 8.0 - oldest == pytest.approx(seconds, abs=0.6 / rate)
+
+
+def test_of_images_without_a_stamp_few_are_kept():
+    images = DepthImages()
+    for _ in range(100):
+        images.put(Image())
+    assert len(images._images) == depth_images.FEWEST
+
+
+def test_depth_is_waited_for_from_the_second_image_on_where_a_recording_begins_anew():
+    camera = Camera()
+    camera.ask(600)
+    for k in range(600, 604):
         camera.put(k)
-    assert camera.ask(0) == 2
+    camera.ask(0, late=0)
+    for k in (1, 2, 3):
+        assert camera.ask(k, late=k) == k
+        assert camera.waits[-1] > 0.05
+    # An image that changed its place with another one on its way is none.
+    camera.put(2)
+    assert camera.ask(3) == 3
