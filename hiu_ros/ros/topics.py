@@ -91,6 +91,15 @@ def fixed_publisher(node: Node, kind: type, topic: str, depth: int) -> Publisher
             kind, topic, QoSProfile(depth=depth), qos_overriding_options=OVERRIDES)
 
 
+def _forget_destroyed(node: Node) -> None:
+    """Drop what rclpy keeps of every end that was ever opened: a weak reference, for ever.
+
+    A lazy node opens its inputs whenever somebody comes to read: a kilobyte each time.
+    """
+    held = node.default_callback_group.entities
+    held.difference_update([end for end in held if end() is None])
+
+
 def below(camera: str, topic: str) -> str:
     """The relative name of a topic of a camera; the camera without a name adds nothing."""
     return f'{camera}/{topic}' if camera else topic
@@ -101,6 +110,7 @@ def publisher(node: Node, camera: str, topic: str) -> Publisher:
 
     Raises ParameterError where it cannot be opened.
     """
+    _forget_destroyed(node)
     latched = topic in LATCHED
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=1 if latched else 10,
@@ -135,6 +145,7 @@ def subscription(
     where it has none.
     Raises ParameterError where it cannot be opened.
     """
+    _forget_destroyed(node)
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.VOLATILE,

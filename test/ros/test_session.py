@@ -1,5 +1,6 @@
 """From activate to deactivate: a frame counts in its own session, at its own camera."""
 
+import gc
 import threading
 import time
 from types import SimpleNamespace
@@ -190,3 +191,28 @@ def test_what_is_told_of_a_frame_is_its_age_its_work_and_its_hands(world, wait_f
     assert summary.ages == pytest.approx((told,), abs=1.5) and summary.hands == 1
     assert 0.04 < summary.inference[0] < 2.0
     assert world.observed == [('left', 1)]
+
+
+def test_topics_that_are_opened_again_and_again_leave_nothing_behind(domain, fake):
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node('node', context=context)
+    options = NodeOptions(use_depth=True)
+    engine = LastingEngine(fake.FakeEngine, options, print)
+
+    def held_after(times):
+        for _ in range(times):
+            session = module.Session(
+                node, lambda: options, engine, SimpleNamespace(wanted=lambda: False), None,
+                QuietLog(None), print)
+            session.open()
+            for listening in (True, False) * times:
+                session.streams[''].listen(listening)
+            session.close(1.0)
+            del session
+            gc.collect()
+        return len(node.default_callback_group.entities)
+
+    assert held_after(4) == held_after(1)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
