@@ -56,6 +56,11 @@ def checked(model: str, coefficients: Sequence[float]) -> str:
             f'distortion model {name} takes {" or ".join(map(str, _COUNTS[name]))} coefficients, '
             f'got {len(coefficients)}'
         )
+    try:
+        (_rising_angles if name == 'equidistant' else _radial_table)(tuple(coefficients[:most]))
+    except np.linalg.LinAlgError:
+        raise ValueError(f'distortion coefficients {tuple(coefficients)} are of no lens: they '
+                         'differ beyond what numbers hold') from None
     return name
 
 
@@ -146,14 +151,16 @@ def _radial_table(coefficients: tuple[float, ...]) -> tuple[float, np.ndarray, n
     above, below = Polynomial([1.0, k1, k2, k3]), Polynomial([1.0, k4, k5, k6])
     square = Polynomial([0.0, 1.0])
     slope = above * below + 2 * square * (above.deriv() * below - above * below.deriv())
-    reach = np.sqrt(_first_root(slope * below))
-    ideal = np.tan(np.linspace(0.0, min(np.arctan(reach), _WIDEST), _SAMPLES)[:-1])
-    return reach, ideal, ideal * above(ideal ** 2) / below(ideal ** 2)
+    with np.errstate(all='ignore'):
+        reach = np.sqrt(_first_root(slope * below))
+        ideal = np.tan(np.linspace(0.0, min(np.arctan(reach), _WIDEST), _SAMPLES)[:-1])
+        return reach, ideal, ideal * above(ideal ** 2) / below(ideal ** 2)
 
 
 def _first_root(polynomial: Polynomial) -> float:
     """Smallest real root above 0, inf where there is none."""
-    roots = polynomial.roots()
+    with np.errstate(over='ignore'):
+        roots = polynomial.roots()
     return float(roots.real[(roots.imag == 0) & (roots.real > 0)].min(initial=np.inf))
 
 

@@ -109,3 +109,12 @@ def test_a_list_may_be_longer_by_zeros_alone(model, most):
 def test_a_model_without_distortion_takes_no_coefficients():
     with pytest.raises(ValueError, match='none takes 0 coefficients, got 2'):
         checked('pinhole', (0.1, 0.0))
+
+
+@pytest.mark.parametrize('model, wrong', [
+    ('plumb_bob', (1e9, 1e-9, 0.0, 0.0, 1e-300)),
+    ('rational_polynomial', (0.1, 0.0, 0.0, 0.0, 0.0, 1e200, 1e200, 0.0)),
+    ('equidistant', (80.0, 125.0, 1e9, 1e-300))])
+def test_coefficients_that_no_numbers_can_be_made_of_are_refused(model, wrong):
+    with pytest.raises(ValueError, match='are of no lens'):
+        checked(model, wrong)

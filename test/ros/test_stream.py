@@ -74,6 +74,16 @@ def test_a_camera_info_that_is_no_camera_is_told_until_a_good_one_comes(stream):
     assert stream.camera_state == 'used'
 
 
+def test_a_camera_info_whose_distortion_is_of_no_lens_is_told_and_ends_no_node(stream):
+    wild = info()
+    wild.d = [1e9, 1e-9, 0.0, 0.0, 1e-300]
+    stream._on_info(wild)
+    assert stream.unpack(image(160, 120), OPTIONS).frame.camera is None
+    assert 'are of no lens' in stream.camera_state
+    stream._on_info(info())
+    assert stream.camera_state == 'used'
+
+
 def told(message):
     """What diagnostics and log tell of a camera_info, after three of it and of its images."""
     lines = Lines()
