@@ -7,6 +7,7 @@ one is made, not before, so that a node with a wrong parameter says so at once.
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -173,7 +174,9 @@ class PipelineEngine:
         """See `Engine.close`."""
         self._pipeline = None
         if self.device.startswith('cuda'):
-            self._torch.cuda.empty_cache()
+            # A device that is lost raises its fault at every call, also at this one.
+            with suppress(RuntimeError):
+                self._torch.cuda.empty_cache()
 
 
 def _mano(path: str) -> Any:

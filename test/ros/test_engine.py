@@ -15,6 +15,7 @@ from hiu_ros.perception.frame import Frame  # noqa: E402
 from hiu_ros.perception.options import PipelineOptions, TrackingOptions  # noqa: E402
 from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros.engine import DeviceError, PipelineEngine, pipeline_options  # noqa: E402
+from hiu_ros.ros.lasting_engine import LastingEngine  # noqa: E402
 from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
 
 FRAME = Frame(np.zeros((48, 64, 3), np.uint8))
@@ -140,6 +141,29 @@ def test_close_frees_the_networks(engine):
     engine.close()
     gc.collect()
     assert networks() is None
+
+
+def test_a_device_that_faults_at_every_call_is_left_for_the_cpu(engine, monkeypatch):
+    torch = pytest.importorskip('torch')
+
+    def fault():
+        freed.append(lost._pipeline is None)
+        raise RuntimeError('CUDA error: an illegal memory access was encountered')
+
+    freed = []
+    monkeypatch.setattr(torch.cuda, 'empty_cache', fault)
+    warnings = []
+    lasting = LastingEngine(PipelineEngine, NodeOptions(device='cpu'), warnings.append)
+    lost, lost.device = lasting.current, 'cuda:0'
+
+    def process_many(frames):
+        raise RuntimeError('CUDA error: an illegal memory access was encountered\nmore')
+
+    lost._pipeline.process_many = process_many
+    assert [len(hands) for hands in lasting.process([FRAME])] == [0]
+    assert freed == [True] and lasting.current is not lost and lasting.current.device == 'cpu'
+    assert warnings == [
+        'CUDA error: an illegal memory access was encountered; going on on the CPU']
 
 
 @pytest.mark.parametrize('text, lost', [
