@@ -193,6 +193,42 @@ def test_errors_of_torch_itself_are_of_the_device_whatever_they_say(engine, monk
         engine.process([FRAME])
 
 
+def test_a_device_that_fails_at_the_start_is_told_as_that(engine, monkeypatch):
+    def warm_up(self):
+        raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')
+
+    monkeypatch.setattr(StandIn, 'warm_up', warm_up)
+    with pytest.raises(DeviceError, match='out of memory'):
+        PipelineEngine(NodeOptions(device='cpu'))
+
+
+def test_threads_are_those_of_the_parameter_where_it_names_some(engine, monkeypatch):
+    torch = pytest.importorskip('torch')
+    asked = []
+    monkeypatch.setattr(torch, 'set_num_threads', asked.append)
+    for threads in (0, 3):
+        PipelineEngine(NodeOptions(device='cpu', threads=threads))
+    assert asked == [3]
+
+
+def test_memory_is_told_of_an_accelerator_alone(engine, monkeypatch):
+    torch = pytest.importorskip('torch')
+    monkeypatch.setattr(torch.cuda, 'memory_reserved', lambda device: {'cuda:1': 7 << 20}[device])
+    assert engine.memory_bytes() == 0
+    engine.device = 'cuda:1'
+    assert engine.memory_bytes() == 7 << 20
+
+
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_a_mano_file_of_either_side_gives_the_right_hand(engine, monkeypatch, side):
+    right = load_template('fast')
+    monkeypatch.setattr('hiu_ros.hand.mano_file.load_mano', lambda path: {
+        '/R.pkl': right, '/L.pkl': right.mirrored()}[path])
+    made = PipelineEngine(NodeOptions(device='cpu', mano=f'/{side[0].upper()}.pkl'))
+    assert made._pipeline.template.side == 'right'
+    assert np.array_equal(made.triangles, right.faces)
+
+
 def test_a_gpu_that_is_not_there_is_a_device_error():
     torch = pytest.importorskip('torch')
     if torch.cuda.is_available():

@@ -81,6 +81,15 @@ def test_without_anything_to_go_on_with_the_device_is_told(make, fake):
     assert not warnings
 
 
+def test_what_is_closed_frees_the_engine_of_the_moment(make):
+    engine, _ = make()
+    engine.process([frame(1, order=254)])
+    closed = []
+    engine.current.close = lambda: closed.append(engine.current.device)
+    engine.close()
+    assert closed == ['cpu']
+
+
 def test_what_was_on_a_lost_device_is_freed_before_the_cpu_is_taken(make, fake):
     class Networks:
         def run(self):

@@ -16,6 +16,7 @@ from hiu_ros.ros import controllers, latency, pictures  # noqa: E402
 from hiu_ros.ros.joint_plot import plot  # noqa: E402
 from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
 from hiu_ros.ros.markers import HandMarkers  # noqa: E402
+from hiu_ros.ros.player import Answer  # noqa: E402
 from hiu_ros.ros.sources import Picture, SourceError, pinhole  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +98,20 @@ def test_a_fitted_picture_keeps_its_camera(size):
     x, y, _ = np.array(fitted.info['k']).reshape(3, 3) @ ray
     found = np.argwhere(fitted.image[..., 0] > 127).mean(0)
     assert found == pytest.approx((y, x), abs=0.6)
+
+
+def test_the_table_counts_answers_by_hands_in_view_behind_the_warm_up():
+    asked = []
+
+    class Answering:
+        def ask(self, picture):
+            asked.append(picture.time)
+            k = len(asked) - 1
+            return Answer(None if k == 5 else ['left_1', 'right_2'][:k % 3], None, float(k))
+
+    film = [Picture(np.zeros((4, 4, 3), np.uint8), k / 10) for k in range(9)]
+    assert latency.measure(Answering(), film, 200.0) == {0: [3.0, 6.0], 1: [4.0, 7.0], 2: [8.0]}
+    assert latency.WARM == 3 and asked == pytest.approx([200 + k / 10 for k in range(9)])
 
 
 def test_the_table_replaces_the_one_before(tmp_path):
