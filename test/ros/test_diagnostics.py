@@ -139,6 +139,9 @@ def test_values_are_rates_a_second_percentiles_and_mebibytes():
     for what in ('age at publish', 'inference'):
         assert pairs[f'{what}, median [ms]'] == '500.0' and pairs[f'{what}, p95 [ms]'] == '950.0'
     assert pairs['device memory [MiB]'] == '3'
+    # Before the first frame there is nothing to take one of.
+    none = values(Summary(period=1.0), ACTIVE)
+    assert none['age at publish, p95 [ms]'] == none['inference, median [ms]'] == 'nan'
 
 
 def test_message_names_node_and_camera():
