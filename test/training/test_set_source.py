@@ -161,16 +161,26 @@ def test_unlabelled_joints_have_no_weight_and_do_not_move_the_crop(seen, monkeyp
     assert Crop.around_keypoints(tile.outline).size > 0
 
 
-def test_folder_of_pictures_shows_their_middle(tmp_path):
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_folder_of_pictures_shows_their_middle_as_hands_of_the_side_that_is_told(tmp_path, side):
     picture = np.zeros((60, 100, 3), np.uint8)
     picture[20:40, 40:60] = 255
+    picture[20:40, 40:45] = 100
     cv2.imwrite(str(tmp_path / 'a.png'), picture)
-    options = MixOptions(sets=(SetOptions('folder', str(tmp_path)),),
+    options = MixOptions(sets=(SetOptions('folder', str(tmp_path), options={'side': side}),),
                          **{**CALM, 'wild_share': 0.0, 'angle_deg': 0.0, 'shift': 0.0,
                             'scale': (1.5, 1.5)})
     sample = HandMix(options, 64)[0]
-    assert sample['self_supervised'] == 1 and sample['canonical'] == 0
-    assert sample['images'][32, 32].min() == 255 and sample['images'][32, 4].max() == 0
+    assert sample['self_supervised'] == sample['canonical'] == 1
+    row = sample['images'][32, :, 0] if side == 'right' else sample['images'][32, ::-1, 0]
+    assert row[4] == 0 and row[24] == 100 and row[32] == row[40] == 255
+    assert sample['presence_weights'] == sample['keypoint_weights'].max() == 0
+
+
+def test_pictures_that_teach_nothing_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((6, 10, 3), np.uint8))
+    with pytest.raises(ValueError, match='not even the side of their hand.*options: {side: right'):
+        HandMix(MixOptions(sets=(SetOptions('folder', str(tmp_path)),)), 64)
 
 
 def test_errors_name_what_is_wrong():

@@ -1,5 +1,6 @@
 """All data sets by name, and which one a folder holds."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -65,9 +66,14 @@ def splits(name: str) -> tuple[str, ...]:
 def open_data_set(name: str, root: str | Path, split: str | None = None, **options) -> DataSet:
     """The data set `name` below `root`, its first split if none is named.
 
-    Raises DataSetError, which says what is missing and where to get it.
+    Raises DataSetError, which says what is missing and where to get it, and ValueError for a split
+    or an option that the data set does not have.
     """
     kind = _kind(name)
+    known = [one for one in inspect.signature(kind).parameters if one not in ('root', 'split')]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f'{name} has the options {known}, not {unknown}')
     if split is not None and split not in splits(name):
         raise ValueError(f'{name} has the splits {splits(name)}, not {split!r}')
     if hasattr(kind, 'splits'):

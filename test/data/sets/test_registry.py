@@ -49,6 +49,14 @@ def test_unknown_names_and_splits_are_told(tmp_path):
     assert splits('renders') == ('all',)
 
 
+def test_an_unknown_option_is_told_with_those_that_there_are(tmp_path):
+    touch(tmp_path / '1.jpg')
+    with pytest.raises(ValueError, match=r"folder has the options \['side'\], not \['sides'\]"):
+        open_data_set('folder', tmp_path, sides='left')
+    with pytest.raises(ValueError, match="side is 'both', expected 'left' or 'right'"):
+        open_data_set('folder', tmp_path, side='both')
+
+
 def test_a_folder_of_images_has_no_labels(tmp_path):
     for name in ('b/2.PNG', 'a/1.jpg', 'a/notes.txt'):
         touch(tmp_path / name)
