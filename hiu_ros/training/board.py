@@ -11,7 +11,7 @@ class Board:
     """Writes to `FOLDER/tensorboard`; does nothing, and says so once, without TensorBoard."""
 
     def __init__(self, folder: Path, step: int = 0):
-        """`step`: what an earlier, killed process wrote from there on is dropped."""
+        """`step`: what an earlier, killed process wrote after it is dropped."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -19,7 +19,7 @@ class Board:
                        '(pip install tensorboard, or tensorboard=false)')
             self._writer = None
             return
-        self._writer = SummaryWriter(str(Path(folder) / 'tensorboard'), purge_step=step or None)
+        self._writer = SummaryWriter(str(Path(folder) / 'tensorboard'), purge_step=step + 1)
 
     @property
     def on(self) -> bool:

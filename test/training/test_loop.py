@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from hiu_ros import cli
 from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.network import checkpoint
+from hiu_ros.training.board import Board
 from hiu_ros.training.loop import Trainer, train
 from hiu_ros.training.settings import as_yaml, read_settings
 from hiu_ros.training.step_loop import Share
@@ -261,6 +263,21 @@ def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
     assert 'train/total' in events.Tags()['scalars']
     (picture,) = events.Images('crops')
     assert (picture.width, picture.height) == (9 * 128, 2 * 128)
+
+
+def test_tensorboard_has_every_point_of_a_run_that_went_on_and_none_twice(tmp_path, monkeypatch):
+    accumulator = pytest.importorskip(
+        'tensorboard.backend.event_processing.event_accumulator')
+    for first, last in ((0, 4), (0, 8), (6, 10)):  # killed at 4, before a save, and saved at 6
+        monkeypatch.setattr(time, 'time', lambda now=time.time() + last: now)
+        board = Board(tmp_path, first)
+        for step in range(first + 2, last + 1, 2):
+            board.scalars(step, 'train', {'total': step + last})
+        board.close()
+    events = accumulator.EventAccumulator(str(tmp_path / 'tensorboard'))
+    events.Reload()
+    points = [(one.step, one.value) for one in events.Scalars('train/total')]
+    assert points == [(2, 10), (4, 12), (6, 14), (8, 18), (10, 20)]
 
 
 def test_renders_of_a_run_are_made_whole_whatever_was_killed(tmp_path):
