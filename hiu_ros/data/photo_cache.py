@@ -127,6 +127,8 @@ def build_crops(photos: PhotoFolder, cache: Path, size: int = CROP_PIXELS) -> No
         labels['keypoints'][row] = crop.to_crop(hand.keypoints_px)
         labels['crop_centre'][row], labels['crop_size'][row] = crop.centre, crop.size
     crops.flush()
+    # What is killed from here on has no crops, and so is made anew.
+    (cache / 'crops.npy').unlink(missing_ok=True)
     new_array(cache / 'mask.npy', (count, size, size)).flush()
     np.save(cache / 'mask_quality.npy', np.full((count, 6), np.nan, np.float32))
     write_labels(cache, labels)

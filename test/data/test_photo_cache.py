@@ -99,6 +99,22 @@ def test_building_again_goes_on_where_it_stopped(photo_folder, tmp_path, monkeyp
     assert len(made) == 2
 
 
+def test_a_cache_made_anew_that_was_stopped_has_no_blank_masks(
+        photo_folder, tmp_path, monkeypatch):
+    cache = tmp_path / 'cache'
+    build(photo_folder, cache)
+
+    def full(*_):
+        raise OSError('No space left on device')
+
+    with monkeypatch.context() as there, pytest.raises(SystemExit):
+        there.setattr(np, 'save', full)  # after the new masks, before all else
+        build(photo_folder, cache, '--again')
+    build(photo_folder, cache)
+    masks, labels = np.load(cache / 'mask.npy'), photo_cache.read_labels(cache)
+    assert labels['mask_ok'].any() and masks[labels['mask_ok']].any(axis=(1, 2)).all()
+
+
 def reordered(lines: list[dict]) -> None:
     lines.reverse()
 
