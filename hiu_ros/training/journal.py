@@ -1,7 +1,6 @@
 """What a training says of itself: lines of `log.jsonl`, and means and pace between two of them."""
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from tqdm import tqdm
+
+from hiu_ros.data.sets.layout import replace_text
 
 
 class Journal:
@@ -29,9 +30,7 @@ class Journal:
         lines = self.path.read_text(encoding='utf-8').splitlines(keepends=True)
         kept = [line for line in lines if _whole(line) and json.loads(line)['step'] <= step]
         if kept != lines:
-            partial = self.path.with_suffix('.part')
-            partial.write_text(''.join(kept), encoding='utf-8')
-            os.replace(partial, self.path)
+            replace_text(self.path, ''.join(kept))
 
 
 def _whole(line: str) -> bool:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import LABELS_NAME, PhotoFolder
+from hiu_ros.data.sets.layout import replace_text
 from hiu_ros.evaluation.output import check_output
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import STORAGE
@@ -159,7 +160,7 @@ def keep_apart(folder: Path, source: Path) -> None:
         raise ValueError(f'{folder} holds what other weights than {source} read; give another '
                          'folder with --keep')
     folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(f'{own}\n')
+    replace_text(note, f'{own}\n')
 
 
 def _weights(videos: list[Readings], photos: Readings | None) -> np.ndarray:

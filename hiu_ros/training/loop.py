@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from hiu_ros.data.sets.layout import replace_text
 from hiu_ros.hand.mano_file import load_mano
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.network.checkpoint import load_into, save
@@ -145,7 +146,7 @@ class Trainer:
         batches = self.batches()
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.rank == 0:
-            (self.folder / 'settings.yaml').write_text(as_yaml(s))
+            replace_text(self.folder / 'settings.yaml', as_yaml(s))
             self.journal.cut(self.step)
             self.board = Board(self.folder, self.step) if s.tensorboard else None
         pacing = Pacing(

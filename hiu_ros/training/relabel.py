@@ -30,6 +30,7 @@ from tqdm import tqdm
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photo_cache import check_cache, read_labels
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
+from hiu_ros.data.sets.layout import replace_text
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.network import checkpoint
@@ -174,8 +175,10 @@ def look(work: Relabelling, photos: list[int], path: Path) -> list[Asked]:
     """Look at all photographs (by number) that `path` does not tell of, and note them there."""
     seen: dict[int, list[Asked]] = {}
     if path.exists():
-        whole = path.read_text(encoding='utf-8').rpartition('\n')[0]
-        path.write_text(whole + '\n' if whole else '', encoding='utf-8')
+        text = path.read_text(encoding='utf-8')
+        whole = text.rpartition('\n')[0]
+        if not text.endswith('\n'):  # killed within a line
+            replace_text(path, whole + '\n' if whole else '')
         for text in whole.splitlines():
             note = json.loads(text)
             seen[note['photo']] = [Asked.of(values) for values in note['asked']]
@@ -212,7 +215,7 @@ def keep_apart(out: Path, weights: Path, finder: Path, labels: dict[str, np.ndar
             raise ValueError(f'{out} holds what was seen with another {told}; remove it, or give '
                              'another folder')
     out.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(own, indent=1) + '\n')
+    replace_text(note, json.dumps(own, indent=1) + '\n')
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -119,7 +119,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     assert again.seen == [3, 4, 5]
     assert [one.photo for one in asked] == [1, 3, 5]
     np.testing.assert_allclose(asked[0].keypoints_px, 1 / 3)
+    noted, about = path.read_bytes(), path.stat()
     assert look(Work(last=-1), list(range(6)), path)[2].keypoints_px[0, 0] == 5 / 3
+    assert path.read_bytes() == noted and path.stat().st_mtime_ns == about.st_mtime_ns
 
 
 def test_the_command_tells_what_is_missing_in_one_line(tmp_path, capsys):

@@ -120,6 +120,18 @@ def replace_array(path: str | Path, array: np.ndarray) -> None:
         part.unlink(missing_ok=True)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text by renaming a whole one. OSError where that fails, as on a full
+    disk; what is there is left as it was."""
+    part = path.with_name(f'{path.name}.part')
+    try:
+        with named(path):
+            part.write_text(text, encoding='utf-8')
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
     """A new .npy file of uint8 zeros, mapped into memory to be filled.
 

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import resource
 
 import numpy as np
 import pytest
 
-from hiu_ros.data.sets.layout import new_array
+from hiu_ros.data.sets.layout import new_array, replace_text
 
 
 def test_room_for_a_new_array_is_taken_at_once(tmp_path):
@@ -34,3 +35,18 @@ def test_a_disk_that_is_full_is_told_and_keeps_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match='No space left on device for the 3 MB of'):
         new_array(tmp_path / 'a.npy', (1000, 50, 60))
     assert not list(tmp_path.iterdir())
+
+
+def test_text_that_finds_no_room_leaves_what_was_there(tmp_path):
+    path = tmp_path / 'settings.yaml'
+    replace_text(path, 'the old ones')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(OSError, match='settings.yaml cannot be written: File too large'):
+            replace_text(path, 'too much ' * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == 'the old ones' and list(tmp_path.iterdir()) == [path]
+    replace_text(path, 'the new ones')
+    assert path.read_text() == 'the new ones'
