@@ -85,21 +85,22 @@ def labelled(hand: HandModel, count: int, size: int = 64) -> tuple[Batch, torch.
 
 @pytest.fixture(scope='session')
 def mixed_batch(hand) -> Batch:
-    """A render, a photo with joints only, a hand without labels, no hand, vertices alone."""
-    batch, _ = labelled(hand, 5)
+    """A render, a photo with joints and pose, a hand without labels, no hand, vertices alone, a
+    photo whose joints are known in the image alone."""
+    batch, _ = labelled(hand, 6)
     on = torch.tensor
-    batch.keypoint_weights = on([1.0, 1, 0, 0, 1])[:, None] * torch.ones(5, 21)
+    batch.keypoint_weights = on([1.0, 1, 0, 0, 1, 1])[:, None] * torch.ones(6, 21)
     batch.keypoint_weights[1, :4] = 0
-    batch.weights_3d = on([1.0, 0.3, 0, 0, 1])
-    batch.mask_weights = on([1.0, 0, 0, 1, 0])
-    batch.parameter_weights = on([1.0, 0, 0, 0, 0])
-    batch.shape_weights = on([1.0, 0, 0, 0, 0])
-    batch.vertex_weights = on([0.0, 0, 0, 0, 1])
-    batch.presence = on([1.0, 1, 1, 0, 1])
-    batch.presence_weights = on([1.0, 1, 0, 1, 1])
-    batch.side_weights = on([1.0, 1, 0, 0, 1])
-    batch.canonical = on([1.0, 1, 1, 1, 1])
-    batch.self_supervised = on([0.0, 0, 1, 0, 0])
+    batch.weights_3d = on([1.0, 0.3, 0, 0, 1, 0])
+    batch.mask_weights = on([1.0, 0, 0, 1, 0, 0])
+    batch.parameter_weights = on([1.0, 0.3, 0, 0, 0, 0])
+    batch.shape_weights = on([1.0, 0, 0, 0, 0, 0])
+    batch.vertex_weights = on([0.0, 0, 0, 0, 1, 0])
+    batch.presence = on([1.0, 1, 1, 0, 1, 1])
+    batch.presence_weights = on([1.0, 1, 0, 1, 1, 1])
+    batch.side_weights = on([1.0, 1, 0, 0, 1, 1])
+    batch.canonical = on([1.0, 1, 1, 1, 1, 1])
+    batch.self_supervised = on([0.0, 0, 1, 0, 0, 0])
     batch.masks[3] = 0
     return batch
 

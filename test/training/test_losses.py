@@ -72,6 +72,12 @@ def test_what_has_a_label_matters(network, hand, label, mixed_batch):
     assert loss(outputs, batch)[0].item() != pytest.approx(loss(outputs, other)[0].item())
 
 
+def test_hands_are_those_known_to_be_there_and_those_without_labels(mixed_batch):
+    assert mixed_batch.hands.tolist() == [1, 1, 1, 0, 1, 1]
+    none = torch.zeros(6)
+    assert replace(mixed_batch, self_supervised=none).hands.tolist() == [1, 1, 0, 0, 1, 1]
+
+
 def test_batch_of_nothing_but_unlabelled_hands_has_a_gradient_of_zero_loss(
         network, hand, mixed_batch):
     batch = mixed_batch
@@ -97,8 +103,23 @@ def test_the_truth_has_no_loss(hand, variant, perfect):
 def test_size_of_the_hand_is_not_asked_for(hand, perfect):
     batch, output = perfect()
     larger = replace(batch, keypoints_m=batch.keypoints_m * 1.2, vertices=batch.vertices * 1.2)
-    _, terms = HandLoss(hand, ALL_ON, 'centre_of_mass')([output], larger)
-    assert terms['keypoints_3d'] < 1e-4 and terms['vertices'] < 1e-4
+    for one in (larger, replace(larger, vertices=None)):  # then those of the parameters
+        _, terms = HandLoss(hand, ALL_ON, 'centre_of_mass')([output], one)
+        assert terms['keypoints_3d'] < 1e-4 and terms['vertices'] < 1e-4
+
+
+def test_wrist_and_tips_count_more_than_the_joints_between(hand, perfect):
+    batch, output = perfect()
+
+    def term(joint: int) -> float:
+        moved = batch.keypoints.clone()
+        moved[:, joint] += 3
+        _, terms = HandLoss(hand, LossWeights(), 'centre_of_mass')(
+            [output], replace(batch, keypoints=moved))
+        return terms['keypoints_2d'].item()
+
+    assert [term(joint) / term(6) for joint in (0, 5, 7, 8)] == pytest.approx(
+        [2.5, 1.7, 1.0, 1.7], rel=1e-3)
 
 
 def test_labelled_vertices_go_before_those_of_the_parameters(hand, perfect):
@@ -111,10 +132,25 @@ def test_labelled_vertices_go_before_those_of_the_parameters(hand, perfect):
 
 def test_a_hand_shown_as_the_wrong_side_teaches_nothing_parametric(hand, perfect):
     batch, output = perfect()
-    wrong = replace(batch, canonical=torch.zeros(3), keypoints_m=batch.keypoints_m * 2 - 0.3)
+    wrong = replace(batch, canonical=torch.zeros(3), keypoints_m=batch.keypoints_m * 2 - 0.3,
+                    keypoints=batch.keypoints + 9, masks=1 - batch.masks,
+                    rotations=batch.rotations.roll(1, 0))
     _, terms = HandLoss(hand, ALL_ON, 'centre_of_mass')([output], wrong)
-    for name in ('keypoints_2d', 'bones_3d', 'keypoints_3d', 'vertices', 'rotations'):
-        assert terms[name] == 0
+    for name in ('keypoints_2d', 'bones_3d', 'keypoints_3d', 'vertices', 'rotations',
+                 'silhouette', 'pof_bones'):
+        assert terms[name] == 0, name
+
+
+def test_a_crop_without_a_hand_teaches_the_parametric_hand_nothing(hand, perfect):
+    batch, output = perfect()
+    none = torch.zeros(3)
+    empty = replace(batch, presence=none, weights_3d=none, parameter_weights=none,
+                    shape_weights=none, vertex_weights=none, masks=batch.masks * 0,
+                    keypoint_weights=batch.keypoint_weights * 0)
+    _, terms = HandLoss(hand, ALL_ON, 'centre_of_mass')([output], empty)
+    for name in ('silhouette', 'pof_bones', 'pose_prior', 'pose_angles'):
+        assert terms[name] == 0, name
+    assert terms['mask'] > 0 and terms['presence'] > 0
 
 
 def test_stages_have_their_own_widths_which_narrow(hand, perfect):

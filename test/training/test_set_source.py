@@ -161,6 +161,17 @@ def test_unlabelled_joints_have_no_weight_and_do_not_move_the_crop(seen, monkeyp
     assert Crop.around_keypoints(tile.outline).size > 0
 
 
+def test_joints_labelled_beyond_the_picture_count_and_a_hand_in_part_in_space_has_no_3d(seen):
+    source = next(iter(seen().sources.values()))
+    sample = source.data[0]
+    visibility, valid = np.full(21, Visibility.VISIBLE), np.ones(21, bool)
+    visibility[4], valid[7] = Visibility.OUTSIDE, False
+    tile = source.tile(Sample('x', sample.image, side='right', keypoints_px=sample.keypoints_px,
+                              visibility=visibility, keypoints_m=sample.keypoints_m,
+                              valid_m=valid))
+    assert np.isfinite(tile.keypoints).all() and tile.keypoints_m is None
+
+
 @pytest.mark.parametrize('side', ['left', 'right'])
 def test_folder_of_pictures_shows_their_middle_as_hands_of_the_side_that_is_told(tmp_path, side):
     picture = np.zeros((60, 100, 3), np.uint8)
