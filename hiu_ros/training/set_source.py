@@ -56,11 +56,14 @@ class SetSource:
         self.data = open_data_set(options.name, options.root, options.split or None, **extra)
         if not len(self.data):
             raise ValueError(f'data set {options.name} in {options.root} is empty')
-        if not self.data[0].labels:
-            raise ValueError(f'the pictures of {options.root} have no label, not even the side of '
-                             'their hand, so nothing can be learned of them; give the set '
-                             'options: {side: right}, or left')
         self._epoch, self._order = -1, np.zeros(0, np.int64)
+
+    def check_labels(self) -> None:
+        """ValueError for pictures of which so little is known that no term counts them."""
+        if not self.data[0].labels:
+            raise ValueError(f'the pictures of {self.options.root} have no label, not even the '
+                             'side of their hand, so nothing can be learned of them; give the '
+                             'set options: {side: right}, or left')
 
     def draw(self, rng: Rng, number: int) -> Tile:
         """The tile of sample `number` of the stream: its place in a shuffled epoch."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -268,8 +269,9 @@ def test_tensorboard_gets_scalars_and_pictures(tiny_settings):
 def test_tensorboard_has_every_point_of_a_run_that_went_on_and_none_twice(tmp_path, monkeypatch):
     accumulator = pytest.importorskip(
         'tensorboard.backend.event_processing.event_accumulator')
+    now = time.time()  # the name of an event file
     for first, last in ((0, 4), (0, 8), (6, 10)):  # killed at 4, before a save, and saved at 6
-        monkeypatch.setattr(time, 'time', lambda now=time.time() + last: now)
+        monkeypatch.setattr(time, 'time', partial(float, now + last))
         board = Board(tmp_path, first)
         for step in range(first + 2, last + 1, 2):
             board.scalars(step, 'train', {'total': step + last})
@@ -320,7 +322,8 @@ def test_a_picture_that_cannot_be_read_is_one_line_and_the_end(tiny_settings, tm
     (tmp_path / 'pictures' / 'a.png').write_text('no picture')
     path = tmp_path / 'run.yaml'
     path.write_text(as_yaml(tiny_settings('steps=1')))
-    sets = f'data.sets=[{{name: folder, root: {tmp_path / "pictures"}, share: 99}}]'
+    sets = (f'data.sets=[{{name: folder, root: {tmp_path / "pictures"}, share: 99, '
+            'options: {side: left}}]')
     command = [sys.executable, '-m', 'hiu_ros.cli', 'train', path, sets, f'workers={workers}']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
