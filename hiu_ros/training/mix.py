@@ -130,7 +130,9 @@ class HandMix(torch.utils.data.Dataset):
             shares['unlabelled'] = o.unlabelled_share
         for number, one in enumerate(o.sets):
             kind = f'set {number}: {one.name}'
-            self.sources[kind] = SetSource(one, template or load_template('fast'), mano, seed)
+            source = SetSource(one, template or load_template('fast'), mano, seed)
+            source.check_labels()
+            self.sources[kind] = source
             shares[kind] = one.share
         if not self.sources:
             raise ValueError('nothing to train on: give a photo cache (data.photos), a render '
@@ -199,7 +201,10 @@ class HandMix(torch.utils.data.Dataset):
             angle = rng.uniform(-np.pi, np.pi)
         elif chance > 1 - o.upright_share and len(outline) == KEYPOINT_COUNT:
             angle = upright_angle(outline) + np.radians(rng.normal(0, o.upright_deg))
-        around = Crop.around_keypoints(outline, np.exp(rng.uniform(*np.log(o.scale))), angle=angle)
+        # Of a box there are but two corners: they tell its sides as it is, not as it is turned.
+        turned = 0.0 if len(outline) == 2 else angle
+        scale = np.exp(rng.uniform(*np.log(o.scale)))
+        around = Crop.around_keypoints(outline, scale, angle=turned)
         centre = np.array(around.centre)
         centre = centre + rng.normal(0, o.shift / 2, 2).clip(-o.shift, o.shift) * around.size
         return Crop(tuple(centre), around.size, angle, mirrored, self.resolution)
