@@ -1,5 +1,7 @@
 """Crops with another background or another hand: pictures change, what is known does not."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
@@ -211,6 +213,19 @@ def test_an_arm_over_a_hand_takes_its_place_from_picture_and_mask(cache, bank, r
         assert not (same and lost.any())
         fewer += lost.sum() > 4
     assert fewer > 10
+
+
+def test_a_hand_that_an_arm_would_hide_stays_as_it_is(cache, monkeypatch):
+    points = np.array([[30.0, 30.0], [34.0, 30.0], [50.0, 50.0]])
+    image, mask = np.full((64, 64, 3), 90, np.uint8), np.full((64, 64), 255, np.uint8)
+    picture = np.zeros_like(image)
+    for hidden, same in ((1, False), (2, True), (3, True)):
+        cover = np.zeros((64, 64, 1), np.float32)
+        for x, y in points[:hidden].astype(int):
+            cover[y, x] = 1
+        monkeypatch.setattr('hiu_ros.training.mix.bare_arm', Mock(return_value=(picture, cover)))
+        crossed = HandMix.cross(image, mask, points, np.random.default_rng(0))
+        assert [np.array_equal(*pair) for pair in zip(crossed, (image, mask))] == [same] * 2
 
 
 def test_a_hand_far_aside_is_no_hand_of_the_crop(cache, red):

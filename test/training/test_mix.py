@@ -14,7 +14,7 @@ from hiu_ros.training.losses import palm_length
 from hiu_ros.training.mix import HandMix, MixOptions
 from hiu_ros.training.set_source import SetOptions
 from hiu_ros.training.silhouettes import reproject
-from hiu_ros.training.sources import RenderSource
+from hiu_ros.training.sources import RenderSource, _by_root_of_size
 
 CALM = {'negative_share': 0.0, 'wrong_side_share': 0.0, 'occluder_share': 0.0,
         'photometric': False, 'wild_share': 0.5}
@@ -90,6 +90,7 @@ def test_wrong_side_is_mirrored_and_has_no_pose(bank):
                                             'shift': 0.0, 'scale': (1.5, 1.5)})
     wrong, sample = mix[0], right[0]
     assert wrong['sides'] == 0 == wrong['canonical'] == wrong['parameter_weights']
+    assert wrong['shape_weights'] == 0
     assert np.allclose(wrong['keypoints'][:, 0], 63 - sample['keypoints'][:, 0], atol=1e-3)
     assert np.allclose(wrong['masks'], sample['masks'][:, ::-1], atol=0.02)
 
@@ -178,12 +179,61 @@ def test_a_camera_changes_the_picture_where_that_is_asked_for(bank):
 
 
 def test_unlabelled_hands_have_no_label_at_all(cache):
-    mix = mix_of(unlabelled=str(cache), unlabelled_sets=('garden',), **CALM)
+    mix = mix_of(unlabelled=str(cache), unlabelled_sets=('garden',),
+                 **CALM | {'wrong_side_share': 1.0})  # of hands whose side is a label
     for i in range(4):
         sample = mix[i]
         weights = [k for k in sample if k.endswith('weights') and np.any(sample[k] > 0)]
         assert not weights and sample['self_supervised'] == 1 == sample['canonical']
         assert sample['images'].std() > 5
+
+
+def test_hands_of_which_only_a_box_is_known_have_crops_as_wide_however_turned(cache):
+    mix = mix_of(unlabelled=str(cache), scale=(1.3, 1.3))
+    box = np.array([[10.0, 20.0], [110.0, 80.0]])
+    crops = [mix.crop(box, False, np.random.default_rng(i)) for i in range(30)]
+    assert {round(crop.size, 6) for crop in crops} == {130.0}
+    assert np.ptp([crop.angle for crop in crops]) > 0.5
+
+
+def test_unlabelled_hands_are_those_of_the_sets_asked_for_and_none_to_validate_with(cache):
+    for sets, numbers in (((), {0, 1, 2}), (('garden',), {1})):
+        source = mix_of(unlabelled=str(cache), unlabelled_sets=sets).sources['unlabelled']
+        assert set(source.labels['set'][source.indices]) == numbers
+        assert (source.labels['split'][source.indices] == 0).all()
+
+
+def test_photographs_count_in_space_as_far_as_they_are_trusted(cache):
+    sample = mix_of(photos=str(cache), photo_3d_weight=0.4, **CALM)[0]
+    assert sample['weights_3d'] == pytest.approx(0.4 * 0.5)
+
+
+def test_joints_beyond_the_crop_have_no_weight(bank):
+    mix = mix_of(renders=(str(bank),), **CALM | {'scale': (0.6, 0.6)})
+    for i in range(4):
+        sample = mix[i]
+        inside = ((sample['keypoints'] > -0.5) & (sample['keypoints'] < 63.5)).all(1)
+        assert 0 < inside.sum() < 21
+        assert np.array_equal(sample['keypoint_weights'] > 0, inside)
+
+
+def test_without_near_misses_crops_without_a_hand_show_backgrounds(bank, tmp_path):
+    np.save(tmp_path / 'red.npy', np.full((1, 160, 160, 3), (0, 0, 255), np.uint8))
+    mix = mix_of(renders=(str(bank),), backgrounds=str(tmp_path / 'red.npy'), photometric=False)
+    images = [mix.negative(np.random.default_rng(k))['images'] for k in range(20)]
+    assert sum((image == (0, 0, 255)).all() for image in images) > 15
+
+
+def test_sets_and_banks_have_their_share_of_the_draws(bank, tmp_path):
+    shares = np.diff(_by_root_of_size(np.array([0] * 16 + [1] * 4)), prepend=0)
+    assert shares[:16].sum() == pytest.approx(2 / 3) and np.ptp(shares[:16]) < 1e-12
+    few = tmp_path / 'few'
+    few.mkdir()
+    for name in ('bgra', 'mask'):
+        np.save(few / f'{name}.npy', np.load(bank / f'{name}.npy')[:2])
+    with np.load(bank / 'labels.npz') as labels:
+        np.savez(few / 'labels.npz', **{key: labels[key][:2] for key in labels.files})
+    assert RenderSource((str(bank), str(few))).cumulative == pytest.approx([6 / 8, 1])
 
 
 def test_sets_are_left_out_and_named(cache):

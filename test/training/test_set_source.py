@@ -142,7 +142,8 @@ def test_weights_of_a_set_reach_the_sample(seen):
     sample = seen({'weight_2d': 3.0, 'weight_3d': 0.5, 'parameter_weight': 0.2, 'masks': False,
                    'self_supervised': True})[0]
     assert sample['keypoint_weights'].max() == 3 and sample['weights_3d'] == 0.5
-    assert sample['parameter_weights'] == pytest.approx(0.2) and sample['mask_weights'] == 0
+    assert sample['parameter_weights'] == sample['vertex_weights'] == pytest.approx(0.2)
+    assert sample['mask_weights'] == 0
     assert sample['self_supervised'] == 1
 
 
