@@ -95,6 +95,10 @@ class MixOptions:
                 raise ValueError(f'{name} is {value}, expected at least 0')
             if name.endswith('_share') and name not in _OF_THE_MIX and value > 1:
                 raise ValueError(f'{name} is {value}, expected at most 1')
+        for name, source in (('more_photos', 'photos'), ('dropped', 'photos'),
+                             ('unlabelled_sets', 'unlabelled')):
+            if getattr(self, name) and not getattr(self, source):
+                raise ValueError(f'{name} is given, but {source}, which it belongs to, is not')
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f'scale is {self.scale}, expected two numbers above 0, the smaller '
                              'one first')

@@ -321,6 +321,12 @@ def test_silhouette_of_the_labels_is_the_mask(bank, hand):
     assert (drawn & mask).sum() / (drawn | mask).sum() > 0.85
 
 
+@pytest.mark.parametrize('name', ['more_photos', 'dropped', 'unlabelled_sets'])
+def test_an_option_that_would_do_nothing_is_refused(bank, name):
+    with pytest.raises(ValueError, match=f'{name} is given, but (photos|unlabelled), which'):
+        MixOptions(renders=(str(bank),), **{name: 'x.npy' if name == 'dropped' else ('x',)})
+
+
 def test_options_can_be_changed_one_by_one():
     assert replace(MixOptions(), photometric=False).photometric is False
 
