@@ -1,7 +1,12 @@
 """Rates, ramps and widths over a training."""
 
 import pytest
+from torch.utils.data import default_collate
 
+from hiu_ros.network.finder import FinderConfig
+from hiu_ros.training.finder_loop import FinderSettings, FinderTrainer
+from hiu_ros.training.finder_scenes import SceneOptions, Scenes
+from hiu_ros.training.loop import Trainer
 from hiu_ros.training.schedule import decay, learning_rate, narrowing, ramp
 
 
@@ -37,3 +42,23 @@ def test_width_narrows_by_equal_ratios():
     widths = [narrowing(step, 4.0, 2) for step in range(4)]
     assert widths == pytest.approx([4, 2, 1, 1])
     assert narrowing(0, 4.0, 0) == 1
+
+
+@pytest.mark.parametrize('optimiser', ['adamw', 'muon'])
+def test_every_weight_is_trained_at_the_rate_of_the_step(tiny_settings, bank, tmp_path, optimiser):
+    trainer = Trainer(tiny_settings('steps=12', 'warmup=4', 'rate=0.002', 'schedule=cosine',
+                                    f'optimiser={optimiser}'))
+    batch = next(iter(trainer.batches()))
+    wanted = {step: learning_rate(step, 12, 0.002, 'cosine', 4) for step in (0, 3, 8)}
+    finder = FinderTrainer(
+        FinderSettings(tmp_path, SceneOptions(renders=(str(bank),)), 12, 2, 0.002, warmup=4,
+                       optimiser=optimiser), FinderConfig(long_side=64, channels=(8,) * 5))
+    scenes = Scenes(finder.settings.scenes, 64, group=2)
+    frames = default_collate([scenes[0], scenes[1]])
+    for step in wanted:
+        trainer.step = finder.step = step
+        trainer.train_step(batch)
+        finder.train_step(frames)
+        assert {group['lr'] for group in trainer.optimiser.param_groups} == {wanted[step]}
+        warm = 0.002 * min(1, (step + 1) / 4) * decay('cosine', step / 12)
+        assert {group['lr'] for group in finder.optimiser.param_groups} == {warm}

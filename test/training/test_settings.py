@@ -1,8 +1,10 @@
 """Settings: read, changed on the command line, written, and refused with a reason."""
 
 import pytest
+import torch
 
 from hiu_ros import cli
+from hiu_ros.training.loop import Trainer
 from hiu_ros.training.losses import LossWeights
 from hiu_ros.training.settings import CONFIGURATIONS, SettingsError, as_yaml, read_settings
 
@@ -103,3 +105,19 @@ def test_broken_file_is_one_line_that_names_it(tmp_path, capsys):
     assert cli.main(['train', str(path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f'hiu train: {path} is no YAML') and error.count('\n') == 1
+
+
+def test_what_is_set_reaches_loss_optimiser_and_average(tiny_settings):
+    trainer = Trainer(tiny_settings(
+        'sigmas=[0.07, 0.05]', 'sigma_factor=2', 'sigma_steps=30', 'stage_weights=[1, 3]',
+        'pof_variant=space', 'loss.side=0.7', 'self_supervision.pof=0.2', 'weight_decay=0.3',
+        'ema=0.6', 'seed=5'))
+    loss = trainer.loss
+    assert (loss.sigmas, loss.widening, loss.stage_weights) == ((0.07, 0.05), (2, 30), (1, 3))
+    assert loss.pof_variant == loss.agreement.pof_variant == 'space'
+    assert loss.weights.side == 0.7 and loss.self_supervision.pof == 0.2
+    assert {group['weight_decay'] for group in trainer.optimiser.param_groups} == {0.3}
+    assert trainer.average.decay == 0.6
+    weights = [next(one.network.parameters()).detach() for one in (
+        trainer, Trainer(tiny_settings('seed=5')), Trainer(tiny_settings('seed=6')))]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
