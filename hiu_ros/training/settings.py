@@ -100,6 +100,9 @@ class Settings:
         for name in ('sigmas', 'stage_weights'):
             if not getattr(self, name) or min(getattr(self, name)) <= 0:
                 raise SettingsError(f'{name} is {getattr(self, name)}, expected positive numbers')
+        if self.validation.training_renders and not (self.data.renders or self.data.made_renders):
+            raise SettingsError('validation.training_renders is asked for without renders to '
+                                'train on; give data.renders or data.made_renders')
         if self.sigma_factor <= 0 or not 0 <= self.ema < 1:
             raise SettingsError(f'sigma_factor is {self.sigma_factor} and ema {self.ema}, '
                                 'expected above 0, and 0 to below 1')

@@ -77,6 +77,8 @@ def test_data_sets_can_be_given_on_the_command_line():
     ('data.sets=[{name: rhd, root: R, share: -1}]', 'share of rhd is -1.0, expected at least 0'),
     ('data.made_renders=-3', 'made_renders is -3, expected at least 0'),
     ('pictures=-1', 'pictures is -1, expected at least 0'),
+    ('validation.training_renders=true', 'without renders to train on; give data.renders'),
+    ('data.more_photos=[x]', 'more_photos is given, but photos'),
 ])
 def test_illegal_changes_are_refused(change, message):
     with pytest.raises(SettingsError, match=message):
