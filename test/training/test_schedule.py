@@ -1,5 +1,7 @@
 """Rates, ramps and widths over a training."""
 
+from unittest.mock import Mock
+
 import pytest
 from torch.utils.data import default_collate
 
@@ -45,7 +47,7 @@ def test_width_narrows_by_equal_ratios():
 
 
 @pytest.mark.parametrize('optimiser', ['adamw', 'muon'])
-def test_every_weight_is_trained_at_the_rate_of_the_step(tiny_settings, bank, tmp_path, optimiser):
+def test_rate_and_loss_are_those_of_the_step(tiny_settings, bank, tmp_path, optimiser):
     trainer = Trainer(tiny_settings('steps=12', 'warmup=4', 'rate=0.002', 'schedule=cosine',
                                     f'optimiser={optimiser}'))
     batch = next(iter(trainer.batches()))
@@ -55,10 +57,12 @@ def test_every_weight_is_trained_at_the_rate_of_the_step(tiny_settings, bank, tm
                        optimiser=optimiser), FinderConfig(long_side=64, channels=(8,) * 5))
     scenes = Scenes(finder.settings.scenes, 64, group=2)
     frames = default_collate([scenes[0], scenes[1]])
+    trainer.loss = Mock(wraps=trainer.loss)
     for step in wanted:
         trainer.step = finder.step = step
         trainer.train_step(batch)
         finder.train_step(frames)
+        assert trainer.loss.call_args.args[2] == step
         assert {group['lr'] for group in trainer.optimiser.param_groups} == {wanted[step]}
         warm = 0.002 * min(1, (step + 1) / 4) * decay('cosine', step / 12)
         assert {group['lr'] for group in finder.optimiser.param_groups} == {warm}

@@ -1,10 +1,13 @@
 """What the loop measures while it trains: on the pictures that it means."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
 
 from hiu_ros.geometry.crop import NETWORK_SCALE
+from hiu_ros.training.loop import Trainer
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.set_source import SetOptions
 from hiu_ros.training.settings import read_settings
@@ -45,6 +48,14 @@ def test_training_renders_are_shown_as_they_are_trained_on(network, hand, narrow
     # Within rounding, each is one of those that the stream draws.
     assert len(images) == 6 and apart.amin(1).max() < 0.03
     assert len(set(apart.argmin(1).tolist())) == 6
+
+
+def test_a_run_is_validated_on_the_renders_that_it_is_trained_on(tiny_settings, bank, monkeypatch):
+    trainer = Trainer(tiny_settings('validation.training_renders=true', 'steps=1'))
+    seen = Mock(return_value={})
+    monkeypatch.setattr('hiu_ros.training.loop.validate', seen)
+    trainer.validate(None)
+    assert seen.call_args.args[2].renders == str(bank)
 
 
 def test_other_renders_end_in_black_like_pictures_at_their_edge(network, hand, narrow_bank):
