@@ -107,6 +107,7 @@ class HandLoss:
         self.stage_weights = stage_weights
         self.pof_variant = pof_variant
         self.joint_weights = torch.tensor(JOINT_WEIGHTS) / sum(JOINT_WEIGHTS) * len(JOINT_WEIGHTS)
+        self.compiled = False
         self.silhouettes = Silhouettes(model.faces)
         self.self_supervision = self_supervision or SelfSupervision()
         self.agreement = Agreement(self.self_supervision, heatmap_readout, pof_variant,
@@ -114,6 +115,7 @@ class HandLoss:
 
     def compile(self) -> None:
         """Fuse the many small kernels of the terms, for batches of one shape; see `compiled`."""
+        self.compiled = True
         for name in ('pose', 'map_terms', 'hand_terms'):
             setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
 
@@ -133,6 +135,8 @@ class HandLoss:
         own = self.self_supervision.share(step)
         for k, output in enumerate(outputs):
             sigma = self.sigmas[min(k, len(self.sigmas) - 1)] * wide
+            if self.compiled:  # for each value of a plain number all would be compiled anew
+                sigma = torch.full((), sigma, device=keypoints.device)
             hand = self.pose(output, mesh=own > 0 and self.self_supervision.silhouette > 0)
             terms = {**self.map_terms(output, batch, keypoints, sigma, fields, band),
                      **self.hand_terms(output, hand, batch)}
@@ -155,7 +159,7 @@ class HandLoss:
         return HandGeometry(joints[:, :0], joints, joints[:, :0])
 
     def map_terms(
-        self, output: StageOutput, batch: Batch, keypoints: Tensor, sigma: float,
+        self, output: StageOutput, batch: Batch, keypoints: Tensor, sigma: float | Tensor,
         fields: tuple[Tensor, Tensor], band: Tensor | None,
     ) -> dict[str, Tensor]:
         """Heat maps, part orientation fields and mask; keypoints in heat map pixels."""

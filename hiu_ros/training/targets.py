@@ -18,7 +18,7 @@ def to_map(keypoints: Tensor, crop_size: int, map_size: int) -> Tensor:
     return (keypoints + 0.5) * (map_size / crop_size) - 0.5
 
 
-def heatmap_targets(keypoints: Tensor, size: int, sigma: float) -> Tensor:
+def heatmap_targets(keypoints: Tensor, size: int, sigma: float | Tensor) -> Tensor:
     """Gaussians of height 1 about the joints: (B, J, 2) map pixels to (B, J, size, size)."""
     line = torch.arange(size, dtype=keypoints.dtype, device=keypoints.device)
     along = torch.exp(-(line - keypoints[..., None]).square() / (2 * sigma**2))

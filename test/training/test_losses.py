@@ -1,6 +1,7 @@
 """Losses: zero for the truth, blind to what has no label, and of use to the network."""
 
 from dataclasses import fields, replace
+from functools import partial
 
 import pytest
 import torch
@@ -163,6 +164,24 @@ def test_stages_have_their_own_widths_which_narrow(hand, perfect):
     assert heat((0.09, 0.05)) < 1e-8 < heat((0.05, 0.09))
     assert heat((0.05,), step=0, widening=(2.0, 10)) > heat((0.05,), 5, (2.0, 10)) > 1e-6
     assert heat((0.05,), step=10, widening=(2.0, 10)) < 1e-8
+
+
+def test_widths_that_narrow_are_compiled_once(hand, perfect, monkeypatch):
+    made, compile_ = [], torch.compile
+
+    def backend(graph, _):
+        made.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, 'compile', partial(compile_, backend=backend, fullgraph=True))
+    batch, output = perfect()
+    plain, fused = (HandLoss(hand, LossWeights(silhouette=0), 'centre_of_mass', (0.09, 0.05),
+                             widening=(2.0, 10)) for _ in range(2))
+    fused.compile()
+    for step in range(4):
+        total, wanted = fused([output] * 2, batch, step)[0], plain([output] * 2, batch, step)[0]
+        assert total.item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert len(made) == 3  # pose, map_terms and hand_terms
 
 
 def test_maps_may_differ_in_resolution(hand, perfect):
