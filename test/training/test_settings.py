@@ -123,3 +123,15 @@ def test_what_is_set_reaches_loss_optimiser_and_average(tiny_settings):
     weights = [next(one.network.parameters()).detach() for one in (
         trainer, Trainer(tiny_settings('seed=5')), Trainer(tiny_settings('seed=6')))]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize('precision, kinds', [
+    ('float32', {torch.float32}), ('bfloat16', {torch.bfloat16})])
+def test_layers_are_computed_in_the_precision_asked_for(tiny_settings, precision, kinds):
+    trainer = Trainer(tiny_settings(f'precision={precision}'))
+    seen = set()
+    for layer in trainer.network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, given, made: seen.add(made.dtype))
+    trainer.train_step(next(iter(trainer.batches())))
+    assert seen == kinds
