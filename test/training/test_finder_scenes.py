@@ -1,7 +1,10 @@
 """Frames for the finder: repeatable, with labels that stay on the hands."""
 
+import itertools
 import json
 import os
+from dataclasses import replace
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -72,6 +75,47 @@ def test_labels_stay_on_the_hands_of_photographs(photos, tmp_path):
             assert is_red(frame.image)[y, x]
             checked += 1
     assert checked > 20
+
+
+def test_a_hand_that_leaves_the_frame_is_in_doubt_and_so_is_what_nobody_labelled(photos, tmp_path):
+    scenes = Scenes(SceneOptions(str(photos), pack=str(tmp_path / 'p')), 128, seed=3)
+    shot, doubts = scenes.shots[0], 0
+    pair = (shot.points[0], shot.points[0] + [36, 0])
+    for k in range(200):
+        scenes.shots = Mock(draw=Mock(return_value=replace(
+            shot, points=pair, right=(True, False), sure=k % 2 == 0)))
+        frame = scenes.photograph(np.random.default_rng(k), 96, 128)
+        assert frame.trust == (1.0 if k % 2 == 0 else 0.3)
+        for box in frame.doubts:
+            middle = (box[:2] + box[2:]) / 2
+            assert (middle <= 0).any() or (middle >= [127, 95]).any()
+            assert (box[2:] > 0).all() and (box[:2] < [128, 96]).all()
+        doubts += len(frame.doubts)
+    assert doubts > 3
+
+
+def test_hands_doubts_and_trust_of_photographs_side_by_side_are_where_each_lies(photos, tmp_path):
+    scenes = Scenes(SceneOptions(str(photos), pack=str(tmp_path / 'p')), 128, seed=3)
+    counts = set()
+    for k in range(12):
+        numbers = itertools.count()
+
+        def photograph(rng, height, width, numbers=numbers):
+            n = next(numbers)
+            return Frame(np.full((height, width, 3), n + 1, np.uint8),
+                         [np.tile([2.0, 3], (21, 1))], [n % 2 == 0],
+                         [np.array([1.0, 2, 4, 5])], trust=0.3 if n == 0 else 1.0)
+
+        scenes.photograph = photograph
+        whole = scenes.mosaic(np.random.default_rng(k), 96, 128)
+        assert whole.trust == 0.3
+        for n, (points, right, box) in enumerate(
+                zip(whole.points, whole.right, whole.doubts, strict=True)):
+            y, x = np.argwhere(whole.image[..., 0] == n + 1).min(axis=0)
+            assert (points == [x + 2, y + 3]).all() and right == (n % 2 == 0)
+            assert box.tolist() == [x + 1, y + 2, x + 4, y + 5]
+        counts.add(len(whole.points))
+    assert counts == {2, 4}
 
 
 def test_as_many_photographs_are_turned_as_asked_for(photos, tmp_path):
