@@ -226,7 +226,8 @@ def test_validation_measures_photos_renders_and_sets(tiny_settings, cache, bank)
 @pytest.mark.parametrize('change, message', [
     ('validation.photos=nowhere', 'photo_cache PHOTOS nowhere'),
     ('validation.renders=nowhere', 'nowhere does not exist.*renders.bank'),
-    ('validation.sets=[{name: folder, root: PICTURES}]', 'no hand with all joints labelled'),
+    ('validation.sets=[{name: folder, root: PICTURES, options: {side: left}}]',
+     'no hand with all joints labelled'),
     ('validation.apart=[street, strete]', "validation.apart names .'strete'.*'street'"),
 ])
 def test_what_cannot_be_validated_is_told_before_the_first_step(

@@ -1,16 +1,22 @@
 """What the loop measures while it trains: on the pictures that it means."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
-from hiu_ros.geometry.crop import NETWORK_SCALE
+from hiu_ros.data.photo_cache import read_labels, update_labels
+from hiu_ros.geometry.crop import NETWORK_SCALE, Crop
+from hiu_ros.training import validation
 from hiu_ros.training.loop import Trainer
 from hiu_ros.training.mix import HandMix
 from hiu_ros.training.set_source import SetOptions
 from hiu_ros.training.settings import read_settings
+from hiu_ros.training.sources import Tile
 from hiu_ros.training.validation import validate_renders, validate_set
 
 N = 64
@@ -62,6 +68,70 @@ def test_other_renders_end_in_black_like_pictures_at_their_edge(network, hand, n
     images = shown(network, hand, narrow_bank, grey=False)
     black = (images == -1).all(1)
     assert black.any() and not black[:, N // 2, N // 2].any()
+
+
+@pytest.fixture
+def knowing(monkeypatch):
+    """A function that makes the validation read the truth; told: right hands' joints (N, 21, 3)
+    and masks (N, n, n) of the tiles that are asked about, from these. Returns what was asked."""
+    asked = SimpleNamespace()
+
+    def make(joints, masks):
+        def read(_, tiles, keypoints, mirrored, scale):
+            asked.keypoints, asked.mirrored = keypoints, list(mirrored)
+            crops = [Crop.around_keypoints(points, scale, N, mirrored=bool(one))
+                     for points, one in zip(keypoints, mirrored)]
+            return crops, keypoints.copy(), [SimpleNamespace(
+                mask=torch.from_numpy(masks(crops)), side=torch.ones(len(tiles)))]
+
+        monkeypatch.setattr(validation, '_read', read)
+        monkeypatch.setattr(validation, '_joints', lambda *_: torch.from_numpy(joints()))
+        monkeypatch.setattr(validation, '_mesh_points', lambda *_: asked.keypoints)
+        return asked
+
+    return make
+
+
+def test_trusted_photographs_of_validation_are_read_as_right_hands(cache, tmp_path, knowing):
+    folder = Path(shutil.copytree(cache, tmp_path / 'cache'))
+    labels = read_labels(folder)
+    assert labels['split'].tolist() == [0] * 9 + [1] * 3
+    trust, mask_ok = labels['trust'].copy(), labels['mask_ok'].copy()
+    trust[10], mask_ok[11] = 0.1, False
+    labels['side'][9:] = [0, 1, 1]  # the truth is that of the side
+    update_labels(folder, trust=trust, mask_ok=mask_ok, side=labels['side'])
+
+    def rows():
+        return [int(np.flatnonzero((labels['keypoints'] == one).all(axis=(1, 2)))[0])
+                for one in asked.keypoints]
+
+    def joints():
+        left = labels['side'][rows()] == 0
+        return labels['keypoints_m'][rows()] * np.where(left[:, None, None], [-1, 1, 1], 1)
+
+    def masks(crops):
+        truth = np.load(folder / 'mask.npy')
+        return np.stack([crop.extract(truth[row]) / 255.0 * (row == 9)
+                         for crop, row in zip(crops, rows())])
+
+    asked = knowing(joints, masks)
+    figures = validation.validate_photos(None, str(folder), 99, hand='any')
+    assert sorted(rows()) == [9, 11]
+    assert asked.mirrored == [row == 9 for row in rows()]
+    assert figures['seen/pa_mpjpe_mm'] < 1e-3 and figures['seen/mask_iou'] > 0.95
+    assert 'unseen/side' not in figures
+
+
+def test_left_hands_of_a_set_are_measured_as_left_ones(knowing, monkeypatch):
+    points = np.random.default_rng(0).normal(0, 0.05, (2, 21, 3))
+    tiles = [Tile(np.zeros((9, 9, 3), np.uint8), np.zeros((2, 2)), right,
+                  keypoints=np.random.default_rng(1).uniform(0, 9, (21, 2)), keypoints_m=one)
+             for right, one in zip((True, False), points)]
+    monkeypatch.setattr(validation, '_labelled_tiles', lambda *_: tiles)
+    asked = knowing(lambda: points * [[[1.0, 1, 1]], [[-1.0, 1, 1]]],
+                    lambda crops: np.zeros((2, N, N)))
+    figures = validate_set(None, None, SetOptions('some', 'where'), 2)
+    assert asked.mirrored == [False, True] and figures['some/pa_mpjpe_mm'] < 1e-3
 
 
 @pytest.mark.parametrize('hands', [3, 5, 100])
