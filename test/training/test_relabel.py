@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
 import pytest
 
 from hiu_ros.data.photo_cache import CROP_SCALE
-from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder
+from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import HandFinder
+from hiu_ros.perception.options import HIU_WEIGHTS
 from hiu_ros.training import relabel
 from hiu_ros.training.agreement import Witness, mesh_faults
 from hiu_ros.training.relabel import Asked, look, unexplained, verdict
@@ -27,6 +30,20 @@ def box_of(points: np.ndarray) -> np.ndarray:
 def opinion_of(stage: Stage, hand):
     witness = Witness(HandEstimator(stage))
     return witness.opinion(stage.image([hand]), box_of(hand.pixels))
+
+
+@pytest.fixture
+def photo_sets(tmp_path) -> PhotoFolder:
+    """Four photographs of one hand each: of validation, of a set that no training sees, and two
+    others."""
+    points = np.random.default_rng(0).uniform(10, 90, (21, 2))
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    (folder / 'labels.jsonl').write_text(''.join(label_line(Photo(
+        name, f'{k}.png', 300, 300, split, 'CC0', (labelled(points),))) + '\n'
+        for k, (name, split) in enumerate((('kitchen', 'train'), ('kitchen', 'val'),
+                                           ('phone_above', 'train'), ('garden', 'train')))))
+    return PhotoFolder(folder)
 
 
 @pytest.mark.parametrize('side', ['left', 'right'])
@@ -133,6 +150,48 @@ def test_the_command_tells_what_is_missing_in_one_line(tmp_path, capsys):
         error = capsys.readouterr().err
         assert stop.value.code == 2 and error.startswith('python -m hiu_ros.training.relabel: ')
         assert words in error and error.count('\n') == 1
+
+
+def test_each_labelled_hand_is_looked_at_as_one_of_its_side_and_doubtful_ones_are_asked_about(
+        monkeypatch):
+    points = np.random.default_rng(0).uniform(100, 200, (21, 2))
+    shown = photo(*[labelled(points)] * 4)
+    estimator, seen = Mock(), []
+    estimator.look = lambda regions: seen.extend(regions) or [
+        SimpleNamespace(keypoints_px=points + away) for away in (0, 0, 0, 100)]
+    opinion = SimpleNamespace(side='left', side_score=0.9, keypoints_px=points,
+                              keypoints_m=points, fault='views')
+    monkeypatch.setattr(relabel, 'Witness', lambda _: Mock(opinion=Mock(return_value=opinion)))
+    folder = SimpleNamespace(photos=[shown], read_image=lambda _: np.zeros((9, 9, 3), np.uint8))
+    labels = {'photo': np.zeros(4, int), 'hand': np.arange(4), 'side': np.array([1, 0, 0, 1]),
+              'trust': np.array([1, 1, 0.2, 1])}
+    finder = SimpleNamespace(find=lambda _: [])
+    asked = relabel.Relabelling(folder, labels, estimator, finder).look_at(0)
+    assert [(one.row, one.fault) for one in asked] == [(2, 'views'), (3, 'views')]
+    assert [region.side for region in seen] == ['right', 'left', 'left', 'right']
+
+
+def test_what_is_changed_or_dropped_is_trained_on_no_more(photo_sets, tmp_path, monkeypatch):
+    """Of the training photographs of the sets that a training sees."""
+    monkeypatch.setattr(relabel, 'check_cache', lambda *_: None)
+    monkeypatch.setattr(relabel, 'Relabelling', Mock())
+    monkeypatch.setattr(relabel, 'write_sheets', Mock())
+    points = photo_sets.photos[0].hands[0].keypoints_px
+    asked = [Asked(0, row, 'left', 0.9, points + away, np.zeros((21, 3)), fault) for
+             row, away, fault in ((0, 0, ''), (1, 99, ''), (2, 99, 'fit'), (3, 99, 'views'))]
+    looked = []
+    monkeypatch.setattr(relabel, 'look', lambda _, photos, __: looked.extend(photos) or asked)
+    cache = tmp_path / 'cache'
+    cache.mkdir()
+    np.savez(cache / 'labels.npz', files=['a'], photo=np.zeros(4, int), hand=np.zeros(4, int),
+             trust=np.ones(4), split=np.zeros(4, int))
+    out = tmp_path / 'out'
+    relabel.main([str(photo_sets.path), str(cache), str(out), '--weights', str(HIU_WEIGHTS)])
+    assert looked == [0, 3]
+    assert np.load(out / 'dropped.npy').tolist() == [1, 2]
+    (new,) = PhotoFolder(photo_sets.path, out / 'labels.jsonl')
+    assert [hand.side for hand in new.hands] == ['left']
+    assert new.hands[0].keypoints_px == pytest.approx(points + 99, abs=0.01)
 
 
 def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch, capsys):
