@@ -102,6 +102,14 @@ def test_patches_show_what_was_found_and_something_around(folder, tmp_path, monk
     assert red[:, 80, 80].all() and not red[:, 20].any() and not red[:, :, 140].any()
 
 
+def test_photographs_with_a_hand_that_may_have_no_label_are_not_searched(
+        folder, tmp_path, monkeypatch):
+    lines = [json.loads(line) for line in (folder / 'labels.jsonl').read_text().splitlines()]
+    lines[2]['set'] = 'lab_gestures'
+    (folder / 'labels.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    assert len(mine(monkeypatch, [(180, 100, 40)], folder, tmp_path / 'false.npy')) == 1
+
+
 def test_patches_of_another_file_are_kept(folder, tmp_path, monkeypatch):
     out, near = tmp_path / 'false.npy', tmp_path / 'near.npy'
     np.save(near, np.full((3, 160, 160, 3), 7, np.uint8))

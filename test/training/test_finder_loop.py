@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -66,6 +67,62 @@ def test_the_truth_has_next_to_no_loss_and_each_fault_its_term():
                         ('size', truth._replace(log_size=truth.log_size - 0.5)),
                         ('side', truth._replace(side=-truth.side))):
         assert finder_loss(wrong, batch)[1][name] > terms[name] + 0.1
+
+
+def test_what_is_said_away_from_hands_of_their_side_size_and_place_does_not_matter():
+    batch = targets([(16, 8, 48, 40)], [True])
+    known, truth = batch['known'] > 0, told(batch)
+    other = truth._replace(offset=torch.where(known[:, None], truth.offset, 9.0),
+                           log_size=torch.where(known, truth.log_size, 9.0),
+                           side=torch.where(known, truth.side, 9.0))
+    assert finder_loss(other, batch)[0] == finder_loss(truth, batch)[0]
+
+
+def test_cells_beside_a_middle_tell_the_same_hand_and_where_two_meet_the_nearer_one():
+    batch = targets([(16, 8, 48, 40), (24, 12, 56, 44)], [True, False])
+    rows, columns = np.nonzero(batch['known'][0].numpy())
+    place = np.stack([columns, rows], 1) + batch['offset'][0].numpy()[:, rows, columns].T
+    place = (place + 0.5) * 8 - 0.5
+    sides = batch['side'][0].numpy()[rows, columns]
+    for middle, side in (((32, 24), 1), ((40, 28), 0)):
+        own = sides == side
+        assert own.sum() >= 4 and place[own] == pytest.approx(np.tile(middle, (own.sum(), 1)))
+    middles = batch['known'][0] == 1
+    assert sorted(batch['side'][0][middles].tolist()) == [0, 1]
+
+
+def test_labelled_hands_are_asked_for_whatever_is_doubted_about_them():
+    maps = centre_targets([np.array([16., 8, 48, 40])], [True], 64, 96, trust=0.3,
+                          doubts=[np.array([30., 20, 90, 60])])
+    at = np.unravel_index(maps['centre'].argmax(), maps['centre'].shape)
+    assert maps['care'][at] == 1 and maps['care'][6, 8] == 0
+    assert maps['care'][0, 11] == pytest.approx(0.3)
+
+
+def test_weights_of_a_finder_that_are_not_finite_are_never_saved(tmp_path, bank):
+    class Diverging(FinderTrainer):
+        def train_step(self, batch):
+            if self.step == 5:
+                next(self.model.parameters()).register_hook(lambda gradient: gradient * np.nan)
+            return super().train_step(batch)
+
+    run = settings(tmp_path, bank)
+    with pytest.raises(FloatingPointError):
+        Diverging(run, SMALL).run()
+    assert FinderTrainer(run).step == 4
+    for name in ('state', 'weights'):
+        tensors = load_file(tmp_path / f'{name}.safetensors')
+        assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_sets_left_out_are_those_that_a_finder_is_validated_on_as_unseen(tmp_path, monkeypatch):
+    asked = Mock()
+    for name, stand_in in (('Scenes', Mock()), ('DataLoader', Mock()), ('take_steps', Mock()),
+                           ('FinderValidation', asked)):
+        monkeypatch.setattr(finder_loop, name, stand_in)
+    scenes = SceneOptions('photos', leave_out=('garden',))
+    FinderTrainer(FinderSettings(tmp_path, scenes, validate_with=7), SMALL).run()
+    asked.assert_called_once_with('photos', 7, ('garden',))
 
 
 def test_empty_frame_has_a_finite_loss():

@@ -63,6 +63,8 @@ def test_scenes_are_a_function_of_seed_and_number(bank, photos, tmp_path):
         assert first[i]['centre'].shape == (height // 8, width // 8)
         assert first[i]['images'].shape == first[i ^ 1]['images'].shape
     assert sum(sample['known'].any() for sample in first.values()) > 6
+    other = Scenes(options, 128, seed=6, group=2)
+    assert not any(np.array_equal(first[i]['centre'], other[i]['centre']) for i in (0, 2, 4))
 
 
 def test_labels_stay_on_the_hands_of_photographs(photos, tmp_path):
@@ -139,6 +141,18 @@ def test_photographs_of_validation_and_without_hands_are_not_packed(photos, tmp_
     assert shots[0].half.shape == (HEIGHT // 2, WIDTH // 2, 3)
     with pytest.raises(ValueError, match='kitchen'):
         Shots(photos, tmp_path / 'p', leave_out=('kitchen',))
+
+
+def test_a_lone_hand_of_a_set_that_shows_two_may_have_another_that_nobody_labelled(
+        photos, tmp_path):
+    lines = [json.loads(line) for line in (photos / 'labels.jsonl').read_text().splitlines()]
+    lines[1]['set'] = lines[2]['set'] = 'two_hand_signs'
+    lines[2]['hands'] *= 2
+    for line in lines:
+        (tmp_path / line['file']).write_bytes((photos / line['file']).read_bytes())
+    (tmp_path / 'labels.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    shots = Shots(tmp_path, tmp_path / 'p')
+    assert [shots[k].sure for k in range(4)] == [True, False, True, True]
 
 
 def test_sets_to_leave_out_must_be_there(photos, tmp_path):

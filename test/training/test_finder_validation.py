@@ -56,3 +56,17 @@ def test_found_and_false_hands_are_counted_apart(photos):
 def test_training_photographs_are_left_alone(photos):
     assert len(FinderValidation(photos, 10).cases) == 2
     assert len(FinderValidation(photos, 1, unseen=('garden',)).cases) == 2
+
+
+def test_hands_of_large_photographs_are_where_they_are_in_the_reduced_ones(photos):
+    line = json.loads((photos / 'labels.jsonl').read_text().splitlines()[0])
+    points = np.full((21, 2), 300.0)
+    points[0], points[1] = (200, 260), (400, 340)
+    line['hands'][0]['keypoints_px'] = points.tolist()
+    (photos / 'labels.jsonl').write_text(json.dumps(line | {'width': 768, 'height': 576}))
+    cv2.imwrite(str(photos / 'kitchen.png'), np.zeros((576, 768, 3), np.uint8))
+    (case,) = FinderValidation(photos, 10).cases
+    assert case.image.shape == (288, 384, 3)
+    (square,) = case.squares
+    assert square[:2] + square[2:] / 2 == pytest.approx([150, 150])
+    assert square[2] == square[3] == pytest.approx(100)
