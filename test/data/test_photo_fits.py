@@ -58,6 +58,8 @@ def test_depth_that_is_not_to_be_believed_is_not_used(model, hands):
     wrong = np.stack([hand.keypoints_m for hand in hands]) * [1, 1, -1]
     fits = fit_hands(model, keypoints, wrong, 240, use_depth=np.zeros(len(hands), bool))
     assert fits.residual_px.max() < 0.03
+    misled = fit_hands(model, keypoints, wrong, 240)
+    assert (fits.residual_px < 0.6 * misled.residual_px).all()
 
 
 def test_mirroring_twice_is_nothing(hands):
