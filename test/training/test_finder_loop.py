@@ -102,12 +102,12 @@ def test_labelled_hands_are_asked_for_whatever_is_doubted_about_them():
 def test_weights_of_a_finder_that_are_not_finite_are_never_saved(tmp_path, bank):
     class Diverging(FinderTrainer):
         def train_step(self, batch):
-            if self.step == 5:
+            if self.step == 7:
                 next(self.model.parameters()).register_hook(lambda gradient: gradient * np.nan)
             return super().train_step(batch)
 
     run = settings(tmp_path, bank)
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(FloatingPointError, match='no longer finite after step 8; what was saved'):
         Diverging(run, SMALL).run()
     assert FinderTrainer(run).step == 4
     for name in ('state', 'weights'):
