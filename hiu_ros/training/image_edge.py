@@ -13,6 +13,9 @@ Rng = np.random.Generator
 #: Shares of the points that lie beyond the first edge, and beyond a second one at a corner.
 _CUT_OFF, _CUT_AT_CORNER = (0.03, 0.5), (0.03, 0.25)
 _CORNER_CHANCE = 0.2
+#: Crops about what is left of a hand alone, as a finder makes them, and points that takes.
+_ABOUT_THE_REST = 0.4
+_REST_LEAST = 5
 _AXES = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 
 
@@ -55,3 +58,12 @@ class ImageEdge:
         """(n, n) bool, which pixels of a crop lie beyond."""
         rows, columns = np.mgrid[:crop.resolution, :crop.resolution]
         return self.cuts_off(crop.to_image(np.stack([columns, rows], -1).astype(np.float64)))
+
+
+def cut_off(outline: np.ndarray, rng: Rng) -> tuple[ImageEdge, np.ndarray]:
+    """An edge through a hand of this outline (K, 2) px, and what of it a crop is to be about."""
+    points = outline[np.isfinite(outline).all(1)]
+    edge = ImageEdge.through(points, rng)
+    rest = points[~edge.cuts_off(points)]
+    about_rest = rng.random() < _ABOUT_THE_REST and len(rest) >= _REST_LEAST
+    return edge, rest if about_rest else outline

@@ -34,15 +34,12 @@ from hiu_ros.training.collage import (
     spots,
     uncovered,
 )
-from hiu_ros.training.image_edge import ImageEdge
+from hiu_ros.training.image_edge import ImageEdge, cut_off
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
 
 #: What renders stand before where nothing else is asked for.
 GREY = 128
-#: Of the hands that their image cuts off: crops about what is left, as a finder makes them.
-_ABOUT_THE_REST = 0.4
-_REST_LEAST = 5
 #: Shares of the stream, which count in proportion to each other; all others are chances.
 _OF_THE_MIX = ('photo_share', 'render_share', 'negative_share', 'unlabelled_share')
 
@@ -221,7 +218,9 @@ class HandMix(torch.utils.data.Dataset):
         if tile.right is None:
             # Whichever way it is shown, it may be a left hand: it teaches the maps alone.
             canonical, mirrored = False, rng.random() < 0.5
-        edge, outline = self.edge(tile.outline, rng)
+        edge, outline = None, tile.outline
+        if o.edge_share and rng.random() < o.edge_share:
+            edge, outline = cut_off(outline, rng)
         crop = self.crop(outline, mirrored, rng)
         border = 'replicate' if tile.alpha is not None or rng.random() < 0.5 else 'constant'
         image, alpha = cut(tile, crop, border)
@@ -254,18 +253,6 @@ class HandMix(torch.utils.data.Dataset):
                 np.float32), keypoint_weights=inside * np.float32(tile.weight_2d))
         self.label_3d(sample, tile, crop, canonical)
         return sample
-
-    def edge(self, outline: np.ndarray, rng: np.random.Generator
-             ) -> tuple[ImageEdge | None, np.ndarray]:
-        """The edge that cuts a hand of this outline (K, 2) off, if any does, and what of the
-        outline a crop is to be made about."""
-        if not self.options.edge_share or rng.random() >= self.options.edge_share:
-            return None, outline
-        points = outline[np.isfinite(outline).all(1)]
-        edge = ImageEdge.through(points, rng)
-        rest = points[~edge.cuts_off(points)]
-        about_rest = rng.random() < _ABOUT_THE_REST and len(rest) >= _REST_LEAST
-        return edge, rest if about_rest else outline
 
     def compose(self, tile: Tile, crop: Crop, image: np.ndarray, alpha: np.ndarray | None,
                 mask: np.ndarray | None, rng: np.random.Generator
