@@ -14,26 +14,35 @@ from hiu_ros.network.finder import load_finder, save_finder
 from hiu_ros.training.averaging import move
 
 
-def blend_files(old: str, new: str, out: str, share: float, half: bool = False) -> None:
+def blend_files(old: str, new: str, out: str, share: float, half: bool = False,
+                keep_fitted: bool = False) -> None:
     """Write the weights that lie `share` (0..1) of the way from those of `old` to those of `new`,
     two hand networks or two finders.
 
-    half: in half precision, as they ship. The step noted in `out` is that of both: NEW counts its
-    own. Raises CheckpointError, and ValueError for another share or networks that differ.
+    half: in half precision, as they ship. keep_fitted: with the `Legibility` and `FineMask` of
+    `old` as they are. The step noted in `out` is that of both: NEW counts its own. Raises
+    CheckpointError, and ValueError for another share or networks that differ.
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f'share is {share}, expected 0 (all of the old) to 1 (all of the new)')
     checkpoint.keep_inputs(out, old, new)
     load, save = partial(checkpoint.load, fitted=False), checkpoint.save
     if checkpoint.read_header(old).kind == 'finder':
+        if keep_fitted:
+            raise ValueError('nothing is fitted to a finder afterwards; leave --keep-fitted out')
         load, save = load_finder, save_finder
     mixed, target = load(old), load(new)
     if mixed.config != target.config:
         raise ValueError(f'the networks differ: {mixed.config} and {target.config}')
     move(mixed, target, share)
     before, after = (checkpoint.read_header(path).notes for path in (old, new))
-    step = int(before.get('step', 0)) + int(after.get('step', 0))
-    save(out, mixed, {**after, 'step': step, 'share': share}, 'half' if half else 'full')
+    notes = {**after, 'step': int(before.get('step', 0)) + int(after.get('step', 0)),
+             'share': share}
+    if keep_fitted:
+        whole = checkpoint.load(old)
+        whole.load_state_dict(mixed.state_dict(), strict=False)
+        mixed, notes = whole, {**before, **notes}
+    save(out, mixed, notes, 'half' if half else 'full')
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,9 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('out', metavar='OUT')
     parser.add_argument('--share', type=float, required=True, help='of NEW, 0 to 1')
     parser.add_argument('--half', action='store_true', help='write half precision')
+    parser.add_argument('--keep-fitted', action='store_true',
+                        help='what was fitted to OLD afterwards (its Legibility and FineMask) '
+                        'goes along, for short trainings that change little of what it reads')
     a = parser.parse_args(arguments)
     with in_one_line(parser):
-        blend_files(a.old, a.new, a.out, a.share, a.half)
+        blend_files(a.old, a.new, a.out, a.share, a.half, a.keep_fitted)
 
 
 if __name__ == '__main__':

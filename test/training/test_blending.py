@@ -62,6 +62,37 @@ def test_what_was_fitted_to_the_old_weights_alone_is_left_out(pair, tmp_path):
     assert checkpoint.load(paths[2]).regressor.legibility is None
 
 
+def test_what_was_fitted_to_the_old_weights_goes_along_where_that_is_asked_for(pair, tmp_path):
+    paths = [str(tmp_path / f'{name}.safetensors') for name in ('old', 'new', 'out')]
+    fitted = copy.deepcopy(pair[0])
+    fitted.add_fitted(('legibility', 'fine_mask'))
+    with torch.no_grad():
+        for part in (fitted.regressor.legibility, fitted.fine_mask):
+            for tensor in part.parameters():
+                tensor.normal_()
+    checkpoint.save(paths[0], fitted, {'step': 100, 'readings': 7})
+    checkpoint.save(paths[1], pair[1], {'step': 20})
+    main([*paths, '--share', '0.5', '--keep-fitted'])
+    header, mixed = checkpoint.read_header(paths[2]), checkpoint.load(paths[2]).state_dict()
+    assert header.notes == {'step': 120, 'readings': 7, 'share': 0.5}
+    assert set(header.fitted) == {'legibility', 'fine_mask'}
+    old, new = fitted.state_dict(), pair[1].state_dict()
+    kept = old.keys() - new.keys()
+    assert kept and mixed.keys() == old.keys()
+    assert all(torch.equal(mixed[name], old[name]) for name in kept)
+    name = next(iter(new))
+    assert torch.allclose(mixed[name], (old[name] + new[name]) / 2, atol=1e-6)
+
+
+def test_a_finder_has_nothing_fitted_that_could_go_along(tmp_path, capsys):
+    paths = [str(tmp_path / f'{name}.safetensors') for name in ('old', 'new', 'out')]
+    for path in paths[:2]:
+        save_finder(path, Finder(FinderConfig()), {})
+    with pytest.raises(SystemExit):
+        main([*paths, '--share', '0.5', '--keep-fitted'])
+    assert 'leave --keep-fitted out' in capsys.readouterr().err
+
+
 def test_what_cannot_be_blended_is_named(pair, tmp_path, capsys):
     old, new = (str(tmp_path / f'{name}.safetensors') for name in ('old', 'new'))
     checkpoint.save(old, pair[0], {})
