@@ -48,9 +48,13 @@ def centre_targets(
     """Maps at an eighth: Gaussian heat (height 1 at centres), and at centres size, offset, side.
 
     boxes, doubts: (N, 4) x0, y0, x1, y1 px. `known` weighs the cells that carry size, offset and
-    side; `care` what a false centre counts for: 0 in doubts, `trust` away from hands.
+    side; `care` what a false centre counts for: 0 in doubts, `trust` away from hands. Hands whose
+    middle is outside of the image have no centre to tell, and what shows of them is in doubt.
     """
     h, w = height // STRIDE, width // STRIDE
+    centres = [((box[:2] + box[2:]) / 2 + 0.5) / STRIDE - 0.5 for box in boxes]
+    within = [bool(((np.round(c) >= 0) & (np.round(c) < [w, h])).all()) for c in centres]
+    doubts = [*doubts, *(box for box, told in zip(boxes, within) if not told)]
     heat, known = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
     offset = np.zeros((2, h, w), np.float32)
     log_size, side = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
@@ -60,12 +64,11 @@ def centre_targets(
         high = np.ceil(np.array([x1, y1]) / STRIDE + 0.5).astype(int)
         care[max(0, low[1]):max(0, high[1]), max(0, low[0]):max(0, high[0])] = 0
     ys, xs = np.arange(h)[:, None], np.arange(w)[None]
-    for box, is_right in zip(boxes, right):
-        centre = ((box[:2] + box[2:]) / 2 + 0.5) / STRIDE - 0.5
+    for box, is_right, centre, told in zip(boxes, right, centres, within):
+        if not told:
+            continue
         extent = max(box[2] - box[0], box[3] - box[1], 1.0)
         x, y = np.round(centre).astype(int)
-        if not (0 <= x < w and 0 <= y < h):
-            continue
         sigma = max(extent / STRIDE * 0.12, 0.6)
         blob = np.exp(-((xs - x)**2 + (ys - y)**2) / (2 * sigma**2))
         np.maximum(heat, blob, out=heat)

@@ -234,6 +234,17 @@ def test_hands_too_small_to_be_seen_are_not_asked_for():
     assert not maps['known'].any() and (maps['care'] == 0).any()
 
 
+@pytest.mark.parametrize('low, high, doubted', [
+    (-40, 24, True), (-8, 24, False), (-60, -20, False)])
+def test_what_shows_of_a_hand_whose_middle_is_outside_is_no_false_find(low, high, doubted):
+    points = np.array([[low, 10.0], [high, 40.0]] * 10 + [[low, 10.0]])
+    maps = frame_targets(Frame(np.zeros((64, 64, 3), np.uint8), [points], [True]))
+    assert bool(maps['known'].any()) == (low == -8)
+    assert bool((maps['care'] == 0).any()) == doubted
+    if doubted:
+        assert not maps['care'][1:5, :3].any() and maps['care'][:, 4:].all()
+
+
 def test_patch_hides_what_it_covers():
     frame = Frame(np.zeros((64, 64, 3), np.uint8))
     add_patch(frame, np.full((32, 32, 3), 200, np.uint8), np.random.default_rng(1))
