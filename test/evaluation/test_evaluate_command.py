@@ -175,3 +175,27 @@ def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, mo
     assert main([*words, '--light', 'dark', '--uncorrected']) == 0 and not shown
     assert main([*words, '--light', 'dark']) == 0
     assert shown and max(image.max() for image in shown) < 60
+
+
+@pytest.mark.parametrize('more', [[], ['--find']])
+def test_photos_can_be_cut_through_their_hand(photos, weights, capsys, monkeypatch, more):
+    shown = []
+    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                        lambda image: shown.append(image) or Corrected(image, 0.0))
+    words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+             str(weights), '--through', 'pipeline', *more]
+    for share in ('0', '1', '30'):
+        assert main([*words, '--cut', share]) == 1
+        assert f'between 0 and 1, got {float(share)}' in capsys.readouterr().err
+    assert main([*words, '--cut', '0.3']) == 0
+    captured = capsys.readouterr()
+    assert 'does nothing' not in captured.err
+    wholes = [image for image in shown if image.shape == (90, 120, 3)]
+    assert len(shown) >= 3 and not wholes
+    lines = (photos / 'labels.jsonl').read_text().splitlines()
+    two = [json.loads(line) for line in lines]
+    for line in two:
+        line['hands'] *= 2
+    (photos / 'labels.jsonl').write_text('\n'.join(map(json.dumps, two)))
+    assert main([*words, '--cut', '0.3']) == 1
+    assert '--cut needs photos of one labelled hand' in capsys.readouterr().err
