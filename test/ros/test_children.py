@@ -13,14 +13,16 @@ pytest.importorskip('hiu_ros.msg')
 
 from hiu_ros.ros.process import ending_signals  # noqa: E402
 
-#: Takes a second to end at SIGINT, as a node with work in hand.
+#: Takes a second to end at SIGINT, as a node with work in hand. Lines are written in one go, as
+#: where Python is unbuffered `print` writes the pieces of a line and others come between them.
 CHILD = """
 import signal, sys, time
 def end(*_):
     time.sleep(1.0)
     sys.exit(0)
 signal.signal(signal.SIGINT, end)
-print('ready', flush=True)
+sys.stdout.write('ready\\n')
+sys.stdout.flush()
 time.sleep(20)
 """
 SCRIPT = f"""
@@ -28,7 +30,8 @@ import sys, time
 from hiu_ros.ros import children
 def run(processes):
     processes += [children.start([sys.executable, '-c', {CHILD!r}]) for _ in range(2)]
-    print(*(process.pid for process in processes), flush=True)
+    sys.stdout.write(' '.join(str(process.pid) for process in processes) + '\\n')
+    sys.stdout.flush()
     time.sleep(20)
 sys.exit(children.run_with_children('test', run))
 """
