@@ -34,6 +34,7 @@ from hiu_ros.training.collage import (
     spots,
     uncovered,
 )
+from hiu_ros.training.harsh import gloved, harsh
 from hiu_ros.training.image_edge import ImageEdge, cut_off
 from hiu_ros.training.set_source import SetOptions, SetSource, to_crop_axes
 from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, UnlabelledSource
@@ -68,6 +69,7 @@ class MixOptions:
     occluder_share: float = 0.15
     cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
     recolour_share: float = 0.0  #: of the same photographs: hand lit or tanned differently
+    glove_share: float = 0.0  #: of the same photographs: hand in the colour of a glove
     other_hand_share: float = 0.15  #: another hand beside, behind or before the one asked for
     one_skin_share: float = 0.0  #: of those: in the colour of the one asked for
     arm_share: float = 0.0  #: hands crossed by an arm of the same skin
@@ -80,6 +82,7 @@ class MixOptions:
     scale: tuple[float, float] = (1.15, 1.65)  #: crop side over the joints' box
     shift: float = 0.1  #: of the crop's side
     photometric: bool = True  #: light, blur, noise, compression
+    harsh_share: float = 0.0  #: crops that are much worse: burnt out, noisy, badly sent, blurred
     grey: bool = False  #: renders stand before plain grey
     photo_3d_weight: float = 0.3
     photo_parameter_weight: float = 0.3
@@ -192,7 +195,9 @@ class HandMix(torch.utils.data.Dataset):
 
     def degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What a camera does to a picture, if that is asked for."""
-        return photometric(image, rng) if self.options.photometric else image
+        o = self.options
+        image = photometric(image, rng) if o.photometric else image
+        return harsh(image, rng) if o.harsh_share and rng.random() < o.harsh_share else image
 
     def crop(self, outline: np.ndarray, mirrored: bool, rng: np.random.Generator) -> Crop:
         """A crop such as a follower or a finder would make, shaken."""
@@ -264,6 +269,8 @@ class HandMix(torch.utils.data.Dataset):
         elif mask is not None:
             if o.recolour_share and rng.random() < o.recolour_share:
                 image = recoloured(image, mask, rng)
+            if o.glove_share and rng.random() < o.glove_share:
+                image = blend(gloved(image, mask, rng), soft_edge(mask, rng), image)
             if len(self.patches) and rng.random() < o.cutout_share:
                 alpha = soft_edge(mask, rng)
         other = self.another(rng) if rng.random() < o.other_hand_share else None
