@@ -13,9 +13,9 @@ _LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 #: The options of each kind of run, beside --dataset, --weights, --through, --device and --json.
 #: `make eval` gives --masks to every run on photos.
 _TAKES = {
-    'photos': (*_PHOTOS, *_LOOKS, 'light', 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
-    'photos --find': (*_PHOTOS, *_LOOKS, 'light', 'find', 'draw', 'finder', 'turn'),
-    'renders': (*_LOOKS, 'light', 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
+    'photos': (*_PHOTOS, *_LOOKS, 'spoil', 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
+    'photos --find': (*_PHOTOS, *_LOOKS, 'spoil', 'find', 'draw', 'finder', 'turn'),
+    'renders': (*_LOOKS, 'spoil', 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
     'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
     'freihand|ho3d --score': ('root', 'predictions', 'score'),
     '|'.join(LABELLED): (*_LOOKS, 'root', 'split', 'batch', 'mano'),
@@ -43,8 +43,10 @@ def add_evaluate(subparsers) -> None:
                         help='through the pipeline: in half precision')
     parser.add_argument('--uncorrected', action='store_true',
                         help='through the pipeline: poor light is not corrected')
-    parser.add_argument('--light', metavar='dim|dark|noisy|flat|tinted',
-                        help='of photos and renders: as images of such light come out')
+    parser.add_argument('--spoil', '--light', metavar='KIND',
+                        help='of photos and renders: as images come of poor light (dim, dark, '
+                        'noisy, flat, tinted, burnt, grainy), sent small and badly compressed, '
+                        'or moved while the shutter was open')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--batch', type=int, default=32, help='hands in one pass')
     parser.add_argument('--count', type=int, metavar='N',
@@ -92,13 +94,13 @@ def add_evaluate(subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
     from hiu_ros.evaluation.output import check_output, write_json
-    from hiu_ros.evaluation.poor_light import LIGHTS
+    from hiu_ros.evaluation.spoilt_images import KINDS
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
 
     _tell_ignored(arguments)
-    if arguments.light and arguments.light not in LIGHTS:
-        raise ValueError(f'--light must be one of {", ".join(LIGHTS)}, got {arguments.light!r}')
+    if arguments.spoil and arguments.spoil not in KINDS:
+        raise ValueError(f'--spoil must be one of {", ".join(KINDS)}, got {arguments.spoil!r}')
     for name in ('count', 'batch'):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -159,10 +161,10 @@ def _predictor(arguments: argparse.Namespace):
         crop_scale=arguments.crop_scale)
 
 
-def _lit(predict, light: str | None):
-    from hiu_ros.evaluation.poor_light import predict_in
+def _spoilt(predict, kind: str | None):
+    from hiu_ros.evaluation.spoilt_images import predict_in
 
-    return predict_in(light, predict) if light else predict
+    return predict_in(kind, predict) if kind else predict
 
 
 def _chosen(arguments: argparse.Namespace):
@@ -202,7 +204,7 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
     if mask and arguments.cut is not None:
         mask = folder.truth(mask)
     scores = photos.evaluate(
-        folder, chosen, _lit(_predictor(arguments), arguments.light),
+        folder, chosen, _spoilt(_predictor(arguments), arguments.spoil),
         truth_mask=mask or (grabcut if arguments.masks else None),
         inside=arguments.cut is not None,
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
@@ -221,7 +223,7 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
 
 def _find(arguments: argparse.Namespace) -> list[dict]:
     from hiu_ros.evaluation import finding
-    from hiu_ros.evaluation.poor_light import find_in
+    from hiu_ros.evaluation.spoilt_images import find_in
     from hiu_ros.evaluation.predictor import PipelinePredictor
     from hiu_ros.evaluation.tables import table
 
@@ -230,7 +232,7 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
         arguments.weights, arguments.finder, arguments.device, boxes=False,
         crop_scale=arguments.crop_scale, views=arguments.views, half=arguments.half,
         correct_light=not arguments.uncorrected)
-    find = find_in(arguments.light, predictor.find) if arguments.light else predictor.find
+    find = find_in(arguments.spoil, predictor.find) if arguments.spoil else predictor.find
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
     images, regions = finding.evaluate(
         folder, chosen, find, show=show, quarters=arguments.turn // 90,
@@ -257,7 +259,7 @@ def _renders(arguments: argparse.Namespace) -> list[dict]:
         pictures = [p for p in (cv2.imread(str(file)) for file in files) if p is not None]
     sheet = Sheet(arguments.sheet) if arguments.sheet else None
     scores = renders.evaluate(
-        bank, _lit(_predictor(arguments), arguments.light), arguments.count, arguments.batch,
+        bank, _spoilt(_predictor(arguments), arguments.spoil), arguments.count, arguments.batch,
         pictures, sheet=sheet)
     rows = [{'set': arguments.bank.name, **renders.summarise(scores)}]
     if arguments.kinds:

@@ -170,10 +170,10 @@ def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, mo
                         lambda image: shown.append(image) or Corrected(image, 0.0))
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--through', 'pipeline', *more]
-    assert main([*words, '--light', 'twilight']) == 1
-    assert '--light must be one of dim, dark, noisy, flat, tinted' in capsys.readouterr().err
+    assert main([*words, '--spoil', 'twilight']) == 1
+    assert '--spoil must be one of dim, dark, noisy, flat, ' in capsys.readouterr().err
     assert main([*words, '--light', 'dark', '--uncorrected']) == 0 and not shown
-    assert main([*words, '--light', 'dark']) == 0
+    assert main([*words, '--spoil', 'dark']) == 0
     assert shown and max(image.max() for image in shown) < 60
 
 
