@@ -223,8 +223,8 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
 
 def _find(arguments: argparse.Namespace) -> list[dict]:
     from hiu_ros.evaluation import finding
-    from hiu_ros.evaluation.spoilt_images import find_in
     from hiu_ros.evaluation.predictor import PipelinePredictor
+    from hiu_ros.evaluation.spoilt_images import find_in
     from hiu_ros.evaluation.tables import table
 
     folder, chosen, unseen = _chosen(arguments)
