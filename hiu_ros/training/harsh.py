@@ -10,6 +10,8 @@ Rng = np.random.Generator
 _SIDE = 128
 #: Factors of light where the picture is burnt out, and how it is shared among the colours.
 _BURNT, _TINT = (1.4, 2.6), 0.12
+#: Deviation of light that spills, px; and the most that is blurred without shrinking.
+_SPILL, _SMALL = 7.7, 8.0
 #: Deviation of noise, levels of 255; and its grain, px.
 _NOISE, _GRAIN = (12.0, 50.0), (1.0, 2.5)
 #: JPEG qualities, and the side at which the picture is sent, px.
@@ -20,10 +22,14 @@ _DEFOCUS, _MOTION = (2.0, 4.5), 26
 _FAR = (18, 44)
 
 
-def harsh(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """(n, n, 3) uint8: a picture (n, n, 3) uint8, burnt out, noisy, badly sent, blurred or far."""
+def harsh(image: np.ndarray, rng: Rng, side: float | None = None) -> np.ndarray:
+    """(h, w, 3) uint8: a picture (h, w, 3) uint8, burnt out, noisy, badly sent, blurred or far.
+
+    side: that of a hand's crop in it, px; None: the picture is one.
+    """
     kinds = (_burnt_out, _noisy, _badly_sent, _unsharp, _far)
-    return kinds[rng.integers(len(kinds))](image, rng)
+    unit = (len(image) if side is None else side) / _SIDE
+    return kinds[rng.integers(len(kinds))](image, unit, rng)
 
 
 def gloved(image: np.ndarray, mask: np.ndarray, rng: Rng) -> np.ndarray:
@@ -42,45 +48,55 @@ def gloved(image: np.ndarray, mask: np.ndarray, rng: Rng) -> np.ndarray:
     return (colour * shade[..., None]).clip(0, 255).astype(np.uint8)
 
 
-def _burnt_out(image: np.ndarray, rng: Rng) -> np.ndarray:
+def _burnt_out(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
     gain = rng.uniform(*_BURNT) * np.exp(rng.normal(0, _TINT, 3))
     bright = cv2.transform(image.astype(np.float32), np.diag(gain).astype(np.float32))
     if rng.random() < 0.5:
         # Light that spills out of what is too bright.
-        spill = cv2.GaussianBlur(np.maximum(bright - 255, 0), (0, 0), 0.06 * len(image))
+        spill = _smooth(np.maximum(bright - 255, 0), _SPILL * unit)
         bright += rng.uniform(0.2, 1.0) * spill
     return bright.clip(0, 255).astype(np.uint8)
 
 
-def _noisy(image: np.ndarray, rng: Rng) -> np.ndarray:
-    n, grain = len(image), rng.uniform(*_GRAIN) * len(image) / _SIDE
-    side = max(2, round(n / max(grain, 1.0)))
+def _noisy(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
+    h, w = image.shape[:2]
+    grain = max(rng.uniform(*_GRAIN) * unit, 1.0)
     channels = 3 if rng.random() < 0.6 else 1
     cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
-    noise = cv2.randn(np.empty((side, side, channels), np.float32), 0, 1)
-    noise = cv2.resize(noise, (n, n), interpolation=cv2.INTER_LINEAR).reshape(n, n, channels)
+    noise = cv2.randn(np.empty((max(2, round(h / grain)), max(2, round(w / grain)), channels),
+                               np.float32), 0, 1)
+    noise = cv2.resize(noise, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, channels)
     noise *= rng.uniform(*_NOISE) / max(float(noise.std()), 1e-6)
     return (image + noise).clip(0, 255).astype(np.uint8)
 
 
-def _badly_sent(image: np.ndarray, rng: Rng) -> np.ndarray:
-    n, side = len(image), int(rng.uniform(*_SENT) * len(image) / _SIDE)
-    sent = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+def _badly_sent(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
+    sent = _resized(image, rng.uniform(*_SENT) / (unit * _SIDE), cv2.INTER_AREA)
     quality = int(rng.integers(*_QUALITY))
     code = cv2.imencode('.jpg', sent, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.resize(cv2.imdecode(code, cv2.IMREAD_COLOR), (n, n))
+    return cv2.resize(cv2.imdecode(code, cv2.IMREAD_COLOR), image.shape[1::-1])
 
 
-def _unsharp(image: np.ndarray, rng: Rng) -> np.ndarray:
-    unit = len(image) / _SIDE
+def _unsharp(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(*_DEFOCUS) * unit)
+        return _smooth(image, rng.uniform(*_DEFOCUS) * unit)
     return motion_blur(image, rng, max(4, int(_MOTION * unit)))
 
 
-def _far(image: np.ndarray, rng: Rng) -> np.ndarray:
-    n = len(image)
-    side = max(4, int(rng.uniform(*_FAR) * n / _SIDE))
-    small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+def _far(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
+    small = _resized(image, min(1.0, rng.uniform(*_FAR) / (unit * _SIDE)), cv2.INTER_AREA)
     way = cv2.INTER_LINEAR if rng.random() < 0.6 else cv2.INTER_CUBIC
-    return cv2.resize(small, (n, n), interpolation=way)
+    return cv2.resize(small, image.shape[1::-1], interpolation=way)
+
+
+def _resized(image: np.ndarray, share: float, way: int) -> np.ndarray:
+    size = [max(4, round(side * share)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=way)
+
+
+def _smooth(image: np.ndarray, deviation: float) -> np.ndarray:
+    """Gaussian blur; of a deviation of many pixels on a smaller picture, which is as good."""
+    if deviation <= _SMALL:
+        return cv2.GaussianBlur(image, (0, 0), max(deviation, 0.1))
+    small = _resized(image, _SMALL / deviation, cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), _SMALL), image.shape[1::-1])

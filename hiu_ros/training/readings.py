@@ -19,8 +19,10 @@ from tqdm import tqdm
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.renders.sequences import HandSequence
 from hiu_ros.data.sets.layout import read_archive
+from hiu_ros.evaluation.cut_photos import CutPhotos
 from hiu_ros.evaluation.photos import UNSEEN_SETS
 from hiu_ros.evaluation.tracking import as_seen, camera_of, visible_box
+from hiu_ros.geometry.crop import NETWORK_SCALE
 from hiu_ros.network.hiu import HIU
 from hiu_ros.perception.association import joint_box, overlap
 from hiu_ros.perception.estimator import HandEstimator, Region
@@ -30,6 +32,7 @@ from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hands
 from hiu_ros.training.false_finds import labels_are_whole
+from hiu_ros.training.harsh import harsh
 
 #: Length of the videos, and of the part that is used, frames.
 VIDEO_FRAMES, PART_FRAMES = 300, 75
@@ -38,6 +41,10 @@ HANDS = (2, 3, 4, 4)
 #: Overlap of boxes from which on a reading shows a hand of a video, and a hand that is too hidden
 #: to be asked for, so that the reading counts neither way.
 _VIDEO, _DOUBTFUL = 0.5, 0.25
+#: Videos that are spoilt, photographs that are shown once more spoilt; every so many-th photograph
+#: is shown once more with this share of its joints beyond the image.
+HARSH_SHARE = 0.4
+CUT_EVERY, CUT_SHARE = 2, 0.3
 #: The same of photographs, whose labels are less exact; and up to which a reading shows none.
 _PHOTO, _APART = 0.4, 0.1
 
@@ -113,16 +120,19 @@ def of_video(reader: Reader, seed: int, finder: HandFinder | None = None) -> Rea
     """Readings of `PART_FRAMES` frames, anywhere in the video of a seed.
 
     Hands that are hidden for the most part count neither way. finder: None for the shipped one.
+    Some videos are as bad as `training.harsh` makes pictures, from the first frame to the last.
     """
     rng = np.random.default_rng(seed)
     video = HandSequence(seed=seed, hands=int(rng.choice(HANDS)), frames=VIDEO_FRAMES)
     start = int(rng.integers(0, VIDEO_FRAMES - PART_FRAMES))
+    spoilt = rng.random() < HARSH_SHARE
     pipeline = Pipeline(PipelineOptions(), estimator=reader, finder=finder)
     camera, size = camera_of(video), [video.width, video.height]
     rows: list[tuple] = []
     for index in range(start, start + PART_FRAMES):
         frame = video.frame(index)
-        pipeline.process(frame.image, camera, frame.time)
+        image = _harsh_frame(frame.image, seed) if spoilt else frame.image
+        pipeline.process(image, camera, frame.time)
         truth, _ = as_seen(frame, Hands(video.width, video.height, ()), '', video)
         told: list[tuple] = []
         for reading, region in zip(reader.last, reader.regions):
@@ -140,19 +150,41 @@ def of_photos(reader: Reader, folder: PhotoFolder, count: int, finder: HandFinde
     """Readings of about `count` photographs, as many of each set; of the finder's boxes.
 
     sets: None for those that trainings see and in which every hand is likely to have a label.
-    What lies partly on a label counts neither way.
+    What lies partly on a label counts neither way. Some are shown once more as bad as
+    `training.harsh` makes them, and some of one hand cut through by the image's edge.
     """
     pipeline = Pipeline(PipelineOptions(tracking=None), finder=finder, estimator=reader)
+    photos, rng = chosen(folder, count, seed, sets), np.random.default_rng(seed)
+    cut = CutPhotos(folder, photos[::CUT_EVERY], CUT_SHARE)
     rows: list[tuple] = []
-    for photo in tqdm(chosen(folder, count, seed, sets), 'photographs', mininterval=5):
-        pipeline.process(folder.read_image(photo))
-        told = []
-        for reading in reader.last:
-            best = max(overlap(joint_box(hand.keypoints_px), joint_box(reading.keypoints_px))
-                       for hand in photo.hands)
-            told.append((best >= _PHOTO, False, reading.score, best >= _PHOTO or best < _APART))
-        rows += _with_inputs(reader, told)
+    for photo in tqdm(photos, 'photographs', mininterval=5):
+        image, boxes = folder.read_image(photo), _boxes(photo)
+        rows += _of_image(pipeline, reader, image, boxes)
+        if rng.random() < HARSH_SHARE:
+            side = NETWORK_SCALE * max(box[2:].max() for box in boxes)
+            rows += _of_image(pipeline, reader, harsh(image, rng, side), boxes)
+    for photo in tqdm(cut.photos, 'photographs cut through a hand', mininterval=5):
+        rows += _of_image(pipeline, reader, cut.read_image(photo), _boxes(photo))
     return _readings(rows)
+
+
+def _boxes(photo: Photo) -> list[np.ndarray]:
+    return [joint_box(hand.keypoints_px) for hand in photo.hands]
+
+
+def _of_image(pipeline: Pipeline, reader: Reader, image: np.ndarray,
+              boxes: Sequence[np.ndarray]) -> list[tuple]:
+    pipeline.process(image)
+    told = []
+    for reading in reader.last:
+        best = max(overlap(box, joint_box(reading.keypoints_px)) for box in boxes)
+        told.append((best >= _PHOTO, False, reading.score, best >= _PHOTO or best < _APART))
+    return _with_inputs(reader, told)
+
+
+def _harsh_frame(image: np.ndarray, seed: int) -> np.ndarray:
+    """A frame of a video that is spoilt in one way all along, at the size its hands have."""
+    return harsh(image, np.random.default_rng(seed), len(image) / 3)
 
 
 def chosen(folder: PhotoFolder, count: int, seed: int,

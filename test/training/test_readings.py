@@ -1,5 +1,7 @@
 """Readings of which the truth is known: where a hand is they are right, far away they are not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -73,19 +75,58 @@ class Video:
         return Frame(np.zeros((480, 640, 3), np.uint8), hands, index / 30)
 
 
+def no_cut_photos(*_):
+    return SimpleNamespace(photos=[])
+
+
 @pytest.fixture(scope='module')
 def network():
     torch.manual_seed(0)
     return HIU(preset('hiu_lite', input_size=64)).eval()
 
 
-def test_readings_of_photographs_are_hands_where_the_labels_are_and_none_far_away():
+def test_readings_of_photographs_are_hands_where_the_labels_are_and_none_far_away(monkeypatch):
+    monkeypatch.setattr(readings, 'HARSH_SHARE', 0)
+    monkeypatch.setattr(readings, 'CutPhotos', no_cut_photos)
     # On the hand, half off it (counts neither way), and far away.
     squares = Squares((105, 95, 100), (140, 140, 100), (400, 300, 90))
     found = of_photos(squares, Photos('six_gestures'), 4, squares)
     assert found.hand.tolist() == [True, False] and not found.followed.any()
     np.testing.assert_allclose(found.inputs, [[105, 95], [400, 300]], atol=1)
     assert (found.score > 0.5).all()
+
+
+def test_photographs_are_shown_once_more_spoilt_with_the_labels_they_had(monkeypatch):
+    shown = []
+    monkeypatch.setattr(readings, 'HARSH_SHARE', 1)
+    monkeypatch.setattr(readings, 'CutPhotos', no_cut_photos)
+    monkeypatch.setattr(readings, 'harsh', lambda image, rng, side: shown.append(side) or image)
+    squares = Squares((105, 95, 100), (400, 300, 90))
+    found = of_photos(squares, Photos('six_gestures', 'six_gestures'), 4, squares)
+    assert found.hand.tolist() == [True, False] * 4
+    assert shown == pytest.approx([1.35 * 100] * 2)
+
+
+def test_every_other_photograph_is_shown_cut_through_its_hand(monkeypatch):
+    monkeypatch.setattr(readings, 'HARSH_SHARE', 0)
+    squares, sizes = Squares((105, 95, 100), (300, 220, 90)), []
+    squares.find = lambda image, find=squares.find: sizes.append(image.shape) or find(image)
+    of_photos(squares, Photos(*['six_gestures'] * 4), 4, squares)
+    assert [size == (480, 640, 3) for size in sizes] == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize('share', [0, 1])
+def test_a_spoilt_video_is_spoilt_in_every_frame_in_the_same_way(monkeypatch, share):
+    monkeypatch.setattr(readings, 'HandSequence', Video)
+    monkeypatch.setattr(readings, 'PART_FRAMES', 2)
+    monkeypatch.setattr(readings, 'HARSH_SHARE', share)
+    drawn = []
+    monkeypatch.setattr(readings, 'harsh', lambda image, rng, side: drawn.append(
+        (rng.random(), side)) or image)
+    squares = Squares((105, 95, 100))
+    found = of_video(squares, 7, squares)
+    assert found.hand.tolist() == [True] * 2
+    assert len(drawn) == 2 * share and len(set(drawn)) == share
 
 
 def test_photographs_of_unseen_sets_and_with_hands_without_a_label_are_left_out():
