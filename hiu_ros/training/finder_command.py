@@ -28,6 +28,11 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
                         help='frames with a bare arm over a hand (default: %(default)s)')
     parser.add_argument('--turned', type=float, default=0.08, metavar='SHARE',
                         help='photographs upside down or on their side (default: %(default)s)')
+    parser.add_argument('--harsh', type=float, default=0.0, metavar='SHARE',
+                        help='frames that are burnt out, noisy, badly sent or blurred '
+                        '(default: %(default)s)')
+    parser.add_argument('--gloves', type=float, default=0.0, metavar='SHARE',
+                        help='rendered hands in the colour of a glove (default: %(default)s)')
     parser.add_argument('--steps', type=int, default=6000)
     parser.add_argument('--batch', type=int, default=24)
     parser.add_argument('--rate', type=float, default=1.5e-3)
@@ -48,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     a = arguments
     scenes = SceneOptions(a.photos, tuple(a.renders), a.backgrounds, a.near_misses,
                           a.pack or str(a.folder / 'photos'), a.photo_share,
-                          a.crossing, a.arms, a.turned, tuple(a.leave_out))
+                          a.crossing, a.arms, a.turned, tuple(a.leave_out), a.harsh, a.gloves)
     FinderTrainer(FinderSettings(
         a.folder, scenes, a.steps, a.batch, a.rate, seed=a.seed, threads=a.threads,
         workers=a.workers, validate_every=a.validate_every, start_from=a.start_from,

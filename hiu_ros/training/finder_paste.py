@@ -9,6 +9,7 @@ import numpy as np
 from hiu_ros.data.sets.renders import RenderBank
 from hiu_ros.training.collage import bare_arm, blend, in_skin
 from hiu_ros.training.finder_targets import Frame, joints_box
+from hiu_ros.training.harsh import gloved
 
 Rng = np.random.Generator
 #: Of the hands laid over or beside another one: in its colour, as both hands of a person are.
@@ -35,9 +36,15 @@ class Renders:
             return tile, joints, True
         return tile[:, ::-1], joints * [-1, 1] + [tile.shape[1] - 1, 0], False
 
-    def add(self, frame: Frame, rng: Rng, crossing: float) -> None:
-        """Lay a hand over the frame, with the chance `crossing` over or beside another one."""
+    def add(self, frame: Frame, rng: Rng, crossing: float, gloves: float = 0.0) -> None:
+        """Lay a hand over the frame, with the chance `crossing` over or beside another one.
+
+        gloves: the chance that it, and its arm, have the colour of a glove.
+        """
         tile, joints, right = self.draw(rng)
+        if gloves and rng.random() < gloves:
+            picture, cover = (np.ascontiguousarray(part) for part in (tile[..., :3], tile[..., 3]))
+            tile = np.dstack([gloved(picture, cover, rng), cover])
         height, width = frame.image.shape[:2]
         extent = float(np.ptp(joints, axis=0).max())
         if frame.points and rng.random() < crossing:

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from hiu_ros.data.backgrounds import open_patches
+from hiu_ros.geometry.crop import NETWORK_SCALE
 from hiu_ros.training.augment import random_patch
 from hiu_ros.training.finder_light import Weather
 from hiu_ros.training.finder_paste import Renders, add_arm, add_patch
 from hiu_ros.training.finder_photos import Shot, Shots
-from hiu_ros.training.finder_targets import Frame, frame_targets, joints_box
+from hiu_ros.training.finder_targets import LEAST_EXTENT, Frame, frame_targets, joints_box
+from hiu_ros.training.harsh import harsh
 
 Rng = np.random.Generator
 #: A photograph is not enlarged by more than this.
@@ -24,6 +26,8 @@ LARGEST = 1.6
 LARGEST_HAND = 1.25
 #: A labelled hand that leaves the frame with its middle is in doubt from this share inside on.
 _PARTLY = 0.15
+#: Longer sides of a frame that the crop of a hand may be large which is not there.
+_MIGHT_BE = (0.1, 0.8)
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,11 @@ class SceneOptions:
     arms: float = 0.0  #: of the frames with hands: an arm of the same skin over one of them
     turned: float = 0.08  #: of the photographs: upside down, or to either side
     leave_out: tuple[str, ...] = ()  #: photo sets that are not trained on
+    harsh: float = 0.0  #: frames that are much worse: burnt out, noisy, badly sent, blurred
+    gloves: float = 0.0  #: of the rendered hands: in the colour of a glove
 
     def __post_init__(self) -> None:
-        for name in ('photo_share', 'crossing', 'arms', 'turned'):
+        for name in ('photo_share', 'crossing', 'arms', 'turned', 'harsh', 'gloves'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected a share from 0 to 1')
 
@@ -75,7 +81,17 @@ class Scenes(torch.utils.data.Dataset):
         frame = self.frame(rng, *self.shapes[which])
         sample = frame_targets(frame)
         sample['images'] = self.weather(frame.image, rng)
+        if self.options.harsh and rng.random() < self.options.harsh:
+            sample['images'] = harsh(sample['images'], rng, self.hand_side(frame, rng))
         return sample
+
+    @staticmethod
+    def hand_side(frame: Frame, rng: Rng) -> float:
+        """Side of the crop of one of a frame's hands, px; of one that might be there."""
+        if not frame.points:
+            return max(frame.image.shape[:2]) * np.exp(rng.uniform(*np.log(_MIGHT_BE)))
+        points = frame.points[rng.integers(len(frame.points))]
+        return NETWORK_SCALE * max(float(np.ptp(points, axis=0).max()), LEAST_EXTENT)
 
     def frame(self, rng: Rng, height: int, width: int) -> Frame:
         """A frame before the weather."""
@@ -92,7 +108,7 @@ class Scenes(torch.utils.data.Dataset):
             chances = (0.72, 0.15, 0.09, 0.04, 0) if frame.points or frame.doubts or (
                 frame.trust < 1) else (0.2, 0.3, 0.24, 0.16, 0.1)
             for _ in range(rng.choice(5, p=chances)):
-                self.renders.add(frame, rng, self.options.crossing)
+                self.renders.add(frame, rng, self.options.crossing, self.options.gloves)
         if frame.points and rng.random() < self.options.arms:
             add_arm(frame, rng)
         if rng.random() < 0.5:

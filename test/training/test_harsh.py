@@ -4,7 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from hiu_ros.training import finder_paste, finder_scenes
 from hiu_ros.training import harsh as module
+from hiu_ros.training.finder_paste import Renders
+from hiu_ros.training.finder_scenes import SceneOptions, Scenes
+from hiu_ros.training.finder_targets import Frame, joints_box
 from hiu_ros.training.harsh import gloved, harsh
 from hiu_ros.training.mix import HandMix, MixOptions
 
@@ -133,3 +137,46 @@ def test_gloves_are_for_photographs_with_a_mask_alone(bank, cache):
             far = cv2.dilate(mask, np.ones((15, 15))) == 0
             assert np.array_equal(one['images'][far], other['images'][far])
     assert min(kinds.values()) > 3
+
+
+def test_a_share_of_the_finders_frames_is_harsh_by_the_size_of_their_hands(bank, monkeypatch):
+    sides = []
+    monkeypatch.setattr(finder_scenes, 'harsh',
+                        lambda image, rng, side: sides.append(side) or 255 - image)
+    plain, worse, some = (
+        Scenes(SceneOptions(renders=(str(bank),), harsh=share), 128, seed=6)
+        for share in (0.0, 1.0, 0.3))
+    checked = 0
+    for index in range(30):
+        one, other = plain[index], worse[index]
+        assert np.array_equal(255 - one['images'], other['images'])
+        assert all(np.array_equal(one[name], other[name]) for name in one if name != 'images')
+        largest = np.exp(one['log_size'][one['known'] == 1]) * 128 * 1.35
+        if len(largest) == 1 and one['care'].all():
+            assert sides[-1] == pytest.approx(largest[0], rel=1e-4)
+            checked += 1
+    assert checked > 3 and len(sides) == 30 and min(sides) > 7
+    for index in range(60):
+        some[index]
+    assert 8 < len(sides) - 30 < 30
+
+
+def test_rendered_hands_get_gloves_in_their_share_and_keep_their_outline(bank, monkeypatch):
+    green = np.array([10, 200, 10], np.uint8)
+    monkeypatch.setattr(finder_paste, 'gloved', lambda image, mask, rng:
+                        np.full_like(image, green) * (mask[..., None] > 0))
+    renders, gloves = Renders([bank]), 0
+    for k in range(40):
+        frame = Frame(np.full((96, 128, 3), 90, np.uint8))
+        renders.add(frame, np.random.default_rng(k), 0.0, 0.5)
+        assert len(frame.points) == 1
+        changed = (frame.image != 90).any(2)
+        way = (frame.image[changed].astype(float) - 90) / (green - 90.0)
+        gloved_hand = changed.any() and np.ptp(way, axis=1).max() < 0.06
+        gloves += gloved_hand
+        if gloved_hand and changed.sum() > 300:
+            drawn, box = np.argwhere(changed), joints_box(frame.points[0])
+            if (box[:2] > 8).all() and (box[2:] < [120, 88]).all():
+                assert drawn.mean(0)[::-1] == pytest.approx(
+                    (box[:2] + box[2:]) / 2, abs=0.35 * (box[2:] - box[:2]).max())
+    assert 10 < gloves < 30
