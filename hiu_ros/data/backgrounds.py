@@ -22,7 +22,7 @@ _REMAKE = 'make it anew with `python -m hiu_ros.data.backgrounds`'
 #: A studio wall has nothing to show.
 PLAIN_SETS = ('sign_digits',)
 #: Where a second hand without a label is likely beside a labelled one.
-TWO_HANDED_SETS = ('two_hand_signs', 'signer_small_hands')
+TWO_HANDED_SETS = ('two_hand_signs', 'signer_small_hands', 'lab_gestures')
 
 
 def patches_of(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator,

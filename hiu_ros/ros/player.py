@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from hiu_ros.ros import messages
 from hiu_ros.ros.peer import Peer
+from hiu_ros.ros.process import how_ended
 from hiu_ros.ros.sources import Picture
 from hiu_ros.ros.topics import LATCHED, OUTPUTS
 
@@ -84,7 +85,7 @@ class Player(Peer):
     def _check_node(self) -> None:
         self.check()
         if self._process.poll() is not None:
-            raise NodeEnded(f'the node ended with {self._process.returncode}; see its log above')
+            raise NodeEnded(f'the node {how_ended(self._process.returncode)}')
 
     def wait_until_ready(self) -> None:
         """Until the node answers a picture; NodeEnded where that takes too long."""

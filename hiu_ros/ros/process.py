@@ -71,6 +71,14 @@ class Stop:
             self.wake()
 
 
+def how_ended(code: int) -> str:
+    """What a process's exit code tells of its end, behind its name: it has no log of a signal."""
+    if code >= 0:
+        return f'ended with {code}; see its log above'
+    hint = ', as the system does where memory runs out' if code == -signal.SIGKILL else ''
+    return f'was ended by signal {-code} ({signal.strsignal(-code)}){hint}'
+
+
 def leave(code: int) -> None:
     """End the process now, whatever its threads do."""
     sys.stdout.flush()

@@ -24,6 +24,7 @@ import numpy as np
 from hiu_ros.ros import children
 from hiu_ros.ros.demo import NAMESPACE, rendered_clip
 from hiu_ros.ros.player import NodeEnded
+from hiu_ros.ros.process import how_ended
 from hiu_ros.ros.soak_reader import Reader
 from hiu_ros.ros.sources import SourceError
 
@@ -89,7 +90,7 @@ def start(source: Path, parameters: Sequence[str]) -> list[subprocess.Popen]:
 
 def ended(processes: Sequence[subprocess.Popen]) -> str:
     """Which of the processes has ended, and how; empty while all run."""
-    return next((f'{process.args[2]} ended with {process.returncode}' for process in processes
+    return next((f'{process.args[2]} {how_ended(process.returncode)}' for process in processes
                  if process.poll() is not None), '')
 
 
@@ -185,7 +186,7 @@ def run(options: argparse.Namespace, processes: list[subprocess.Popen]) -> int:
     code = children.end(processes)
     result = judge(rows)
     if code:
-        result['faults'].append(f'the node ended with exit code {code}')
+        result['faults'].append(f'the node {how_ended(code)}')
     (out / 'soak.json').write_text(json.dumps(result, indent=1), encoding='utf-8')
     report(result)
     return 1 if result['faults'] else 0

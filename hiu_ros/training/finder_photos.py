@@ -10,14 +10,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hiu_ros.data.backgrounds import TWO_HANDED_SETS
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.sets.layout import map_array, new_array
 from hiu_ros.training.sources import check_names
 
 #: px, the longer side of what is kept.
 LONG_SIDE = 384
-#: Photographs of these sets may show a second hand that has no label.
-TWO_HANDED_SETS = ('two_hand_signs', 'signer_small_hands', 'lab_gestures')
 
 
 @dataclass(frozen=True, eq=False)

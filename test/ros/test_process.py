@@ -17,6 +17,8 @@ from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
+from hiu_ros.ros.process import how_ended  # noqa: E402
+
 #: Seconds that an end may take.
 QUICK = 3.0
 
@@ -161,6 +163,16 @@ sys.exit(run(lambda: Signalled))
     assert done.returncode == 0 and 'goes on' not in done.stdout, done.stdout + done.stderr
     assert not [path for path in {Path(word) for word in done.stdout.split()} - others
                 if path.exists()]
+
+
+@pytest.mark.parametrize('end, said', [
+    ('sys.exit(3)', 'ended with 3; see its log above'),
+    ('os.kill(os.getpid(), 9)', 'was ended by signal 9 (Killed), as the system does where memory '
+                                'runs out'),
+    ('os.abort()', 'was ended by signal 6 (Aborted)')])
+def test_the_end_of_a_process_is_told_with_where_to_look(end, said):
+    done = subprocess.run([sys.executable, '-c', f'import os, sys; {end}'], capture_output=True)
+    assert how_ended(done.returncode) == said
 
 
 def test_a_signal_ends_a_node_in_the_middle_of_a_frame(spawn, peer):
