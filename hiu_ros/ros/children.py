@@ -10,7 +10,7 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 
 from hiu_ros.ros.player import NodeEnded
-from hiu_ros.ros.process import ROSArgumentsError, check_domain, ending_signals
+from hiu_ros.ros.process import COMMAND, ROSArgumentsError, check_domain, ending_signals
 from hiu_ros.ros.sources import SourceError
 
 #: How long a process may take to end before it is killed, s.
@@ -28,8 +28,12 @@ def environment() -> dict[str, str]:
 
 
 def start(command: Sequence[str]) -> subprocess.Popen:
-    """A process in a session of its own: Ctrl-C ends the command, which ends it."""
-    return subprocess.Popen(command, start_new_session=True)
+    """A process in a session of its own: Ctrl-C ends the command, which ends it.
+
+    Of a command that is killed it learns by `process.end_with_command`.
+    """
+    return subprocess.Popen(command, start_new_session=True,
+                            env={**os.environ, COMMAND: str(os.getpid())})
 
 
 def end(processes: Sequence[subprocess.Popen]) -> int:

@@ -7,6 +7,7 @@ executor; the node then closes its topics, while they still work, and the proces
 This module imports nothing but the standard library: its handlers stand before the slow imports.
 """
 
+import ctypes
 import os
 import re
 import signal
@@ -20,6 +21,12 @@ from typing import Any
 PATIENCE = 2.0
 #: Higher domains have no ports in DDS (DDSI-RTPS, 9.6.1).
 LAST_DOMAIN = 232
+
+
+#: Environment variable with the number of the command that started the process and must not be
+#: outlived, and what asks Linux to end it with that (prctl(2)).
+COMMAND = 'HIU_COMMAND'
+_SIGNAL_OF_PARENT = 1
 
 
 class _Stopped(BaseException):
@@ -69,6 +76,17 @@ class Stop:
             leave_after(PATIENCE, 0)
             self.asked = True
             self.wake()
+
+
+def end_with_command() -> None:
+    """End the process, by SIGTERM, when the command that `COMMAND` names ends; at once where it
+    has. So nothing is left of a command that was killed. On Linux alone."""
+    command = os.environ.get(COMMAND)
+    if not command or not sys.platform.startswith('linux'):
+        return
+    ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENT, signal.SIGTERM)
+    if str(os.getppid()) != command:
+        leave(0)
 
 
 def how_ended(code: int) -> str:
@@ -135,6 +153,7 @@ def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = Non
     but in good order, where a callback raises what none expects.
     """
     stop = Stop()
+    end_with_command()
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.lifecycle import TransitionCallbackReturn

@@ -21,6 +21,7 @@ from hiu_ros.ros import messages
 from hiu_ros.ros.process import (
     PATIENCE,
     ROSArgumentsError,
+    end_with_command,
     ending_signals,
     initialise,
     leave_after,
@@ -89,6 +90,7 @@ def main() -> int:
     for number in ending_signals():
         signal.signal(number, _on_signal)
     try:
+        end_with_command()
         initialise()
         SourceNode().play()
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -17,10 +17,12 @@ from hiu_ros.ros.process import ending_signals  # noqa: E402
 #: where Python is unbuffered `print` writes the pieces of a line and others come between them.
 CHILD = """
 import signal, sys, time
+from hiu_ros.ros.process import end_with_command
 def end(*_):
     time.sleep(1.0)
     sys.exit(0)
 signal.signal(signal.SIGINT, end)
+end_with_command()
 sys.stdout.write('ready\\n')
 sys.stdout.flush()
 time.sleep(20)
@@ -38,11 +40,12 @@ sys.exit(children.run_with_children('test', run))
 
 
 def _alive(pid):
+    """Also False of one that has ended, and that nobody has asked about as yet."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return ') Z ' not in Path(f'/proc/{pid}/stat').read_text()
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
 
 
 def test_processes_have_room_for_images_wherever_the_package_lies(tmp_path):
@@ -84,3 +87,24 @@ def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
         os.kill(pid, signal.SIGKILL)
     assert len(pids) == 2 and not left
     assert command.returncode == 130 and not errors
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='prctl is of Linux')
+def test_a_command_that_is_killed_leaves_no_process_behind(wait_for):
+    command = subprocess.Popen([sys.executable, '-c', SCRIPT], stdout=subprocess.PIPE, text=True,
+                               cwd=Path(__file__).parents[2])
+    lines = [command.stdout.readline() for _ in range(3)]
+    pids = [int(pid) for line in lines if 'ready' not in line for pid in line.split()]
+    assert len(pids) == 2 and all(_alive(pid) for pid in pids)
+    command.kill()
+    command.wait()
+    assert wait_for(lambda: not any(_alive(pid) for pid in pids), 3.0)
+
+
+@pytest.mark.parametrize('named, said', [(str(os.getpid()), 'lives'), ('1x', ''), ('', 'lives')])
+def test_a_process_whose_command_has_ended_ends_at_once(named, said):
+    done = subprocess.run(
+        [sys.executable, '-c', 'from hiu_ros.ros.process import end_with_command\n'
+         'end_with_command()\nprint("lives")'], cwd=Path(__file__).parents[2],
+        env={**os.environ, 'HIU_COMMAND': named}, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, said, '')
