@@ -2,7 +2,8 @@
 
 `python -m hiu_ros.data.backgrounds PHOTOS OUT.npy` writes backgrounds, well away from any hand.
 With `--near` it writes what a finder mistakes for hands: squares of a hand's size right beside
-labelled hands (arms, faces, clothes) and the faces that OpenCV's cascade finds.
+labelled hands (arms, faces, clothes) and the faces that OpenCV's cascade finds. PyPI's OpenCV
+brings that along, a distribution's has it in a package of its own, `opencv-data`.
 """
 
 import argparse
@@ -23,6 +24,8 @@ _REMAKE = 'make it anew with `python -m hiu_ros.data.backgrounds`'
 PLAIN_SETS = ('sign_digits',)
 #: Where a second hand without a label is likely beside a labelled one.
 TWO_HANDED_SETS = ('two_hand_signs', 'signer_small_hands', 'lab_gestures')
+#: Of Debian's and Ubuntu's `opencv-data`.
+_CASCADES = Path('/usr/share/opencv4/haarcascades')
 
 
 def patches_of(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator,
@@ -98,8 +101,7 @@ def stacked(patches: list[np.ndarray]) -> np.ndarray:
 def collect(folder: PhotoFolder, near: bool) -> np.ndarray:
     """(N, SIZE, SIZE, 3) patches of all training photographs that have a labelled hand."""
     rng = np.random.default_rng(0)
-    cascade = cv2.CascadeClassifier(
-        str(Path(cv2.data.haarcascades) / 'haarcascade_frontalface_default.xml'))
+    cascade = _face_cascade() if near else None
     patches = []
     for photo in tqdm(folder.select('train'), unit='image'):
         if not photo.hands or photo.set in PLAIN_SETS or near and photo.set in TWO_HANDED_SETS:
@@ -110,12 +112,22 @@ def collect(folder: PhotoFolder, near: bool) -> np.ndarray:
             margin = (0.08 if near else 0.45) * (high - low).max()
             boxes.append([*(low - margin), *(high + margin)])
         image = folder.read_image(photo)
-        if near:
+        if cascade:
             faces = cascade.detectMultiScale(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 1.2, 5)
             patches += near_patches(image, np.array(boxes), np.array(faces).reshape(-1, 4), rng)
         else:
             patches += patches_of(image, np.array(boxes), rng)
     return stacked(patches)
+
+
+def _face_cascade() -> cv2.CascadeClassifier:
+    own = [Path(cv2.data.haarcascades)] if hasattr(cv2, 'data') else []
+    for folder in (*own, _CASCADES):
+        path = folder / 'haarcascade_frontalface_default.xml'
+        if path.is_file():
+            return cv2.CascadeClassifier(str(path))
+    raise DataSetError("OpenCV's cascade for faces is not there; install the package opencv-data, "
+                       f'which puts it into {_CASCADES}')
 
 
 def main(arguments: list[str] | None = None) -> None:

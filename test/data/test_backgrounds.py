@@ -1,19 +1,77 @@
 """Patches without a hand, of training photographs alone."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
 from hiu_ros.data import backgrounds
+from hiu_ros.data.photos import LabelledHand, Photo, label_line
 from hiu_ros.data.sets.layout import DataSetError
 
+HAND = 255
 
-@pytest.mark.parametrize('option', [[], ['--near']])
-def test_patches_are_of_training_photographs_with_hands(photo_folder, tmp_path, capsys, option):
+
+@pytest.fixture
+def shades(tmp_path) -> Path:
+    """Photographs each of one shade of grey, with a white square where the hand's joints are."""
+    folder, lines = tmp_path / 'shades', []
+    folder.mkdir()
+    grid = np.stack(np.meshgrid([40, 60, 80], np.arange(40, 81, 6.0)), 2).reshape(-1, 2)[:21]
+    hand = LabelledHand('right', 1.0, grid, np.zeros((21, 3)))
+    for shade, name, split, hands in (
+            (60, 'kitchen', 'train', (hand,)), (120, 'kitchen', 'val', (hand,)),
+            (150, 'kitchen', 'train', ()), (180, 'sign_digits', 'train', (hand,)),
+            (210, 'two_hand_signs', 'train', (hand,))):
+        image = np.full((400, 400, 3), shade, np.uint8)
+        image[40:77, 40:81] = HAND
+        cv2.imwrite(str(folder / f'{shade}.png'), image)
+        lines.append(label_line(Photo(name, f'{shade}.png', 400, 400, split, 'CC0', hands)) + '\n')
+    (folder / 'labels.jsonl').write_text(''.join(lines))
+    return folder
+
+
+@pytest.mark.parametrize('option, wanted', [([], {60, 210}), (['--near'], {60})])
+def test_patches_show_no_hand_and_are_of_training_photographs_that_have_one(
+        shades, tmp_path, capsys, option, wanted):
+    """And of sets that have something to show; near hands, of those without unlabelled ones."""
     out = tmp_path / 'out.npy'
-    backgrounds.main([str(photo_folder), str(out), *option])
+    backgrounds.main([str(shades), str(out), *option])
     patches = np.load(out)
     assert patches.shape[1:] == (160, 160, 3) and patches.dtype == np.uint8
+    assert {patch.max() for patch in patches} == wanted
     assert f'{len(patches)} patches in {out}' in capsys.readouterr().out
+
+
+def test_near_patches_are_faces_apart_from_hands_and_two_squares_beside_these():
+    image = np.zeros((300, 400, 3), np.uint8)
+    boxes = np.array([[40.0, 40, 80, 90], [300, 180, 350, 230]])
+    for x0, y0, x1, y1 in boxes.astype(int):
+        image[y0:y1, x0:x1] = HAND
+    faces = np.array([[180, 120, 50, 50], [50, 50, 60, 60], [30, 250, 40, 40]])
+    for k, (x, y, w, h) in enumerate(faces):
+        image[y + h // 2 - 4:y + h // 2 + 4, x + w // 2 - 4:x + w // 2 + 4] = 10 * k + 100
+    for seed in range(5):
+        patches = backgrounds.near_patches(image, boxes, faces, np.random.default_rng(seed))
+        middles = [patch[80, 80, 0] for patch in patches]
+        assert middles[:2] == [100, 120] and len(middles) <= 4
+        assert not any((patch == HAND).any() for patch in patches)
+
+
+def test_faces_are_found_with_a_distributions_opencv_too(
+        photo_folder, tmp_path, monkeypatch, capsys):
+    own = Path(cv2.data.haarcascades)
+    monkeypatch.delattr(cv2, 'data')
+    monkeypatch.setattr(backgrounds, '_CASCADES', tmp_path)
+    backgrounds.main([str(photo_folder), str(tmp_path / 'plain.npy')])
+    near = [str(photo_folder), str(tmp_path / 'near.npy'), '--near']
+    with pytest.raises(SystemExit):
+        backgrounds.main(near)
+    assert 'install the package opencv-data' in capsys.readouterr().err
+    monkeypatch.setattr(backgrounds, '_CASCADES', own)
+    backgrounds.main(near)
+    assert (tmp_path / 'near.npy').is_file()
 
 
 def test_patches_are_written_to_a_folder_that_is_not_there_yet(photo_folder, tmp_path):
