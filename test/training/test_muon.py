@@ -52,6 +52,37 @@ def test_a_step_of_a_layer_is_as_long_as_one_of_adamw():
                                rtol=0.05, atol=0)
 
 
+def test_layers_step_along_the_orthogonal_matrix_of_the_momentum_ahead():
+    first, second = torch.randn(2, 6, 2, 3, 3, generator=torch.Generator().manual_seed(5))
+    weight = nn.Parameter(torch.zeros(6, 2, 3, 3))
+    optimiser = Muon([('layer.weight', weight)], 0.1, momentum=0.9)
+    for gradient in (first, second):
+        before, weight.grad = weight.detach().clone(), gradient.clone()
+        optimiser.step()
+    ahead = second + 0.9 * (0.9 * first + second)
+    step = 0.2 * 18 ** 0.5 * orthogonal(ahead.flatten(1)).view(weight.shape)
+    torch.testing.assert_close(weight.detach(), before - 0.1 * step)
+
+
+def test_all_but_layers_step_as_with_adamw():
+    shapes = {'layer.weight': (8, 4), 'conv.weight': (8, 4, 3, 3), 'conv.point': (8, 4, 1, 1),
+              'mask_head.weight': (5, 8), 'conv.norm.weight': (8,), 'single.weight': (1, 1, 3, 3)}
+    generator = torch.Generator().manual_seed(6)
+    ours = {name: nn.Parameter(torch.randn(shape, generator=generator))
+            for name, shape in shapes.items()}
+    theirs = {name: nn.Parameter(weight.detach().clone()) for name, weight in ours.items()}
+    optimisers = [Muon(ours.items(), 1e-2, 0.1, betas=(0.8, 0.95)),
+                  torch.optim.AdamW(theirs.values(), 1e-2, (0.8, 0.95), weight_decay=0.1)]
+    for _ in range(5):
+        for name, weight in ours.items():
+            weight.grad = torch.randn(weight.shape, generator=generator)
+            theirs[name].grad = weight.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    unlike = {name for name in shapes if not torch.allclose(ours[name], theirs[name], atol=1e-6)}
+    assert unlike == {'layer.weight', 'conv.weight'}
+
+
 def test_layers_without_gradients_stay_as_they_are():
     net = network()
     net.layer.requires_grad_(False)
