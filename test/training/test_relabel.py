@@ -74,6 +74,23 @@ def test_what_is_no_hand_or_a_small_one_is_refused(change, fault):
     assert opinion_of(stage, hand).fault == fault
 
 
+@pytest.mark.parametrize('fault', ['blurred', 'side', 'mirrored'])
+def test_a_hand_that_the_network_is_not_sure_of_is_refused(fault):
+    class Doubtful(Stage):
+        def _answer(self, crop):
+            points, scores, *middle, side, legible = super()._answer(crop)
+            if fault == 'blurred':
+                scores = np.full(21, 0.3)
+            elif fault == 'side':
+                side = 0.6 if side > 0.5 else 0.4
+            elif side < 0.5:  # the crop is mirrored
+                points = points + 15
+            return (points, scores, *middle, side, legible)
+
+    stage = Doubtful(resolution=128)
+    assert opinion_of(stage, stage.hand(place=(0, 0, 0.5))).fault == fault
+
+
 def test_a_mask_or_joints_that_no_mesh_fits_are_refused():
     stage = Stage(resolution=128)
     hand = stage.hand(place=(0, 0, 0.5))
