@@ -16,6 +16,8 @@ def test_finds_the_hand_and_leaves_the_forearm(paint, turn):
     assert found.mask.shape == hand.image.shape[:2]
     assert set(np.unique(found.mask)) == {0, 255}
     assert overlap(found.mask > 0, hand.silhouette) > 0.9
+    assert 0.9 < found.area < 1.1 and found.overlap > 0.85 and found.cover > 0.9
+    assert 0.02 < found.spill < 0.1
 
 
 def test_says_the_same_twice(paint):
@@ -24,16 +26,16 @@ def test_says_the_same_twice(paint):
     np.testing.assert_array_equal(first, hand_mask(hand.image, hand.keypoints).mask)
 
 
-def test_another_hand_is_kept_out(paint):
-    hand, other = paint(5, scale=3.0), paint(6, scale=3.0)
-    shift = 90
-    image = hand.image.copy()
-    moved = np.roll(other.silhouette, shift, axis=1)
-    moved[:, :shift] = False
-    image[moved] = np.roll(other.image, shift, axis=1)[moved]
-    found = hand_mask(image, hand.keypoints, (other.keypoints + [shift, 0],))
-    stolen = (found.mask > 0) & moved & ~hand.silhouette
-    assert stolen.sum() < 0.05 * hand.silhouette.sum()
+def test_another_hand_behind_it_is_kept_out_where_its_joints_are_known(paint):
+    hand, other = paint(5, scale=3.0), paint(6, scale=3.0, turn=3.1)
+    image, behind = hand.image.copy(), np.roll(other.silhouette, (20, 20), (0, 1))
+    behind &= ~hand.silhouette
+    image[behind] = np.roll(other.image, (20, 20), (0, 1))[behind]
+    apart, together = (hand_mask(image, hand.keypoints, others)
+                       for others in ((other.keypoints + 20,), ()))
+    stolen, wanted = (((found.mask > 0) & behind).sum() for found in (apart, together))
+    assert apart.ok and stolen < 0.04 * hand.silhouette.sum()
+    assert not together.ok and wanted > 0.1 * hand.silhouette.sum()
 
 
 def test_a_hand_cut_by_the_border(paint):
@@ -43,11 +45,16 @@ def test_a_hand_cut_by_the_border(paint):
     assert overlap(found.mask > 0, hand.silhouette[:130]) > 0.85
 
 
-def test_a_wall_of_skin_is_not_believed(paint):
+def test_before_a_wall_of_skin_the_mask_is_a_worse_one(paint):
     hand = paint(8)
     image = np.random.default_rng(0).normal((120, 150, 205), 3, hand.image.shape)
     found = hand_mask(image.clip(0, 255).astype(np.uint8), hand.keypoints)
     assert overlap(found.mask > 0, hand.silhouette) < 0.9
+    assert found.overlap < 0.8 and found.cover < 0.85
+
+
+def test_what_speaks_against_a_mask_is_named():
+    assert mask_fault(0.5, 0.5, 0.1, 0.5) == 'area'
     assert mask_fault(2.0, 0.5, 0.1, 1.0) == 'area'
     assert mask_fault(1.0, 0.9, 0.3, 1.0) == 'spill'
     assert mask_fault(1.0, 0.9, 0.0, 0.5) == 'cover'

@@ -88,10 +88,17 @@ def test_depth_faults_leave_the_image_joints_alone():
     assert answer['trust'].tolist() == [1, 1] and answer['trust_3d'].tolist() == [0, 1]
 
 
-def test_small_hands_count_half():
-    answer = judge(np.array(['', '']), made_fits([0.01, 0.01]), np.array([15.0, 40.0]))
-    assert answer['trust'].tolist() == [0.5, 1.0]
-    assert answer['trust_reason'].tolist() == ['small', '']
+def test_3d_joints_are_believed_as_image_joints_are_and_less_where_the_fit_bends_otherwise():
+    fits = made_fits([0.0525] * 3, bend=[0.2, 0.525, 0.8])
+    answer = judge(np.array([''] * 3), fits, np.full(3, 90.0))
+    assert answer['trust'] == pytest.approx([0.7] * 3)
+    assert answer['trust_3d'] == pytest.approx([0.7, 0.35, 0.0])
+
+
+def test_small_hands_count_half_and_misfits_among_them_no_more_than_others():
+    answer = judge(np.array([''] * 3), made_fits([0.01, 0.01, 0.2]), np.array([15.0, 40.0, 15.0]))
+    assert answer['trust'].tolist() == [0.5, 1.0, 0.0]
+    assert answer['trust_reason'].tolist() == ['small', '', 'misfit']
 
 
 def test_strained_and_bent_fits_do_not_teach():

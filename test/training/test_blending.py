@@ -1,6 +1,7 @@
 """Weights between two networks: the ends are the networks themselves, the file says what it is."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -46,6 +47,7 @@ def test_files_are_blended_and_say_so(pair, tmp_path):
     main([*paths, '--share', '0.7', '--half'])
     notes = checkpoint.read_header(paths[2]).notes
     assert notes == {'step': 120, 'hand': 'right', 'share': 0.7}
+    assert Path(paths[2]).stat().st_size < 0.6 * Path(paths[0]).stat().st_size
     mixed, old, new = (network.state_dict() for network in (checkpoint.load(paths[2]), *pair))
     name = next(iter(mixed))
     expected = 0.3 * old[name] + 0.7 * new[name]

@@ -1,12 +1,14 @@
 """State files, the journal and the averaged weights: what a training goes on from."""
 
 import json
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from hiu_ros.training.averaging import Average
-from hiu_ros.training.journal import Journal, Means
+from hiu_ros.training.journal import Journal, Means, Pace
 from hiu_ros.training.state import (
     StateError,
     check_optimiser,
@@ -99,6 +101,14 @@ def test_means_survive_as_text():
     cut.add({'a': 0.2})
     assert straight.take() == cut.take() == {'a': pytest.approx(0.1), 'b': 7.0}
     assert straight.take() == {}
+
+
+def test_pace_is_that_since_the_training_went_on(monkeypatch):
+    clock = SimpleNamespace(monotonic=iter([100.0, 104.0]).__next__)
+    monkeypatch.setattr('hiu_ros.training.journal.time', clock)
+    pace, means = Pace(1000, samples=24), Means()
+    means.add({'total': 2.0})
+    assert pace.figures(1010, means, Mock()) == {'total': 2.0, 'samples_per_s': 60.0}
 
 
 def test_average_follows_slowly_and_copies_counters():

@@ -56,6 +56,8 @@ def test_a_training_goes_on_from_its_step():
 
 @pytest.mark.parametrize('agreed, last', [(bool, 3), (lambda asked: False, 6)])
 def test_it_stops_saved_where_all_agree_that_one_was_asked_to(agreed, last):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     done = taken(Counted(interrupted_at=3), Pacing(6, 1, log_every=9, save_every=9),
                  agreed=agreed)
     assert done.step == last and done.saved == [last]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
