@@ -208,8 +208,8 @@ class HiuNode(LifecycleNode):
         clock = self.get_clock()
         if clock.ros_time_is_active and clock.now().nanoseconds == 0:
             found.append('use_sim_time is true and nothing came on /clock: ros2 bag play --clock')
-        if stream is not None and stream.rivals:
-            found.append(stream.rivals)
+        if stream is not None:
+            found += filter(None, (stream.rivals, stream.region_fault(self.options)))
         return tuple(found)
 
     def _on_parameters(self, changes: list) -> object:

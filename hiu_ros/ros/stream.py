@@ -176,6 +176,12 @@ class Stream:
             return f'{NO_DEPTH}, {topics.silence(self._node, self._depth_subscription)}'
         return f'{self._depth_topic}: {self._depth_fault}'
 
+    def region_fault(self, options: NodeOptions) -> str:
+        """For diagnostics: why there is no region; empty where one came or none is asked for."""
+        if options.regions != 'topic' or self._region is not None or not self.listening:
+            return ''
+        return f'no region came: {topics.silence(self._node, self._others[topics.REGIONS])}'
+
     @property
     def silence(self) -> str:
         """Why no image may come; empty where none is listened to."""

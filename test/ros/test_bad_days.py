@@ -307,12 +307,15 @@ def test_regions_take_the_place_of_the_finder(node, peer):
 
     assert set_parameters(peer, regions='topic').successful
     assert len(peer.ask(3).hands) == 0
+    untold = 'no region came: nobody publishes /regions'
+    assert peer.status(lambda s: s.level > DiagnosticStatus.OK and untold in s.message)
     region = RegionOfInterest(x_offset=10, y_offset=20, width=50, height=60)
     for _ in range(20):
         peer.send(region, 'regions')
         if len(peer.ask(3).hands) == 1:
             break
     assert len(peer.ask(3).hands) == 1
+    assert peer.status(lambda s: 'no region came' not in s.message)
     assert set_parameters(peer, regions='finder').successful
     assert len(peer.ask(3).hands) == 3
 
