@@ -33,7 +33,8 @@ ARGUMENTS = (
     ('cameras', '', 'Names of cameras, with commas: their topics are <name>/image and so on; '
      'empty: as the parameters file says.', None),
     ('device', '', 'auto, cpu, cuda, cuda:1; empty: as the parameters file says.', None),
-    ('weights', '', 'Weights file of the hand network; empty: as the parameters file says.', None),
+    ('weights', '', 'Weights file of the hand network, or hiu_lite, the smaller one that ships; '
+     'empty: as the parameters file says.', None),
     ('params_file', str(SHARE / 'config' / 'hiu.yaml'), 'Parameters file.', None),
     ('lifecycle_events', 'false', 'Configure and activate by lifecycle events of the launch in '
      'place of the node itself; false: by itself, unless the parameters file says not to.',

@@ -43,7 +43,8 @@ def add_predict(subparsers: argparse._SubParsersAction) -> None:
                         help='pinhole camera of all images, pixels: hands get a place in metres')
     parser.add_argument('--hand-length', type=float, metavar='M',
                         help='wrist to middle finger tip along the bones, if it is known')
-    parser.add_argument('--weights', metavar='FILE', help='hand network (default: the shipped)')
+    parser.add_argument('--weights', metavar='FILE', help='hand network, or hiu_lite, the smaller '
+                        'and faster one that ships (default: the larger one)')
     parser.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ...')
     parser.add_argument('--views', type=int, default=4, metavar='N',
@@ -94,11 +95,11 @@ def run(options: argparse.Namespace) -> int:
             Path(folder).mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(f'no permission to write into {folder}; name another folder')
-    entries, unreadable = [], []
+    entries, unreadable, doubts = [], [], set()
     with tqdm(total=len(files), unit='image', disable=None if len(files) > 3 else True) as bar:
         for start in range(0, len(files), _BATCH):
             part = files[start:start + _BATCH]
-            for file, image, hands in _hands(pipeline, part, boxes, options.intrinsics):
+            for file, image, hands in _hands(pipeline, part, boxes, options.intrinsics, doubts):
                 if image is None:
                     unreadable.append(file)
                     entries.append({'file': file, 'width': 0, 'height': 0, 'hands': []})
@@ -184,8 +185,12 @@ def _is_box(box: Any) -> bool:
 
 def _hands(
     pipeline: Any, files: Sequence[str], boxes: dict | None, intrinsics: Sequence[float] | None,
+    doubts: set[str],
 ) -> Iterator[tuple[str, Any, Any]]:
-    """File, image (None if it cannot be read) and hands, from one batch."""
+    """File, image (None if it cannot be read) and hands, from one batch.
+
+    doubts: what was said on standard error of the intrinsics; each is said once.
+    """
     from hiu_ros.geometry.camera import Camera
     from hiu_ros.perception.frame import Frame
     from hiu_ros.perception.image_file import read_image
@@ -196,12 +201,19 @@ def _hands(
             if not _in_image(box, image):
                 print(f'hiu predict: box {box} of {file} holds no pixel of the {image.shape[1]} x '
                       f'{image.shape[0]} image; boxes are [x, y, w, h] in pixels', file=sys.stderr)
-    frames = [
-        Frame(image,
-              None if intrinsics is None else Camera(*intrinsics, image.shape[1], image.shape[0]),
-              boxes=None if boxes is None else boxes[file])
-        for file, image in zip(files, images) if image is not None
-    ]
+    frames = []
+    for file, image in zip(files, images):
+        if image is None:
+            continue
+        camera = None
+        if intrinsics is not None:
+            camera = Camera(*intrinsics, image.shape[1], image.shape[0])
+            doubt = camera.doubt()
+            if doubt and doubt not in doubts:
+                doubts.add(doubt)
+                print(f'hiu predict: --intrinsics are hardly those of {file}: {doubt}',
+                      file=sys.stderr)
+        frames.append(Frame(image, camera, boxes=None if boxes is None else boxes[file]))
     hands = iter(pipeline.process_many(frames))
     for file, image in zip(files, images):
         yield file, image, None if image is None else next(hands)

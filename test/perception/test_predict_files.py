@@ -100,6 +100,16 @@ def test_what_is_asked_for_is_asked_of_the_pipeline(predict, tmp_path):
     assert (camera.width, camera.height) == (80, 60)
 
 
+def test_intrinsics_of_another_resolution_are_told_once_and_used(predict, tmp_path, capsys):
+    for name in ('a.png', 'b.png'):
+        image(tmp_path / name, 9)
+    status, entries = predict('a.png', 'b.png', '--intrinsics', 600, 600, 320, 240)
+    assert status == 0 and capsys.readouterr().err == (
+        'hiu predict: --intrinsics are hardly those of a.png: its principal point 320, 240 is '
+        'outside of the 80 x 60 image; it may be of another resolution\n')
+    assert all(entry['hands'][0]['translation_m'] for entry in entries)
+
+
 def test_masks_and_meshes_are_written_beside_their_names(predict, tmp_path):
     image(tmp_path / 'a.png', 50)
     _, (entry,) = predict('a.png', '--masks', 'm', '--meshes', 'n')
