@@ -35,6 +35,9 @@ ARGUMENTS = (
     ('device', '', 'auto, cpu, cuda, cuda:1; empty: as the parameters file says.', None),
     ('weights', '', 'Weights file of the hand network, or hiu_lite, the smaller one that ships; '
      'empty: as the parameters file says.', None),
+    # Also as other launch files that include this one write it.
+    ('use_sim_time', '', 'Time is that of /clock, of a bag or a simulation, for RViz, too; empty: '
+     'as the parameters file says.', ('', 'true', 'false', 'True', 'False')),
     ('params_file', str(SHARE / 'config' / 'hiu.yaml'), 'Parameters file.', None),
     ('lifecycle_events', 'false', 'Configure and activate by lifecycle events of the launch in '
      'place of the node itself; false: by itself, unless the parameters file says not to.',
@@ -67,9 +70,11 @@ def _actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     )
     actions = [*(_events(node) if values['lifecycle_events'] == 'true' else []), node]
     if values['rviz'] == 'true':
+        clock = launch_values.viewer_parameters(values)
         actions.append(Node(
             package='rviz2', executable='rviz2', name='rviz', namespace=values['namespace'],
             output='log', remappings=launch_values.viewer_remappings(values),
+            parameters=[clock] if clock else [],
             arguments=['-d', str(SHARE / 'config' / 'hiu.rviz'), '-f', values['frame']],
         ))
     return actions

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 
 #: Arguments that are parameters of the same name, by what their text means.
-_SWITCHES, _TEXTS = ('use_depth', 'compressed'), ('device', 'weights')
+_SWITCHES, _TEXTS = ('use_depth', 'compressed', 'use_sim_time'), ('device', 'weights')
 #: Topics of a camera without a name, and what stands for none given.
 _TOPICS = {'image': 'image', 'camera_info': '', 'depth': 'depth'}
 #: What RViz shows of the node, by its name in config/hiu.rviz.
@@ -23,13 +23,18 @@ def cameras(values: Mapping[str, str]) -> list[str]:
 def parameters(values: Mapping[str, str]) -> dict[str, bool | str | list[str]]:
     """Parameters that the arguments set, over those of the parameters file."""
     result: dict[str, bool | str | list[str]] = {
-        name: values[name] == 'true' for name in _SWITCHES if values[name]}
+        name: values[name].lower() == 'true' for name in _SWITCHES if values[name]}
     result.update({name: values[name] for name in _TEXTS if values[name]})
     if values['lifecycle_events'] == 'true':
         result['autostart'] = False
     if cameras(values):
         result['cameras'] = cameras(values)
     return result
+
+
+def viewer_parameters(values: Mapping[str, str]) -> dict[str, bool]:
+    """Parameters of RViz: the clock of the node, where that is given."""
+    return {name: value for name, value in parameters(values).items() if name == 'use_sim_time'}
 
 
 def parameters_file(values: Mapping[str, str]) -> str:

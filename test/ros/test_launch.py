@@ -80,6 +80,14 @@ def test_what_is_given_becomes_a_parameter(values):
            'autostart': False}
 
 
+@pytest.mark.parametrize('written, clock', [('true', True), ('True', True), ('False', False)])
+def test_node_and_viewer_have_one_clock(values, written, clock):
+    given = values(use_sim_time=written)
+    assert launch_values.parameters(given) == {'use_sim_time': clock}
+    assert launch_values.viewer_parameters(given) == {'use_sim_time': clock}
+    assert launch_values.viewer_parameters(values(device='cpu')) == {}
+
+
 @pytest.mark.parametrize('image, camera_info', [
     ('image', 'camera_info'), ('/image_raw', '/camera_info'),
     ('camera/image_raw', 'camera/camera_info'), ('/a/b/image', '/a/b/camera_info'),
