@@ -44,7 +44,7 @@ def generate_launch_description() -> LaunchDescription:
                               description='Start RViz, too.'),
         # Room for whole images in shared memory, see the file.
         SetEnvironmentVariable(
-            'FASTDDS_DEFAULT_PROFILES_FILE', str(SHARE / 'config' / 'fastdds.xml')),
+            launch_values.profiles_variable(), str(SHARE / 'config' / 'fastdds.xml')),
         OpaqueFunction(function=_player),
         node,
     ])

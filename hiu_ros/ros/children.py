@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 
+from hiu_ros.ros.launch_values import profiles_variable
 from hiu_ros.ros.player import NodeEnded
 from hiu_ros.ros.process import COMMAND, ROSArgumentsError, check_domain, ending_signals
 from hiu_ros.ros.sources import SourceError
@@ -23,7 +24,7 @@ def environment() -> dict[str, str]:
     result.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     profile = Path(get_package_share_directory('hiu_ros')) / 'config' / 'fastdds.xml'
-    result.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(profile))
+    result.setdefault(profiles_variable(), str(profile))
     return result
 
 

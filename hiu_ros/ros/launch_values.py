@@ -1,4 +1,5 @@
 """What the arguments of the launch files mean for the nodes: their parameters and remappings.
+Also the name of the environment variable that commands and launch files set for them.
 
 An argument of launch/hiu.launch.py that is empty leaves its parameter as the parameters file says.
 """
@@ -13,6 +14,15 @@ _SWITCHES, _TEXTS = ('use_depth', 'compressed', 'use_sim_time'), ('device', 'wei
 _TOPICS = {'image': 'image', 'camera_info': '', 'depth': 'depth'}
 #: What RViz shows of the node, by its name in config/hiu.rviz.
 _SHOWN = ('annotated', 'markers', 'points')
+#: Distributions with Fast DDS 2, which knows the variable by its old name alone.
+_FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+
+
+def profiles_variable() -> str:
+    """The environment variable that tells the sourced distribution's Fast DDS, or that of the
+    wheels, of config/fastdds.xml."""
+    old = os.environ.get('ROS_DISTRO') in _FAST_DDS_2
+    return f'FAST{"RTPS" if old else "DDS"}_DEFAULT_PROFILES_FILE'
 
 
 def cameras(values: Mapping[str, str]) -> list[str]:

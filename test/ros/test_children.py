@@ -48,14 +48,21 @@ def _alive(pid):
         return False
 
 
-def test_processes_have_room_for_images_wherever_the_package_lies(tmp_path):
+@pytest.mark.parametrize('distribution, variable', [
+    ('', 'FASTDDS_DEFAULT_PROFILES_FILE'), ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ('humble', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+])
+def test_processes_have_room_for_images_wherever_the_package_lies(
+    tmp_path, distribution, variable
+):
     (tmp_path / 'hiu_ros').symlink_to(Path(__file__).parents[2] / 'hiu_ros')
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
         [str(tmp_path), os.environ.get('PYTHONPATH', '')])}
-    environment.pop('FASTDDS_DEFAULT_PROFILES_FILE', None)
+    environment['ROS_DISTRO'] = distribution
+    environment.pop(variable, None)
     done = subprocess.run(
         [sys.executable, '-c', 'from hiu_ros.ros import children; print(children.__file__); '
-         'print(children.environment().get("FASTDDS_DEFAULT_PROFILES_FILE"))'],
+         f'print(children.environment().get("{variable}"))'],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
     module, profile = done.stdout.splitlines()
     assert module.startswith(str(tmp_path))
