@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from geometry_msgs.msg import PoseStamped
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -36,6 +35,11 @@ from visualization_msgs.msg import MarkerArray
 
 from hiu_ros.msg import HandKeypointsArray, HandMaskArray, HandMeshArray, HandTopology
 from hiu_ros.ros.parameters import ParameterError
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 IMAGE, CAMERA_INFO, DEPTH, REGIONS = 'image', 'camera_info', 'depth', 'regions'
 INPUTS: Final = {IMAGE: Image, CAMERA_INFO: CameraInfo, DEPTH: Image, REGIONS: RegionOfInterest}

@@ -333,8 +333,10 @@ def test_the_image_topic_is_left_alone_while_nobody_reads(node, peer, wait_for):
 
 def test_quality_of_service_that_does_not_fit_is_told_with_the_cure(node, peer):
     from hiu_ros.msg import HandKeypointsArray
-    from rclpy.event_handler import SubscriptionEventCallbacks
     from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    from hiu_ros.ros.topics import SubscriptionEventCallbacks
+
     peer.node.create_subscription(
         HandKeypointsArray, 'hands', lambda m: None,
         QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
