@@ -6,6 +6,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from hiu_ros.data.camera_faults import as_jpeg, motion_line
 from hiu_ros.evaluation.finding import Find
 from hiu_ros.evaluation.predictor import Predict
 from hiu_ros.geometry.camera import Camera
@@ -46,17 +47,13 @@ def _sent(image: np.ndarray) -> np.ndarray:
     share = min(1.0, SENT_SIDE / max(height, width))
     size = max(1, round(width * share)), max(1, round(height * share))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    code = cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, SENT_QUALITY])[1]
-    return cv2.resize(cv2.imdecode(code, cv2.IMREAD_COLOR), (width, height))
+    return cv2.resize(as_jpeg(small, SENT_QUALITY), (width, height))
 
 
 def _moved(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     length = max(1, round(MOVED * max(image.shape[:2]))) | 1
-    line = np.zeros((length, length), np.float32)
-    line[length // 2] = 1
-    turn = cv2.getRotationMatrix2D((length // 2,) * 2, rng.uniform(0, 180), 1)
-    line = cv2.warpAffine(line, turn, (length, length))
-    return cv2.filter2D(image, -1, line / line.sum(), borderType=cv2.BORDER_REPLICATE)
+    line = motion_line(length, rng.uniform(0, 180))
+    return cv2.filter2D(image, -1, line, borderType=cv2.BORDER_REPLICATE)
 
 
 def predict_in(kind: str, predict: Predict, seed: int = 0) -> Predict:

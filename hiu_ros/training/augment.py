@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from hiu_ros.data.camera_faults import as_jpeg, motion_line
+
 Rng = np.random.Generator
 #: How a background is turned: half of them stay as they are.
 _QUARTERS = (None, None, None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180,
@@ -27,9 +29,7 @@ def photometric(image: np.ndarray, rng: Rng) -> np.ndarray:
         picture = picture + _noise(picture.shape[:2], 3 if rng.random() < 0.5 else 1, sigma, rng)
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        quality = int(rng.integers(6, 90))
-        code = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        picture = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        picture = as_jpeg(picture, int(rng.integers(6, 90)))
     return picture
 
 
@@ -75,11 +75,7 @@ def _blur(picture: np.ndarray, rng: Rng) -> np.ndarray:
 def motion_blur(picture: np.ndarray, rng: Rng, limit: int) -> np.ndarray:
     """Blur along a line of 3 to `limit` - 1 pixels in any direction."""
     length = int(rng.integers(3, limit))
-    kernel = np.zeros((length, length), np.float32)
-    kernel[length // 2] = 1
-    turn = cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, rng.uniform(0, 180), 1)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(picture, -1, kernel / max(float(kernel.sum()), 1e-6))
+    return cv2.filter2D(picture, -1, motion_line(length, rng.uniform(0, 180)))
 
 
 def _coarse(picture: np.ndarray, rng: Rng) -> np.ndarray:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from hiu_ros.data.camera_faults import as_jpeg
 from hiu_ros.training.augment import motion_blur
 
 Rng = np.random.Generator
@@ -42,9 +43,7 @@ class Weather:
             strength = int(sigma * 256 / _UNIT)
             image = np.clip(image + ((noise * strength) >> 8), 0, 255).astype(np.uint8)
         if rng.random() < 0.2:
-            code = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY,
-                                                int(rng.integers(6, 90))])[1]
-            image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            image = as_jpeg(image, int(rng.integers(6, 90)))
         return image
 
 

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from hiu_ros.data.camera_faults import as_jpeg
 from hiu_ros.training.augment import motion_blur
 
 Rng = np.random.Generator
@@ -72,9 +73,7 @@ def _noisy(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
 
 def _badly_sent(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
     sent = _resized(image, rng.uniform(*_SENT) / (unit * _SIDE), cv2.INTER_AREA)
-    quality = int(rng.integers(*_QUALITY))
-    code = cv2.imencode('.jpg', sent, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.resize(cv2.imdecode(code, cv2.IMREAD_COLOR), image.shape[1::-1])
+    return cv2.resize(as_jpeg(sent, int(rng.integers(*_QUALITY))), image.shape[1::-1])
 
 
 def _unsharp(image: np.ndarray, unit: float, rng: Rng) -> np.ndarray:
