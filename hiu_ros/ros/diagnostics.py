@@ -17,6 +17,8 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 HISTORY = 300
 #: WARN where a larger share of the frames has no depth; the first ones often have none.
 WITHOUT_DEPTH = 0.1
+#: WARN where depth fits none of so many hands: of another unit, or not aligned to colour.
+DEPTH_FITS_NONE = 5
 #: Ages from which on stamps are of another clock, s: nothing here waits for so long.
 ANOTHER_CLOCK = 3600.0
 
@@ -33,6 +35,8 @@ class Summary:
     ages: tuple[float, ...] = ()
     inference: tuple[float, ...] = ()
     without_depth: int = 0  #: of those published, where depth is asked for
+    with_depth: int = 0  #: hands in frames with depth
+    by_depth: int = 0  #: of those, the ones that it told the distance of
     hands: int = 0
     silence: float = math.inf
     waiting: float = 0.0  #: since the first image that no result or fault came after
@@ -87,16 +91,21 @@ class FrameLog:
                 self._add('dropped')
 
     def result(
-        self, age: float, inference: float, hands: int, without_depth: bool = False
+        self, age: float, inference: float, hands: int, without_depth: bool = False,
+        by_depth: int | None = None,
     ) -> None:
         """A frame's results were published: age of its stamp by then, and the network's time.
 
-        `without_depth` where depth is asked for and the frame had none.
+        `without_depth` where depth is asked for and the frame had none. by_depth: hands whose
+        distance is that of the frame's depth image; None without such an image.
         """
         with self._lock:
             self._add('published')
             if without_depth:
                 self._add('without_depth')
+            if by_depth is not None:
+                self._add('with_depth', hands)
+                self._add('by_depth', by_depth)
             self._unanswered = None
             self._ages.append(age)
             self._inference.append(inference)
@@ -109,8 +118,8 @@ class FrameLog:
             self._unanswered = None
             self._fault = text
 
-    def _add(self, name: str) -> None:
-        self._counts[name] = self._counts.get(name, 0) + 1
+    def _add(self, name: str, number: int = 1) -> None:
+        self._counts[name] = self._counts.get(name, 0) + number
 
     def summary(self, now: float) -> Summary:
         """Everything since the last summary; starts the next period.
@@ -189,6 +198,9 @@ def _frame_findings(
     if summary.without_depth > WITHOUT_DEPTH * summary.published:
         found.append((WARN, f'{summary.without_depth} of {summary.published} frames had no depth, '
                       f'the last: {state.depth_fault}'))
+    if not summary.by_depth and summary.with_depth >= DEPTH_FITS_NONE:
+        found.append((WARN, f'depth fits none of {summary.with_depth} hands: expected 16UC1 in '
+                      'millimetres or 32FC1 in metres, aligned to colour, and a camera_info'))
     return found
 
 
@@ -212,6 +224,7 @@ def values(summary: Summary, state: State) -> dict[str, str]:
         'camera_info': state.camera_info,
         'depth': state.depth,
         'without depth': str(summary.without_depth),
+        'hands placed by depth': f'{summary.by_depth} of {summary.with_depth}',
         'device': state.device,
         'device memory [MiB]': f'{state.memory_bytes / 2**20:.0f}',
         'last error': state.dead or summary.last_fault or 'none',

@@ -11,7 +11,7 @@ from typing import Any
 
 from rclpy.node import Node
 
-from hiu_ros.perception.result import Hands
+from hiu_ros.perception.result import Hands, ScaleSource
 from hiu_ros.ros.calibration import Calibration
 from hiu_ros.ros.depth_images import seconds
 from hiu_ros.ros.engine import DeviceError
@@ -118,10 +118,12 @@ class Session:
         self._calibration.observe(name, hands)
         stamp = seconds(header.stamp)
         now = 1e-9 * self._node.get_clock().now().nanoseconds
+        has_depth = received.frame.depth is not None
+        by_depth = sum(hand.scale_source is ScaleSource.DEPTH for hand in hands)
         # The clock stands at zero before the first /clock.
         self.streams[name].log.result(
             now - stamp if stamp > 0 and now > 0 else inference, inference, len(hands),
-            options.use_depth and received.frame.depth is None)
+            options.use_depth and not has_depth, by_depth if has_depth else None)
 
     def _fault(self, name: str, text: str) -> None:
         if self.slots.closed:

@@ -6,7 +6,8 @@ mesh, score and side are those of WEIGHTS. It stops on Ctrl-C with its state sav
 from there when called again; OUT is written in the end.
 
 To be run for weights that will not change any more, rounded as they will ship: training and
-blending leave it out.
+blending leave it out. Where WEIGHTS were only nudged since it was fitted (`blending
+--keep-fitted`), `--go-on-fitting` begins with what they have.
 """
 
 import argparse
@@ -45,10 +46,10 @@ from hiu_ros.training.stopping import leave_signals_to_the_parent
 _WARMUP, _CLIP, _EMA, _DECAY = 100, 5.0, 0.995, 0.02
 #: Masks of fewer pixels, of what is hardly in the crop, have no overlap to tell of.
 _LEAST_PIXELS = 20
-#: Crops as the shipped networks are trained on.
+#: Crops as the shipped networks are trained on, and spoilt ones.
 _DATA = MixOptions(
     negative_share=0.08, other_hand_share=0.35, one_skin_share=0.5, arm_share=0.1,
-    aside_share=0.35, recolour_share=0.25, cutout_share=0.4)
+    aside_share=0.35, recolour_share=0.25, cutout_share=0.4, edge_share=0.25, harsh_share=0.15)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class MaskFitSettings:
     log_every: int = 50
     save_every: int = 250
     device: str = 'auto'
+    go_on_fitting: bool = False  #: begin with the part that the weights have, not with a new one
 
     def __post_init__(self) -> None:
         for name, least in (('steps', 1), ('batch', 2), ('seed', 0), ('threads', 0),
@@ -78,7 +80,7 @@ class MaskFitSettings:
 class MaskFit:
     """Fits the part, a new one or from where the folder's run stopped.
 
-    Raises StateError where the folder is of other weights.
+    Raises StateError where the folder is of other weights, or there is nothing to go on fitting.
     """
 
     def __init__(self, settings: MaskFitSettings):
@@ -88,9 +90,12 @@ class MaskFit:
         cv2.setNumThreads(1)
         torch.manual_seed(s.seed)
         self.device = choose_device(s.device)
-        network = checkpoint.load(s.weights, self.device, fitted=False)
+        network = checkpoint.load(s.weights, self.device, fitted=s.go_on_fitting)
+        if s.go_on_fitting and network.fine_mask is None:
+            raise StateError(f'{s.weights} has no FineMask to go on fitting; fit a new one')
         # What is held is fused for speed, what is fitted is not.
-        self.part, network.fine_mask = network.add_fine_mask(), None
+        part = network.fine_mask if s.go_on_fitting else network.add_fine_mask()
+        self.part, network.fine_mask = part, None
         network.fuse().requires_grad_(False).fine_mask = self.part
         self.network = network.to(memory_format=torch.channels_last)
         self.average = Average(self.part, _EMA)
@@ -170,7 +175,8 @@ class MaskFit:
         network = checkpoint.load(self.settings.weights)
         network.add_fine_mask().load_state_dict(self.average.module.state_dict())
         notes = checkpoint.read_header(self.settings.weights).notes
-        checkpoint.save(out, network, {**notes, 'mask_steps': self.step}, storage)
+        before = notes.get('mask_steps', 0) if self.settings.go_on_fitting else 0
+        checkpoint.save(out, network, {**notes, 'mask_steps': before + self.step}, storage)
 
 
 def fit_terms(mask: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -199,6 +205,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--leave-out', nargs='*', default=[], help='photo sets not trained on')
     parser.add_argument('--photo-share', type=float, default=0.25, metavar='SHARE',
                         help='the others are renders (default: %(default)s)')
+    parser.add_argument('--go-on-fitting', action='store_true',
+                        help='begin with the FineMask that WEIGHTS have, not with a new one')
     parser.add_argument('--storage', choices=checkpoint.STORAGE, default='bytes', help='of OUT')
     for name in ('steps', 'batch', 'rate', 'seed', 'threads', 'workers', 'device'):
         default = getattr(MaskFitSettings, name)
@@ -217,7 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
                        render_share=1 - a.photo_share)
         fit = MaskFit(MaskFitSettings(
             Path(weights), a.folder, data, a.steps, a.batch, a.rate, a.seed, a.threads,
-            a.workers, device=a.device))
+            a.workers, device=a.device, go_on_fitting=a.go_on_fitting))
         if fit.run():
             fit.write(a.out, a.storage)
             print(f'{a.out}: masks fitted in {fit.step} steps')

@@ -58,6 +58,9 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, without_depth=2), ACTIVE, OK, '28.0 frames/s'),
     (replace(GOOD, without_depth=3), replace(ACTIVE, depth='used', depth_fault='/depth: late'),
      WARN, '3 of 28 frames had no depth, the last: /depth: late'),
+    (replace(GOOD, with_depth=28), ACTIVE, WARN, 'depth fits none of 28 hands: expected 16UC1'),
+    (replace(GOOD, with_depth=28, by_depth=1), ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, with_depth=4), ACTIVE, OK, '28.0 frames/s'),
     (GOOD, replace(ACTIVE, dead='CUDA error'), ERROR, 'CUDA error'),
     (GOOD, replace(ACTIVE, warnings=('2 nodes have the name /a',)), WARN, '2 nodes'),
     (replace(GOOD, silence=math.inf), replace(ACTIVE, sleeping=True), OK, 'nobody listens'),
@@ -107,11 +110,13 @@ def test_a_log_counts_by_period():
     log.start(100.0)
     for k in range(4):
         log.image(100.0 + k / 10, dropped=k == 3)
-        log.result(0.2 + k / 100, 0.1, hands=k, without_depth=k > 1)
+        log.result(0.2 + k / 100, 0.1, hands=k, without_depth=k > 1,
+                   by_depth=None if k > 2 else 1)
     log.fault('too short')
     summary = log.summary(101.0)
     assert (summary.received, summary.published, summary.dropped, summary.faults) == (4, 4, 1, 1)
     assert summary.without_depth == 2
+    assert (summary.with_depth, summary.by_depth) == (0 + 1 + 2, 3)
     assert summary.period == pytest.approx(1.0) and summary.hands == 3
     assert summary.silence == pytest.approx(0.7) and summary.last_fault == 'too short'
     assert summary.ages == pytest.approx((0.2, 0.21, 0.22, 0.23))
