@@ -17,7 +17,7 @@ from launch.actions import (
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 
 from hiu_ros.ros import launch_values
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
@@ -27,7 +27,7 @@ SHARE = Path(get_package_share_directory('hiu_ros'))
 
 def generate_launch_description() -> LaunchDescription:
     """The source, the node and RViz."""
-    value = LaunchConfiguration
+    value, profiles = LaunchConfiguration, launch_values.profiles_variable()
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'hiu.launch.py')),
         launch_arguments={
@@ -42,9 +42,9 @@ def generate_launch_description() -> LaunchDescription:
                               description='Namespace of source and node.'),
         DeclareLaunchArgument('rviz', default_value='true', choices=['true', 'false'],
                               description='Start RViz, too.'),
-        # Room for whole images in shared memory, see the file.
-        SetEnvironmentVariable(
-            launch_values.profiles_variable(), str(SHARE / 'config' / 'fastdds.xml')),
+        # Room for whole images in shared memory, see the file; profiles of one's own stay.
+        SetEnvironmentVariable(profiles, EnvironmentVariable(
+            profiles, default_value=str(SHARE / 'config' / 'fastdds.xml'))),
         OpaqueFunction(function=_player),
         node,
     ])

@@ -143,7 +143,8 @@ def _unpacked(tensors: dict[str, torch.Tensor], path: Path | str) -> dict[str, t
 def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Tensor]]:
     if not path.is_file():
         raise CheckpointError(f'weights file {path} does not exist; give the path of a '
-                              f'.safetensors file written by `hiu train`')
+                              '.safetensors file written by `hiu train`, or the name of one that '
+                              'ships, as hiu_lite')
     found = {}
     try:
         with safe_open(path, framework='pt', device='cpu') as file:

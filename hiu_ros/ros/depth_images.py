@@ -9,13 +9,15 @@ from collections import deque
 from itertools import pairwise
 from statistics import median_low
 
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from hiu_ros.perception.tracker import LATE
 
 #: Depth images are kept for so long, s, by their stamps: colour may come so much later, where it
 #: is compressed or waits for the worker. No fewer than FEWEST are, and no more than MOST.
 KEPT, FEWEST, MOST = 0.5, 8, 64
+#: Depth as it comes; of both only the header is read here.
+Depth = Image | CompressedImage
 #: Longest wait for one, s; and what its stamp may differ by more than that of the last that came
 #: too late.
 WAIT, SPARE = 0.1, 0.002
@@ -36,13 +38,13 @@ class DepthImages:
 
     def __init__(self) -> None:
         self._came = threading.Condition()
-        self._images: deque[Image] = deque()
+        self._images: deque[Depth] = deque()
         #: Of the last image asked for: its time, how far off (s) its depth was, and the tolerance.
         self._asked: tuple[float, float, float] | None = None
         #: How far off (s) the depth was that came too late; None where none is waited for.
         self._late: float | None = None
 
-    def put(self, depth: Image) -> None:
+    def put(self, depth: Depth) -> None:
         """Keep a depth image that came."""
         with self._came:
             self._keep(depth)
@@ -53,7 +55,7 @@ class DepthImages:
                     self._late, self._asked = here, (time, here, tolerance)
             self._came.notify_all()
 
-    def _keep(self, depth: Image) -> None:
+    def _keep(self, depth: Depth) -> None:
         newest = seconds(depth.header.stamp)
         # Those from before a recording began anew are of no image that is still to come.
         if self._images and newest < seconds(self._images[-1].header.stamp) - LATE:
@@ -71,7 +73,7 @@ class DepthImages:
             self._asked = self._late = None
             self._came.notify_all()
 
-    def nearest(self, time: float, tolerance: float) -> Image | None:
+    def nearest(self, time: float, tolerance: float) -> Depth | None:
         """The one whose stamp is nearest to an image's, s; None where none came yet.
 
         tolerance: how far off (s) it may be to be of use, and to be waited for. Images without a
@@ -106,10 +108,10 @@ class DepthImages:
         off = abs(ahead - max(1, round(ahead))) * step
         return off <= tolerance + SPARE and off < _off(self._best(time), time) - SPARE
 
-    def _best(self, time: float) -> Image | None:
+    def _best(self, time: float) -> Depth | None:
         # The newest first: it is taken where stamps are alike, such as zero.
         return min(reversed(self._images), key=lambda depth: _off(depth, time), default=None)
 
 
-def _off(depth: Image, time: float) -> float:
+def _off(depth: Depth, time: float) -> float:
     return abs(seconds(depth.header.stamp) - time)

@@ -162,15 +162,22 @@ def decode_depth(message: object) -> np.ndarray:
     """A depth image as (height, width) float32 metres, NaN where there is no measurement.
 
     The unit follows the encoding (REP 118): 16UC1 in millimetres with 0 as invalid, 32FC1 in
-    metres. Zero, negative and infinite values become NaN. Raises ImageError as `decode`, and
-    where everything is farther away than `FARTHEST` or nothing was measured.
+    metres. Raises ImageError as `decode` and `measured`.
     """
     if message.encoding not in DEPTH_ENCODINGS:
         raise ImageError(
             f'depth encoding {message.encoding!r}, expected one of {sorted(DEPTH_ENCODINGS)}'
         )
     dtype, scale = DEPTH_ENCODINGS[message.encoding]
-    samples = _samples(message, dtype, 1, lambda height: height)
+    return measured(_samples(message, dtype, 1, lambda height: height), scale, message.encoding)
+
+
+def measured(samples: np.ndarray, scale: float, encoding: str) -> np.ndarray:
+    """Samples of a depth image as float32 metres, NaN for zero, negative and infinite ones.
+
+    scale: metres a unit. Raises ImageError where everything is farther away than `FARTHEST` or
+    nothing was measured.
+    """
     depth = samples.astype(np.float32)
     if scale != 1.0:
         depth *= scale
@@ -179,7 +186,7 @@ def decode_depth(message: object) -> np.ndarray:
     if np.isnan(nearest):
         raise ImageError('none of its pixels has a distance')
     if nearest > FARTHEST:
-        raise ImageError(f'nothing is nearer than {nearest:.0f} m; {message.encoding} holds '
+        raise ImageError(f'nothing is nearer than {nearest:.0f} m; {encoding} holds '
                          'metres, 16UC1 millimetres')
     return depth
 

@@ -9,7 +9,8 @@ import os
 from collections.abc import Mapping
 
 #: Arguments that are parameters of the same name, by what their text means.
-_SWITCHES, _TEXTS = ('use_depth', 'compressed', 'use_sim_time'), ('device', 'weights')
+_SWITCHES = ('use_depth', 'compressed', 'compressed_depth', 'use_sim_time')
+_TEXTS = ('device', 'weights')
 #: Topics of a camera without a name, and what stands for none given.
 _TOPICS = {'image': 'image', 'camera_info': '', 'depth': 'depth'}
 #: What RViz shows of the node, by its name in config/hiu.rviz.

@@ -92,7 +92,7 @@ def end_with_command() -> None:
 def how_ended(code: int) -> str:
     """What a process's exit code tells of its end, behind its name: it has no log of a signal."""
     if code >= 0:
-        return f'ended with {code}; see its log above'
+        return f'ended with {code}; its log tells why'
     hint = ', as the system does where memory runs out' if code == -signal.SIGKILL else ''
     return f'was ended by signal {-code} ({signal.strsignal(-code)}){hint}'
 

@@ -18,6 +18,7 @@ from hiu_ros.geometry.camera import Camera, CameraError
 from hiu_ros.perception.frame import Frame
 from hiu_ros.perception.tracker import LATE
 from hiu_ros.ros import images, topics
+from hiu_ros.ros.compressed_depth import decode_compressed_depth
 from hiu_ros.ros.depth_images import DepthImages, seconds
 from hiu_ros.ros.diagnostics import FrameLog
 from hiu_ros.ros.parameters import NodeOptions
@@ -128,7 +129,8 @@ class Stream:
             self.log.start(time.monotonic())
             if self._options.use_depth:
                 self._depth_subscription = topics.subscription(
-                    self._node, self.name, topics.DEPTH, self._on_depth
+                    self._node, self.name, topics.DEPTH, self._on_depth,
+                    self._options.compressed_depth
                 )
                 self._depth_topic = self._depth_subscription.topic_name
             self._image_subscription = topics.subscription(
@@ -196,7 +198,7 @@ class Stream:
         now = time.monotonic()
         self.log.image(now, self._slots.put(self.name, (data, now)))
 
-    def _on_depth(self, depth: Image) -> None:
+    def _on_depth(self, depth: Image | CompressedImage) -> None:
         self._depths.put(depth)
 
     def _on_region(self, region: RegionOfInterest) -> None:
@@ -280,9 +282,11 @@ class Stream:
                 f'image, depth_tolerance is {options.depth_tolerance:g} s')
             return None
         try:
-            if (nearest.height, nearest.width) != image.shape[:2]:
+            depth = (decode_compressed_depth if options.compressed_depth
+                     else images.decode_depth)(nearest)
+            if depth.shape != image.shape[:2]:
                 raise images.ImageError(
-                    f'it is {nearest.width} x {nearest.height}, the image '
+                    f'it is {depth.shape[1]} x {depth.shape[0]}, the image '
                     f'{image.shape[1]} x {image.shape[0]}: use depth aligned to colour'
                 )
             if nearest.header.frame_id != header.frame_id:
@@ -290,7 +294,6 @@ class Stream:
                     f'it is in frame {nearest.header.frame_id!r}, the image in '
                     f'{header.frame_id!r}: use depth aligned to colour'
                 )
-            depth = images.decode_depth(nearest)
         except images.ImageError as error:
             self._depth_fault = str(error)
             self._ignored('depth', error)

@@ -44,6 +44,9 @@ except ImportError:  # Humble
 IMAGE, CAMERA_INFO, DEPTH, REGIONS = 'image', 'camera_info', 'depth', 'regions'
 INPUTS: Final = {IMAGE: Image, CAMERA_INFO: CameraInfo, DEPTH: Image, REGIONS: RegionOfInterest}
 
+#: Input topic -> what image_transport puts behind its name where it is compressed.
+COMPRESSED: Final = {IMAGE: '/compressed', DEPTH: '/compressedDepth'}
+
 #: Output topic -> message type.
 OUTPUTS: Final = {
     'hands': HandKeypointsArray,
@@ -145,8 +148,8 @@ def subscription(
     """A subscription of INPUTS: best effort, so that it hears every publisher; depth 1.
 
     Images come serialised (`raw`): those that a newer one replaces are then never unpacked.
-    With `compressed` the image topic's own name, remapped or not, gets `/compressed` behind it
-    where it has none.
+    With `compressed` the topic's own name, remapped or not, gets the ending of COMPRESSED behind
+    it where it has none.
     Raises ParameterError where it cannot be opened.
     """
     _forget_destroyed(node)
@@ -156,8 +159,9 @@ def subscription(
     )
     name = below(camera, topic)
     kind = INPUTS[topic]
-    if topic == IMAGE and compressed:
-        name = node.resolve_topic_name(name).removesuffix('/compressed') + '/compressed'
+    if compressed:
+        ending = COMPRESSED[topic]
+        name = node.resolve_topic_name(name).removesuffix(ending) + ending
         kind = CompressedImage
     resolved = node.resolve_topic_name(name)
 
@@ -207,6 +211,7 @@ def silence(node: Node, subscription: Subscription) -> str:
     cure = ''
     if kind is Image and offered == ['sensor_msgs/msg/CompressedImage']:
         # Of the two only the colour image comes raw, see `subscription`.
-        cure = ('; the parameter compressed makes the node read <image>/compressed'
-                if subscription.raw else '; `republish` of image_transport unpacks it')
+        of = IMAGE if subscription.raw else DEPTH
+        cure = (f'; the parameter {"compressed" if of == IMAGE else "compressed_depth"} makes the '
+                f'node read <{of}>{COMPRESSED[of]}')
     return f'{topic} carries {", ".join(offered)}, expected {expected}{cure}'

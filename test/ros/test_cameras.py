@@ -46,7 +46,7 @@ def test_why_no_image_comes_is_told_in_diagnostics_and_in_the_log(spawn, peer):
     found = peer.status(lambda s: 'missing' in s.name and any(
         'front/depth carries' in pair.value for pair in s.values))
     depth = next(pair.value for pair in found.values if pair.key == 'depth')
-    assert 'republish' in depth and 'the parameter compressed' not in depth
+    assert 'the parameter compressed_depth makes the node read <depth>/compressedDepth' in depth
 
 
 def test_a_publisher_that_nothing_comes_from_may_have_large_images_unless_none_can_be_lost(
@@ -126,8 +126,10 @@ def test_a_publisher_that_does_not_fit_is_told_with_the_cure(spawn, peer):
     assert node.wait_log('qos_overrides./strict_image.subscription.reliability')
 
 
-def test_depth_that_follows_its_image_is_waited_for(spawn, peer, wait_for):
-    node = spawn('-r', '__node:=deep', '-r', 'hands:=deep_hands', parameters={'use_depth': True})
+@pytest.mark.parametrize('compressed', [False, True])
+def test_depth_that_follows_its_image_is_waited_for(spawn, peer, wait_for, compressed):
+    node = spawn('-r', '__node:=deep', '-r', 'hands:=deep_hands',
+                 parameters={'use_depth': True, 'compressed_depth': compressed})
     assert node.wait_log('fake on fake')
     peer.listen('deep_hands', HandKeypointsArray)
     peer.listen('/diagnostics', DiagnosticArray)
@@ -136,9 +138,15 @@ def test_depth_that_follows_its_image_is_waited_for(spawn, peer, wait_for):
         image = peer.image(1)
         peer.send(image)
         time.sleep(0.02)
-        depth = Image(header=image.header, width=160, height=120, step=320, encoding='16UC1')
-        depth.data.frombytes(np.full((120, 160), 700, np.uint16).tobytes())
-        peer.send(depth, 'depth')
+        pixels = np.full((120, 160), 700, np.uint16)
+        if compressed:
+            peer.send(CompressedImage(
+                header=image.header, format='16UC1; compressedDepth png',
+                data=bytes(12) + cv2.imencode('.png', pixels)[1].tobytes(),
+            ), 'depth/compressedDepth')
+        else:
+            peer.send(Image(header=image.header, width=160, height=120, step=320,
+                            encoding='16UC1', data=pixels.tobytes()), 'depth')
         peer.answer(image.header, 'deep_hands', timeout=1.0)
         # The depth of the image before is older than the node takes.
         time.sleep(0.1)

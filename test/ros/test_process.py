@@ -166,7 +166,7 @@ sys.exit(run(lambda: Signalled))
 
 
 @pytest.mark.parametrize('end, said', [
-    ('sys.exit(3)', 'ended with 3; see its log above'),
+    ('sys.exit(3)', 'ended with 3; its log tells why'),
     ('os.kill(os.getpid(), 9)', 'was ended by signal 9 (Killed), as the system does where memory '
                                 'runs out'),
     ('os.abort()', 'was ended by signal 6 (Aborted)')])

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ pytest.importorskip('rclpy')
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
@@ -258,3 +259,17 @@ def test_time_is_that_of_the_stamp_or_of_arrival_and_told_where_it_goes_back(str
     # By an eighth of a second the order alone may be wrong.
     assert [one.restart for one in seen] == ['', '', '', 'time went back', '', '']
     assert seen[0].header == header(5.25)
+
+
+def test_compressed_depth_is_of_the_same_metres(stream):
+    options = replace(OPTIONS, use_depth=True, compressed_depth=True)
+    data = cv2.imencode('.png', np.full((120, 160), 700, np.uint16))[1].tobytes()
+    for kind, message in (('whole', bytes(12) + data), ('cut short', bytes(12) + data[:-8])):
+        stream._on_depth(CompressedImage(
+            header=header(7.0), format='16UC1; compressedDepth png', data=message))
+        found = stream.unpack(image(160, 120, 7.0), options).frame.depth
+        if kind == 'whole':
+            assert found.shape == (120, 160) and found == pytest.approx(0.7)
+        else:
+            assert found is None and 'cut short' in stream.depth_fault
+    assert stream.unpack(image(80, 120, 7.0), options).frame.depth is None
