@@ -1,10 +1,11 @@
-"""Depth images of image_transport's `compressedDepth`: a PNG of 16 bits behind a short header.
+"""Depth images of image_transport's `compressedDepth`: PNG or RVL of 16 bits behind a header.
 
 16UC1 is stored as it is. 32FC1 is stored as inverse depth in steps of a unit that the header
 tells: depth = a / (stored - b), 0 where nothing was measured. A PNG without the header, as some
 drivers send it, is taken as well.
 
-`format` says which: '<encoding>; compressedDepth png', of older releases without the last word.
+`format` says which: '<encoding>; compressedDepth png' or 'rvl', of older releases, which know PNG
+alone, without the last word.
 """
 
 import struct
@@ -15,9 +16,12 @@ import numpy as np
 
 from hiu_ros.perception.image_file import PNG, whole_png
 from hiu_ros.ros.images import MAX_PIXELS, MAX_SIDE, ImageError, measured
+from hiu_ros.ros.rvl import unpack_rvl
 
 #: An int32 that is the same for every kind, a and b.
 _HEADER: Final = struct.Struct('<iff')
+#: Width and height.
+_SIZE: Final = struct.Struct('<ii')
 
 
 def decode_compressed_depth(message: object) -> np.ndarray:
@@ -32,12 +36,9 @@ def decode_compressed_depth(message: object) -> np.ndarray:
     encoding = message.format.partition(';')[0].strip()
     if encoding not in ('16UC1', 'mono16', '32FC1'):
         raise ImageError(f'{name}: expected 16UC1 (millimetres) or 32FC1 (metres) before the ;')
-    if 'rvl' in message.format.lower():
-        raise ImageError(f"{name}: packed as RVL, expected PNG; set the publisher's parameter "
-                         'for the format of compressedDepth to png, or let `republish` of '
-                         'image_transport unpack it')
     bare = data.startswith(PNG)
-    stored = _stored(data if bare else data[_HEADER.size:], name)
+    packed = data if bare else data[_HEADER.size:]
+    stored = (_of_rvl if message.format.split()[-1:] == ['rvl'] else _of_png)(packed, name)
     if encoding != '32FC1':
         return measured(stored, 0.001, encoding)
     if bare:
@@ -52,16 +53,25 @@ def decode_compressed_depth(message: object) -> np.ndarray:
     return measured(np.where(stored > 0, away, 0), 1.0, encoding)
 
 
-def _stored(png: bytes, name: str) -> np.ndarray:
+def _of_rvl(packed: bytes, name: str) -> np.ndarray:
+    """The pixels (height, width) uint16 of RVL behind its width and height."""
+    if len(packed) < _SIZE.size:
+        raise ImageError(f'{name}: the data is cut short or damaged')
+    width, height = _checked(*_SIZE.unpack_from(packed), name)
+    try:
+        return unpack_rvl(packed[_SIZE.size:], width * height).reshape(height, width)
+    except ValueError as error:
+        raise ImageError(f'{name}: the data is cut short or damaged, it {error}') from None
+
+
+def _of_png(png: bytes, name: str) -> np.ndarray:
     """The pixels (height, width) uint16 of a PNG."""
     if not png.startswith(PNG):
         raise ImageError(f'{name}: no PNG behind the header, where {png[:4].hex() or "nothing"!r} '
                          'stands')
     if len(png) < 24 or not whole_png(png):
         raise ImageError(f'{name}: the data is cut short or damaged')
-    size = struct.unpack('>II', png[16:24])
-    if min(size) <= 0 or max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
-        raise ImageError(f'{name}: claims {size[0]} x {size[1]} px')
+    _checked(*struct.unpack('>II', png[16:24]), name)
     try:
         image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -72,3 +82,9 @@ def _stored(png: bytes, name: str) -> np.ndarray:
         raise ImageError(f'{name}: the PNG holds {image.dtype} of shape {image.shape}, expected '
                          'one channel of uint16')
     return image
+
+
+def _checked(width: int, height: int, name: str) -> tuple[int, int]:
+    if min(width, height) <= 0 or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageError(f'{name}: claims {width} x {height} px')
+    return width, height

@@ -1,4 +1,4 @@
-"""Depth images of image_transport's compressedDepth: units, what was not measured, faults."""
+"""Depth of compressedDepth, PNG and RVL: units, what was not measured, faults."""
 
 import struct
 from types import SimpleNamespace
@@ -13,6 +13,15 @@ from hiu_ros.ros.images import ImageError
 #: What image_transport makes of depth up to 10 m with its usual quantisation of 100.
 A = 100.0 * 101.0
 B = 1.0 - A / 10.0
+
+
+#: 13 pixels, as packed by a program of the paper's text.
+PACKED = [0, 0, 700, 701, 699, 0, 0, 0, 1500, 1500, 65535, 1, 0]
+RVL = bytes.fromhex('23d28f230e93a834ff3baf89000031ff')
+
+
+def size(width, height):
+    return struct.pack('<ii', width, height)
 
 
 def png(pixels):
@@ -59,13 +68,26 @@ def test_metres_are_as_they_were_to_the_step_that_was_kept(millimetres):
     assert (off <= 0.51 * metres[measured] ** 2 / A + 1e-5).all()
 
 
+@pytest.mark.parametrize('width, height', [(13, 1), (1, 13)])
+def test_rvl_holds_what_was_packed(width, height):
+    data = header() + size(width, height) + RVL
+    depth = decode_compressed_depth(message(data, '16UC1; compressedDepth rvl'))
+    assert depth.shape == (height, width)
+    np.testing.assert_allclose(np.nan_to_num(depth).ravel(), np.array(PACKED) / 1000, rtol=1e-6)
+    as_metres = decode_compressed_depth(message(data, '32FC1; compressedDepth rvl')).ravel()
+    assert as_metres[2] == pytest.approx(A / (700 - B)) and np.isnan(as_metres[0])
+
+
 def faults():
     good = np.full((6, 8), 700, np.uint16)
     whole, kind = header() + png(good), '32FC1; compressedDepth png'
     return [
         (whole, '8UC1; compressedDepth', 'expected 16UC1'),
         (whole, '', 'expected 16UC1'),
-        (whole, '16UC1; compressedDepth rvl', 'packed as RVL, expected PNG'),
+        (bytes(12), '16UC1; compressedDepth rvl', 'cut short'),
+        (bytes(12) + size(13, -1), '16UC1; compressedDepth rvl', 'claims 13 x -1 px'),
+        (bytes(12) + size(40000, 1), '16UC1; compressedDepth rvl', 'claims 40000 x 1 px'),
+        (bytes(12) + size(14, 1) + RVL, '16UC1; compressedDepth rvl', 'or damaged, it '),
         (b'', '16UC1; compressedDepth', 'no PNG behind the header'),
         (b'\x01' * 12, kind, "where 'nothing' stands"),
         (b'\x01' * 40, kind, "where '01010101' stands"),
