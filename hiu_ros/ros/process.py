@@ -27,6 +27,8 @@ LAST_DOMAIN = 232
 #: outlived, and what asks Linux to end it with that (prctl(2)).
 COMMAND = 'HIU_COMMAND'
 _SIGNAL_OF_PARENT = 1
+#: How ROS arguments are written, for errors of those that are not.
+_WRITTEN = '--ros-args -p name:=value -r from:=to --params-file FILE'
 
 
 class _Stopped(BaseException):
@@ -34,8 +36,8 @@ class _Stopped(BaseException):
 
 
 class ROSArgumentsError(ValueError):
-    """What stands behind --ros-args, in a parameters file named there or in the environment's
-    variables cannot be."""
+    """What stands before or behind --ros-args, in a parameters file named there or in the
+    environment's variables cannot be."""
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
@@ -142,7 +144,18 @@ def initialise(arguments: list[str] | None = None, context: Any = None) -> None:
         if 'logging' in text:
             raise ROSArgumentsError(
                 f'{text}; set ROS_LOG_DIR to a folder that can be written') from None
-        raise ROSArgumentsError(f'ROS arguments: {text}') from None
+        cure = '' if 'params file' in text else f'; they are written {_WRITTEN}'
+        raise ROSArgumentsError(f'ROS arguments: {text}{cure}') from None
+
+
+def refuse_others() -> None:
+    """ROSArgumentsError for arguments of the process outside of --ros-args, which ROS would pass
+    over."""
+    from rclpy.utilities import remove_ros_args
+
+    if others := remove_ros_args(sys.argv[1:]):
+        raise ROSArgumentsError(f'arguments {others} stand outside of --ros-args and would do '
+                                f'nothing; write {_WRITTEN}')
 
 
 def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = None) -> int:
@@ -164,6 +177,8 @@ def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = Non
     node, code, asked = None, 0, Future()
     try:
         initialise(arguments)
+        if arguments is None:
+            refuse_others()
         executor = SingleThreadedExecutor()
         make_node = load()
         stop.phase = 'making'

@@ -25,6 +25,7 @@ from hiu_ros.ros.process import (
     ending_signals,
     initialise,
     leave_after,
+    refuse_others,
 )
 from hiu_ros.ros.sources import Picture, SourceError, open_source
 
@@ -92,6 +93,7 @@ def main() -> int:
     try:
         end_with_command()
         initialise()
+        refuse_others()
         SourceNode().play()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

@@ -319,6 +319,17 @@ def test_ros_arguments_that_cannot_be_read_are_told_without_a_traceback(spawn, t
             assert 'ROS arguments' in node.lines[-1], node.log
 
 
+def test_arguments_outside_of_ros_args_are_refused_since_ros_would_pass_over_them(spawn):
+    cases = {'': ['-p', 'weights:=hiu_lite'], 'hiu_ros.ros.source_node': ['clip.mp4']}
+    nodes = {module: spawn('--', *words, module=module) for module, words in cases.items()}
+    for module, words in cases.items():
+        node = nodes[module]
+        assert node.wait(60.0) == 1, node.log
+        # ROS itself still takes name:=value for a remapping of old.
+        assert f'arguments {words[:1]} stand outside of --ros-args' in node.lines[-1], node.log
+        assert '-p name:=value' in node.lines[-1], node.log
+
+
 def test_logs_that_cannot_be_written_are_told_with_the_cure(spawn, monkeypatch, tmp_path):
     (tmp_path / 'file').touch()
     monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'file' / 'log'))
