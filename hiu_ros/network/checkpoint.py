@@ -111,7 +111,8 @@ def open_checkpoint(path: Path | str, kind: str) -> tuple[dict, dict, dict]:
     """Tensors (on the CPU, float32), configuration and notes of a file written by `write`."""
     header, tensors = _read(Path(path))
     if header.kind != kind:
-        raise CheckpointError(f'weights file {path} holds {header.kind!r}, expected {kind!r}')
+        raise CheckpointError(f'weights file {path} holds {header.kind!r}, expected {kind!r}: '
+                              'hand network and finder each have a file of their own')
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise CheckpointError(f'weights file {path}: {name} has numbers that are not finite; '
@@ -141,6 +142,9 @@ def _unpacked(tensors: dict[str, torch.Tensor], path: Path | str) -> dict[str, t
 
 
 def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Tensor]]:
+    if path.is_dir():
+        raise CheckpointError(f'weights file {path} is a folder; name the file in it, as '
+                              f'{path / "weights.safetensors"}')
     if not path.is_file():
         raise CheckpointError(f'weights file {path} does not exist; give the path of a '
                               '.safetensors file written by `hiu train`, or the name of one that '
@@ -241,8 +245,9 @@ def load_into(model: HIU, path: Path | str) -> None:
                  for key, value in model.config.to_dict().items()
                  if key not in _OF_NO_WEIGHT and theirs[key] != value]
     if differing:
-        raise CheckpointError(f'weights file {path} is of another network: '
-                              f'{"; ".join(differing)}')
+        raise CheckpointError(
+            f'weights file {path} is of another network, {theirs["name"]} (which network= chooses '
+            f'for a training): {"; ".join(differing)}')
     fill(model, _as_trained(tensors), path)
 
 

@@ -18,11 +18,18 @@ REGIONS: Final = ('finder', 'boxes', 'whole')
 
 def hand_weights(given: Path | str | None) -> Path:
     """The file of the hand network's weights. given: a path, the name of a file that ships, such
-    as 'hiu_lite' (smaller, faster, less exact), or None: the best that ships."""
+    as 'hiu_lite' (smaller, faster, less exact), or None: the best that ships. Raises
+    FileNotFoundError for another word that is no path either."""
     if not given:
         return HIU_WEIGHTS
-    named = WEIGHTS / f'{given}.safetensors'
-    return named if Path(given).name == str(given) and named.is_file() else Path(given)
+    path, named = Path(given), WEIGHTS / f'{given}.safetensors'
+    bare = path.name == str(given)
+    if bare and named.is_file():
+        return named
+    if bare and not path.suffix and not path.exists():
+        raise FileNotFoundError(f'no weights {str(given)!r}; hiu, the larger network, and '
+                                'hiu_lite ship, others are the path of a .safetensors file')
+    return path
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from hiu_ros.network.checkpoint import (
     save,
     write,
 )
+from hiu_ros.network.config import preset
 from hiu_ros.network.finder import load_finder, save_finder
 from hiu_ros.network.hiu import HIU
 
@@ -111,6 +112,11 @@ def test_saving_leaves_the_network_as_it_is(path, network, storage):
 def test_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match=r'none.safetensors does not exist.*hiu train'):
         load(tmp_path / 'none.safetensors')
+
+
+def test_the_folder_of_a_training_is_told_with_the_file_in_it(tmp_path):
+    with pytest.raises(CheckpointError, match='is a folder; name the file in it, .*/weights.safe'):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize('keep', [0, 5, 2000, -10])
@@ -326,3 +332,8 @@ def test_how_weights_lie_in_memory_makes_no_difference_to_the_file(
     rows, pixels = (load(tmp_path / f'{name}.safetensors').state_dict()
                     for name in ('rows', 'pixels'))
     assert all(torch.equal(value, pixels[name]) for name, value in rows.items())
+
+
+def test_weights_of_another_network_to_begin_with_are_told_with_its_name(path):
+    with pytest.raises(CheckpointError, match=r'another network, \w+ \(which network= chooses'):
+        load_into(HIU(preset('hiu_deep')), path)

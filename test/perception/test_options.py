@@ -24,10 +24,15 @@ def test_the_smaller_network_has_a_name():
 
 def test_everything_else_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for given in ('mine.safetensors', './hiu_lite', tmp_path / 'hiu_lite', 'hiu_huge'):
+    for given in ('mine.safetensors', './hiu_lite', tmp_path / 'hiu_lite'):
         assert hand_weights(given) == Path(given)
-    with pytest.raises(CheckpointError, match='hiu_huge does not exist'):
-        Pipeline(PipelineOptions(weights='hiu_huge'))
+    with pytest.raises(CheckpointError, match='mine.safetensors does not exist'):
+        Pipeline(PipelineOptions(weights='mine.safetensors'))
+
+
+def test_the_name_of_a_network_that_does_not_ship_is_told_with_those_that_do():
+    with pytest.raises(FileNotFoundError, match="no weights 'hiu_deep'; hiu, .* hiu_lite ship"):
+        Pipeline(PipelineOptions(weights='hiu_deep'))
 
 
 @pytest.mark.parametrize('change, message', [
