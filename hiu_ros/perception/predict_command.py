@@ -70,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
     files = image_files(options.images)
     if options.json:
         _check_json(options.json, options.boxes, files)
+    for option in ('masks', 'meshes', 'draw'):
+        _check_folder(option, getattr(options, option))
     boxes = None if options.boxes is None else read_boxes(options.boxes, files)
 
     from tqdm import tqdm
@@ -148,9 +150,10 @@ def read_boxes(path: str, files: Sequence[str]) -> dict[str, list[list[float]]]:
             table = json.load(stream)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'boxes file {path} is no JSON: {error}') from error
+    except OSError as error:
+        raise OSError(f'boxes file {path} cannot be read: {error.strerror or error}') from error
     if not isinstance(table, dict):
-        raise ValueError(f'boxes file {path} must hold an object of files, got '
-                         f'{type(table).__name__}')
+        raise ValueError(f'boxes file {path} must hold an object, got {type(table).__name__}')
     for file, boxes in table.items():
         if not isinstance(boxes, list):
             raise ValueError(f'boxes file {path}: {file!r} must have a list of [x, y, w, h], got '
@@ -261,6 +264,13 @@ def _check_json(path: str, boxes: str | None, files: Sequence[str]) -> None:
             os.path.realpath, [*files, *([boxes] if boxes else [])]):
         raise ValueError(f'--json {path} names an image or the boxes; behind --json goes the file '
                          'to write the results to, such as hands.json')
+
+
+def _check_folder(option: str, path: str | None) -> None:
+    """NotADirectoryError where a folder to write into is a file, or is named like one."""
+    if path and not os.path.isdir(path) and (
+            os.path.exists(path) or path.lower().endswith((*SUFFIXES, '.npz', '.obj'))):
+        raise NotADirectoryError(f'--{option} {path} names a file; name the folder to write into')
 
 
 def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:
