@@ -45,7 +45,10 @@ def validate(
 
 def check(options: Validation, hand: HandModel, mano: bool = False) -> None:
     """Raise at once what `validate` would raise after the first thousand steps."""
-    known = open_cache(options.photos)[-1] if options.photos else []
+    try:
+        known = open_cache(options.photos)[-1] if options.photos else []
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'validation.photos: {error}, or leave it empty') from error
     check_names(options.apart, known, 'validation.apart')
     if options.renders and not options.training_renders:
         RenderBank(options.renders)

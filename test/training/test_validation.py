@@ -142,3 +142,10 @@ def test_no_more_hands_of_a_set_are_read_than_asked_for(network, hand, bank, mon
     validate_set(network.eval(), hand, SetOptions('renders', str(bank)), hands)
     count = len(np.load(bank / 'labels.npz')['pose'])
     assert sum(seen) == min(hands, count)
+
+
+def test_photographs_that_are_missing_are_told_with_the_setting_that_asks_for_them(hand, tmp_path):
+    """A run with `data.photos` of its own reads the shipped place for its validation."""
+    options = validation.Validation(photos=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match='validation.photos: .*labels.npz is missing'):
+        validation.check(options, hand)
