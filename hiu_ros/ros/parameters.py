@@ -159,11 +159,12 @@ PARAMETERS: Final = (
     Row('annotated_rate', 15.0, 'The annotated image is published at most so often, Hz; 0: with '
         'every frame.', live=True, minimum=0.0, maximum=1000.0),
     # Diagnostics
-    Row('warn_age', 0.3, 'Diagnostics WARN: 95 % of the results are younger than this, s.',
+    Row('warn_age', 0.3, 'Diagnostics WARN: one result of twenty is older than this, s.',
         live=True, minimum=0.0, maximum=60.0),
-    Row('error_age', 2.0, 'Diagnostics ERROR: 95 % of the results are younger than this, s.',
+    Row('error_age', 2.0, 'Diagnostics ERROR: one result of twenty is older than this, s.',
         live=True, minimum=0.0, maximum=60.0),
-    Row('warn_drops', 0.9, 'Diagnostics WARN: share of the images that found the worker busy.',
+    Row('warn_drops', 0.9,
+        'Diagnostics WARN: a larger share of the images than this was dropped.',
         live=True, minimum=0.0, maximum=1.0),
     Row('warn_silence', 2.0, 'Diagnostics WARN: no image for so long, s.',
         live=True, minimum=0.1, maximum=3600.0),
