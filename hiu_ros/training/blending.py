@@ -6,6 +6,7 @@ neither was trained on than either end (Wortsman et al. 2022, arXiv 2109.01903).
 """
 
 import argparse
+from dataclasses import asdict
 from functools import partial
 
 from hiu_ros.command_errors import in_one_line
@@ -33,7 +34,11 @@ def blend_files(old: str, new: str, out: str, share: float, half: bool = False,
         load, save = load_finder, save_finder
     mixed, target = load(old), load(new)
     if mixed.config != target.config:
-        raise ValueError(f'the networks differ: {mixed.config} and {target.config}')
+        one, other = asdict(mixed.config), asdict(target.config)
+        parts = [f'{key} {one.get(key)} and {value}' for key, value in other.items()
+                 if one.get(key) != value]
+        raise ValueError(f'the networks differ, so there is nothing between them: '
+                         f'{"; ".join(parts)}')
     move(mixed, target, share)
     before, after = (checkpoint.read_header(path).notes for path in (old, new))
     notes = {**after, 'step': int(before.get('step', 0)) + int(after.get('step', 0)),

@@ -102,7 +102,7 @@ def test_what_cannot_be_blended_is_named(pair, tmp_path, capsys):
     out = str(tmp_path / 'out.safetensors')
     for arguments, words in (
         ([old, old, out, '--share', '1.5'], 'expected 0'),
-        ([old, new, out, '--share', '0.5'], 'differ'),
+        ([old, new, out, '--share', '0.5'], 'between them: decoder_channels 32 and 40'),
         ([old, old + 'x', out, '--share', '0.5'], 'does not exist'),
         ([old, new, old, '--share', '0.5'], 'would replace'),
         ([old, new, new, '--share', '0.5'], 'would replace'),
