@@ -71,7 +71,8 @@ class PhotoFolder:
             raise PhotoError(f'photo folder {self.path} does not exist; give the folder that '
                              f'holds {LABELS_NAME}')
         if labels is None and not (self.path / LABELS_NAME).is_file():
-            raise PhotoError(f'photo folder {self.path} has no {LABELS_NAME}')
+            raise PhotoError(f'photo folder {self.path} has no {LABELS_NAME}; what stands in one: '
+                             'the beginning of hiu_ros/data/photos.py')
         labels = Path(labels or self.path / LABELS_NAME)
         if not labels.is_file():
             raise PhotoError(f'{labels}, the labels of {self.path}, does not exist')

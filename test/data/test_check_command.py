@@ -104,7 +104,9 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, capsys):
 
 def test_what_both_splits_lack_is_said_once(tmp_path, capsys):
     assert check(tmp_path, '--dataset', 'photos') == 1
-    assert capsys.readouterr().out == f'photo folder {tmp_path} has no labels.jsonl\n'
+    assert capsys.readouterr().out == (
+        f'photo folder {tmp_path} has no labels.jsonl; what stands in one: the beginning of '
+        'hiu_ros/data/photos.py\n')
 
 
 def test_a_number_of_samples_below_0_is_refused_by_its_name(tmp_path):
