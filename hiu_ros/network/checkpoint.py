@@ -147,8 +147,7 @@ def _read(path: Path, tensors: bool = True) -> tuple[Header, dict[str, torch.Ten
                               f'{path / "weights.safetensors"}')
     if not path.is_file():
         raise CheckpointError(f'weights file {path} does not exist; give the path of a '
-                              '.safetensors file written by `hiu train`, or the name of one that '
-                              'ships, as hiu_lite')
+                              f'.safetensors file written by `hiu train`')
     found = {}
     try:
         with safe_open(path, framework='pt', device='cpu') as file:
