@@ -57,6 +57,11 @@ def _colour(code: int | None) -> Callable[[np.ndarray, int], np.ndarray]:
     return convert
 
 
+#: Blue, green and red of Y, U, V and 1 in the video range of ITU-R BT.601, as NV12 has them.
+_BGR_OF_YUV: Final = np.array([[1.164, 2.018, 0, -276.9], [1.164, -0.391, -0.813, 135.5],
+                               [1.164, 0, 1.596, -222.9]], np.float32)
+
+
 def _nv24(samples: np.ndarray, height: int) -> np.ndarray:
     """Y plane, then a plane of U, V pairs of full resolution, twice as wide.
 
@@ -66,8 +71,7 @@ def _nv24(samples: np.ndarray, height: int) -> np.ndarray:
     luma = samples[:height]
     pairs = np.lib.stride_tricks.as_strided(
         samples[height:], (height, width, 2), (2 * step, 2, 1), writeable=False)
-    ycrcb = np.dstack([luma, pairs[..., 1], pairs[..., 0]])
-    return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
+    return cv2.transform(np.dstack([luma, pairs]), _BGR_OF_YUV)
 
 
 def _table() -> dict[str, Layout]:
