@@ -9,15 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.data.photo_cache import CROP_SCALE
+from hiu_ros.data.photo_cache import CROP_PIXELS, CROP_SCALE
+from hiu_ros.data.photo_fits import HandFits
+from hiu_ros.data.photo_trust import FIT_BEND, FIT_RESIDUAL, FIT_STRAIN
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import HIU_WEIGHTS
-from hiu_ros.training import relabel
-from hiu_ros.training.agreement import Witness, mesh_faults
+from hiu_ros.training import agreement, relabel
+from hiu_ros.training.agreement import Witness, mask_in, mesh_faults
 from hiu_ros.training.relabel import Asked, look, unexplained, verdict
 from test.perception.conftest import HEIGHT, WIDTH, Stage
 
@@ -91,14 +93,32 @@ def test_a_hand_that_the_network_is_not_sure_of_is_refused(fault):
     assert opinion_of(stage, stage.hand(place=(0, 0, 0.5))).fault == fault
 
 
-def test_a_mask_or_joints_that_no_mesh_fits_are_refused():
+def test_of_hands_fitted_together_those_whose_mask_or_joints_no_mesh_fits_are_refused():
     stage = Stage(resolution=128)
-    hand = stage.hand(place=(0, 0, 0.5))
-    one = opinion_of(stage, hand)
-    bare = replace(one, reading=replace(one.reading, mask=np.zeros_like(one.reading.mask)))
-    shuffled = one.keypoints_px[np.random.default_rng(0).permutation(21)]
-    assert mesh_faults([bare, replace(one, keypoints_px=shuffled)]) == ['mask', 'fit']
+    left, one = (opinion_of(stage, stage.hand(side, place=(0, 0, 0.5)))
+                 for side in ('left', 'right'))
+    bare, full = (replace(one, reading=replace(one.reading, mask=fill(one.reading.mask)))
+                  for fill in (np.zeros_like, np.ones_like))
+    order = np.random.default_rng(0).permutation(21)
+    shuffled = replace(one, keypoints_px=one.keypoints_px[order])
+    assert mesh_faults([bare, shuffled, left, full, one]) == ['mask', 'fit', '', 'mask', '']
     assert mesh_faults([]) == []
+
+
+@pytest.mark.parametrize('measure, beyond', [
+    ('residual_px', 1.1 * FIT_RESIDUAL), ('bend_error', 1.1 * FIT_BEND),
+    ('strain', 1.1 * FIT_STRAIN), ('depth', 'backwards')])
+def test_each_measure_of_a_fit_alone_refuses_the_hand_it_is_of(measure, beyond, monkeypatch):
+    stage = Stage(resolution=128)
+    one = opinion_of(stage, stage.hand(place=(0, 0, 0.5)))
+    fits = HandFits(*(np.zeros((2, *size)) for size in ((16, 3), (10,), (3,), (), (), ())))
+    depth = np.array(['', ''], dtype='<U12')
+    {'depth': depth, **vars(fits)}[measure][1] = beyond
+    monkeypatch.setattr(agreement, 'fit_hands', lambda *_, **__: fits)
+    monkeypatch.setattr(agreement, 'depth_faults', lambda *_: depth)
+    shown = mask_in(one.reading, Crop.around_keypoints(one.keypoints_px, CROP_SCALE, CROP_PIXELS))
+    monkeypatch.setattr(agreement, 'outline', lambda *_: (shown > 0.5, None))
+    assert mesh_faults([one, one]) == ['', 'fit']
 
 
 def labelled(points: np.ndarray) -> LabelledHand:
