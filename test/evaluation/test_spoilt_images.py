@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from hiu_ros.evaluation import spoilt_images
 from hiu_ros.evaluation.spoilt_images import KINDS, LIGHTS, find_in, predict_in, spoilt
 from hiu_ros.perception.result import Hands
 
@@ -33,6 +34,24 @@ def test_a_sent_image_loses_what_is_fine_and_keeps_what_is_coarse():
     coarse[:, 320:] = 200
     assert spoilt(fine, 'sent', rng).std() < 0.4 * fine.std()
     assert np.abs(spoilt(coarse, 'sent', rng).astype(int) - coarse).mean() < 4
+
+
+@pytest.mark.parametrize('shape, sent', [
+    ((480, 640), (240, 320)), ((640, 480), (320, 240)), ((1, 2000), (1, 320)),
+    ((40, 50), (40, 50))])
+def test_the_longer_side_of_what_is_sent_is_320_px_at_most(monkeypatch, shape, sent):
+    seen = []
+    monkeypatch.setattr(spoilt_images, 'as_jpeg', lambda image, quality: (
+        seen.append((image.shape[:2], quality)), image)[1])
+    spoilt(np.zeros((*shape, 3), np.uint8), 'sent', np.random.default_rng(0))
+    assert seen == [(sent, 10)]
+
+
+def test_what_is_too_bright_becomes_white_and_what_is_too_dark_black():
+    rng = np.random.default_rng(3)
+    assert spoilt(np.full((50, 60, 3), 250, np.uint8), 'burnt', rng).min() == 255
+    black = spoilt(np.zeros((50, 60, 3), np.uint8), 'grainy', rng)
+    assert np.median(black) == 0 and black.max() < 255
 
 
 def test_a_moved_image_spreads_a_point_along_a_line_and_stays_where_it_is():
