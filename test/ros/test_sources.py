@@ -9,13 +9,14 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from hiu_ros.ros.recording import SHEET, Sheet, Video
-from hiu_ros.ros.sources import SourceError, open_source
+from hiu_ros.ros.sources import Picture, SourceError, open_source
 
 
 def picture(k, size=(64, 48)):
@@ -225,6 +226,59 @@ def test_a_single_picture_is_repeated_at_a_cameras_rate(spawn, peer, wait_for, t
     assert wait_for(lambda: len(received) > 3)
     stamps = np.array([m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec for m in received[:4]])
     assert np.diff(stamps).min() > 0.02
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """`played(times, loop, live, slow)`: when (s) the source node shows pictures of these times,
+    at most seven, of a source of 10 Hz whose second picture takes `slow` s to read."""
+    module = pytest.importorskip('hiu_ros.ros.source_node')
+
+    def run(times, loop=False, live=False, slow=0.0):
+        now, shown = [100.0], []
+
+        def sleep(seconds):
+            now[0] += seconds
+
+        def pictures():
+            for k, moment in enumerate(times):
+                sleep(slow * (k == 1))
+                yield Picture(None, moment)
+
+        monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+        monkeypatch.setattr(module, 'open_source', lambda _: SimpleNamespace(
+            pictures=pictures(), live=live, rate=10.0, name='a', skipped=''))
+        monkeypatch.setattr(module.rclpy, 'ok', lambda: len(shown) < 7)
+        module.SourceNode.play(SimpleNamespace(
+            what='a', loop=loop, _publish=lambda _: shown.append(round(now[0] - 100, 6))))
+        return shown
+
+    return run
+
+
+def test_the_source_node_shows_each_picture_at_its_time_and_waits_for_none_that_is_late(played):
+    assert played([0.0, 0.1, 0.5]) == [0.0, 0.1, 0.5]
+    assert played([0.0, 0.1, 0.2, 0.5], slow=0.3) == [0.0, 0.3, 0.3, 0.5]
+    # A camera has its own pace.
+    assert played([0.0, 5.0], live=True) == [0.0, 0.0]
+
+
+def test_the_source_node_begins_anew_one_picture_after_the_last_but_with_no_camera(played):
+    assert played([0.0, 0.1, 0.3], loop=True) == [0.0, 0.1, 0.3, 0.4, 0.5, 0.7, 0.8]
+    assert played([0.0, 0.1], loop=True, live=True) == [0.0, 0.0]
+
+
+def test_camera_info_comes_with_the_stamp_and_the_frame_of_its_image():
+    module = pytest.importorskip('hiu_ros.ros.source_node')
+    infos, images = [], []
+    node = SimpleNamespace(frame_id='eye', get_clock=module.rclpy.clock.Clock,
+                           _info=SimpleNamespace(publish=infos.append),
+                           _image=SimpleNamespace(publish=images.append))
+    for info in ({'width': 64, 'height': 48, 'k': [50.0] * 9}, None):
+        module.SourceNode._publish(node, Picture(picture(0), 0.0, info))
+    assert len(infos) == 1 and infos[0].header == images[0].header and infos[0].k[0] == 50.0
+    assert images[0].header.frame_id == 'eye' and images[0].header.stamp.sec > 0
+    assert images[1].encoding == 'bgr8' and bytes(images[1].data) == picture(0).tobytes()
 
 
 def test_a_broken_picture_is_skipped_and_named(tmp_path):
