@@ -167,6 +167,19 @@ def test_mistakes_alone_are_drawn_with_the_labels_as_white_boxes(tmp_path):
     assert picture[140, 101:141].min() > 200 and picture[:, 150:].max() < 50
 
 
+def test_a_hand_found_in_a_region_counts_unseen_and_is_drawn_without_the_photos_labels(tmp_path):
+    shot = photo(boxed(20))
+    cv2.imwrite(str(tmp_path / shot.file), np.zeros((SIZE, SIZE, 3), np.uint8))
+    (tmp_path / 'labels.jsonl').write_text('')
+    _, (region,) = finding.evaluate(
+        PhotoFolder(tmp_path), [shot],
+        lambda image: Hands(*image.shape[1::-1], (hand(boxed(20).keypoints_px),)), True)
+    assert region.false_hands == 1
+    finding.draw_mistakes(tmp_path)('false', shot, np.zeros((SIZE, SIZE, 3), np.uint8),
+                                    Hands(SIZE, SIZE))
+    assert not cv2.imread(str(tmp_path / 'false' / 'home_a.jpg')).any()
+
+
 def test_turned_photos_keep_their_labels_on_the_hands():
     shot = replace(photo(label(10, 20)), width=SIZE + 40)
     rng = np.random.default_rng(0)
