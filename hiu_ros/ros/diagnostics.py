@@ -18,7 +18,7 @@ HISTORY = 300
 #: WARN where a larger share of the frames has no depth; the first ones often have none.
 WITHOUT_DEPTH = 0.1
 #: WARN where depth fits none of so many hands: of another unit, or not aligned to colour.
-DEPTH_FITS_NONE = 5
+DEPTH_FITS_NONE = 3
 #: Ages from which on stamps are of another clock, s: nothing here waits for so long.
 ANOTHER_CLOCK = 3600.0
 
