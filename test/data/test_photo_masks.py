@@ -70,3 +70,14 @@ def test_capsules_grow_and_turn_with_the_hand(paint):
     assert thick[rows, columns].all()
     assert palm_length(points + 30) == pytest.approx(palm_length(points))
     assert palm_length(points * 2) == pytest.approx(2 * palm_length(points))
+
+
+@pytest.mark.parametrize('seen', [(0.25, 1.0), (1.0, 0.25)], ids=['nodding', 'edge-on'])
+def test_the_palm_of_a_foreshortened_hand_keeps_its_length(paint, seen):
+    points = paint(9).keypoints
+    along = (points[9] - points[0]) / np.linalg.norm(points[9] - points[0])
+    axes = np.stack([along, [-along[1], along[0]]])
+    shortened = points @ axes.T * seen @ axes
+    front = palm_length(points)
+    assert front == pytest.approx(np.linalg.norm(points[9] - points[0]), rel=0.15)
+    assert palm_length(shortened) == pytest.approx(front, rel=0.25)
