@@ -1,7 +1,8 @@
 """The hand node: `ros2 run hiu_ros hiu_node` or `python -m hiu_ros.ros.node`.
 
 Subscribes (relative names; below `<camera>/` with named cameras):
-    image (sensor_msgs/Image, or image/compressed), camera_info, depth, regions
+    image (sensor_msgs/Image, or image/compressed), camera_info,
+    depth (sensor_msgs/Image, or depth/compressedDepth), regions
 Publishes:
     hands, masks, labels, meshes, topology (latched), markers, annotated, points,
     hand_joint_states, wrist_pose/left, wrist_pose/right; /tf; /diagnostics at 1 Hz

@@ -14,7 +14,7 @@ pytest.importorskip('hiu_ros.msg')
 
 from rcl_interfaces.srv import ListParameters  # noqa: E402
 
-from hiu_ros.ros.topics import INPUTS, OUTPUTS  # noqa: E402
+from hiu_ros.ros.topics import COMPRESSED, INPUTS, OUTPUTS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = 'hiu_node'
@@ -61,7 +61,9 @@ def test_the_policy_allows_what_the_node_uses_and_no_more(node, peer, wait_for):
     assert {f'/{topic}' for topic in INPUTS} <= subscribed
     assert published <= policy('topic', 'publish') <= published | {'/tf'}
     assert subscribed <= policy('topic', 'subscribe')
-    assert policy('topic', 'subscribe') - subscribed <= {'/image/compressed', '/parameter_events'}
+    compressed = {f'/{topic}{ending}' for topic, ending in COMPRESSED.items()}
+    assert compressed <= policy('topic', 'subscribe') - subscribed
+    assert policy('topic', 'subscribe') - subscribed <= {*compressed, '/parameter_events'}
     assert served <= policy('service', 'reply')
     assert policy('service', 'reply') - served <= {
         # Not on every ROS distribution.
