@@ -272,4 +272,7 @@ def test_compressed_depth_is_of_the_same_metres(stream):
             assert found.shape == (120, 160) and found == pytest.approx(0.7)
         else:
             assert found is None and 'cut short' in stream.depth_fault
-    assert stream.unpack(image(80, 120, 7.0), options).frame.depth is None
+    stream._on_depth(CompressedImage(
+        header=header(8.0), format='16UC1; compressedDepth png', data=bytes(12) + data))
+    assert stream.unpack(image(80, 120, 8.0), options).frame.depth is None
+    assert 'it is 160 x 120, the image 80 x 120: use depth aligned' in stream.depth_fault
