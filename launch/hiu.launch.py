@@ -30,8 +30,8 @@ ARGUMENTS = (
      ('', 'true', 'false')),
     ('compressed', '', 'Subscribe to <image>/compressed; empty: as the parameters file says.',
      ('', 'true', 'false')),
-    ('compressed_depth', '', 'Subscribe to <depth>/compressedDepth; empty: as the parameters file '
-     'says.', ('', 'true', 'false')),
+    ('compressed_depth', '', 'With use_depth, subscribe to <depth>/compressedDepth; empty: as the '
+     'parameters file says.', ('', 'true', 'false')),
     ('cameras', '', 'Names of cameras, with commas: their topics are <name>/image and so on; '
      'empty: as the parameters file says.', None),
     ('device', '', 'auto, cpu, cuda, cuda:1; empty: as the parameters file says.', None),

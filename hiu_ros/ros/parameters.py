@@ -105,8 +105,8 @@ PARAMETERS: Final = (
         'image.'),
     Row('rectified', False, 'The images are rectified: use P of camera_info and no distortion.'),
     Row('use_depth', False, 'Subscribe to `depth`, a depth image aligned with the colour image.'),
-    Row('compressed_depth', False, 'Subscribe to <depth>/compressedDepth (PNG or RVL) in place of '
-        'the raw depth image.'),
+    Row('compressed_depth', False, 'With use_depth, subscribe to <depth>/compressedDepth (PNG or '
+        'RVL) in place of the raw depth image.'),
     Row('depth_tolerance', 0.05, 'Largest difference of stamps of a depth and a colour image, s.',
         live=True, minimum=0.0, maximum=1.0),
     Row('lazy', True, 'Drop the image subscription while nobody listens to any output.',

@@ -74,10 +74,10 @@ def test_what_is_not_given_is_left_to_the_parameters_file(values):
 
 def test_what_is_given_becomes_a_parameter(values):
     assert launch_values.parameters(values(
-        use_depth='true', compressed='false', device='cpu', cameras='left, right',
-        lifecycle_events='true',
-    )) == {'use_depth': True, 'compressed': False, 'device': 'cpu', 'cameras': ['left', 'right'],
-           'autostart': False}
+        use_depth='true', compressed='false', compressed_depth='true', device='cpu',
+        cameras='left, right', lifecycle_events='true',
+    )) == {'use_depth': True, 'compressed': False, 'compressed_depth': True, 'device': 'cpu',
+           'cameras': ['left', 'right'], 'autostart': False}
 
 
 @pytest.mark.parametrize('written, clock', [('true', True), ('True', True), ('False', False)])
