@@ -9,14 +9,19 @@ in nibbles of three bits, the lowest bits first, the fourth one set where more f
 
 import numpy as np
 
-#: Nibbles of the longest number: more than 31 bits are none.
+#: Nibbles of the longest number: more than 30 bits are none.
 _LONGEST = 10
+#: Most bytes of a pixel: a nibble for either count, six for a difference of 17 bits.
+_MOST = 4
 _SHIFTS = np.arange(28, -1, -4, dtype=np.uint32)
 
 
 def unpack_rvl(data: bytes, pixels: int) -> np.ndarray:
-    """(pixels,) uint16 of a packed image; ValueError where the data does not hold so many."""
-    numbers = _numbers(data)
+    """(pixels,) uint16 of a packed image; ValueError where the data does not hold so many.
+
+    What stands behind as much as so many pixels can take is not looked at.
+    """
+    numbers = _numbers(data[:_MOST * (pixels + 1)])
     read = numbers.tolist()
     inside = np.zeros(pixels, bool)
     counts = np.zeros(len(numbers), bool)
@@ -48,6 +53,6 @@ def _numbers(data: bytes) -> np.ndarray:
     starts = np.append(0, ends[:-1] + 1)
     place = np.arange(ends[-1] + 1) - np.repeat(starts, ends - starts + 1)
     if place.max() >= _LONGEST:
-        raise ValueError('holds a number of more than 31 bits')
+        raise ValueError('holds a number of more than 30 bits')
     parts = (nibbles[:ends[-1] + 1] & 7).astype(np.int64) << (3 * place)
     return np.add.reduceat(parts, starts)

@@ -1,5 +1,7 @@
 """RVL: what is packed by the paper's rules comes back, and what is damaged is told."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -57,8 +59,24 @@ def test_the_numbers_of_the_paper_lie_where_other_writers_put_them():
     (packed([5] * 9), 10, 'ends after 9 of 10|tells of 0 pixels'),
     (packed([700] * 3 + [40000, 30] * 20)[:-8], 43, 'ends within its last pixels'),
     (b'\xff' * 8, 4, 'ends after 0 of 4'),
-    (b'\xff' * 8 + bytes(4), 4, 'a number of more than 31 bits'),
+    (b'\xff' * 8 + bytes(4), 4, 'a number of more than 30 bits'),
 ])
 def test_damage_is_told(data, pixels, words):
     with pytest.raises(ValueError, match=words):
         unpack_rvl(data, pixels)
+
+
+def test_what_stands_behind_the_pixels_takes_no_memory():
+    pixels = [0, 700, 0, 9] * 100
+    data = packed(pixels) + bytes([0x11]) * 500_000
+    tracemalloc.start()
+    try:
+        assert unpack_rvl(data, 400).tolist() == pixels
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_row_of_single_pixels_as_far_apart_as_can_be_is_read_whole():
+    for pixels in ([1, 65535] * 200, [1, 0, 65535, 0] * 100, [0, 65535], [65535], [0]):
+        assert unpack_rvl(packed(pixels), len(pixels)).tolist() == pixels
