@@ -74,7 +74,7 @@ class Pipeline:
         estimator: HandEstimator | None = None,
     ) -> None:
         """Load what is not given (an estimator brings its own network); raises CheckpointError
-        where weights are missing or damaged."""
+        where weights are missing or damaged, and as `hand_weights`."""
         self.options = options or PipelineOptions()
         self.device = choose_device(self.options.device)
         if network is None and estimator is None:
