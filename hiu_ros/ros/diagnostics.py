@@ -17,7 +17,8 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 HISTORY = 300
 #: WARN where a larger share of the frames has no depth; the first ones often have none.
 WITHOUT_DEPTH = 0.1
-#: WARN where depth fits none of so many hands: of another unit, or not aligned to colour.
+#: WARN where depth fits none of so many hands: of another unit, not aligned to colour, or
+#: empty there, as where hands are too near for the sensor.
 DEPTH_FITS_NONE = 3
 #: Ages from which on stamps are of another clock, s: nothing here waits for so long.
 ANOTHER_CLOCK = 3600.0
@@ -200,7 +201,8 @@ def _frame_findings(
                       f'the last: {state.depth_fault}'))
     if not summary.by_depth and summary.with_depth >= DEPTH_FITS_NONE:
         found.append((WARN, f'depth fits none of {summary.with_depth} hands: expected 16UC1 in '
-                      'millimetres or 32FC1 in metres, aligned to colour, and a camera_info'))
+                      'millimetres or 32FC1 in metres, aligned to colour, a camera_info, and '
+                      'hands no nearer than the depth camera measures'))
     return found
 
 

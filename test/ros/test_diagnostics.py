@@ -59,6 +59,7 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, without_depth=3), replace(ACTIVE, depth='used', depth_fault='/depth: late'),
      WARN, '3 of 28 frames had no depth, the last: /depth: late'),
     (replace(GOOD, with_depth=28), ACTIVE, WARN, 'depth fits none of 28 hands: expected 16UC1'),
+    (replace(GOOD, with_depth=28), ACTIVE, WARN, 'no nearer than the depth camera measures'),
     (replace(GOOD, with_depth=28, by_depth=1), ACTIVE, OK, '28.0 frames/s'),
     (replace(GOOD, with_depth=2), ACTIVE, OK, '28.0 frames/s'),
     (GOOD, replace(ACTIVE, dead='CUDA error'), ERROR, 'CUDA error'),
