@@ -62,14 +62,14 @@ def test_going_on_begins_with_the_masks_that_the_weights_have(weights, tmp_path,
         MaskFit(settings(weights, tmp_path / 'none', bank, go_on_fitting=True))
     first = MaskFit(settings(weights, tmp_path / 'first', bank))
     assert first.run()
-    first.write(tmp_path / 'first.safetensors', 'single')
+    first.write(tmp_path / 'first.safetensors', 'full')
     fitted = checkpoint.load(tmp_path / 'first.safetensors').fine_mask.state_dict()
     more = MaskFit(settings(tmp_path / 'first.safetensors', tmp_path / 'more', bank, steps=2,
                             go_on_fitting=True))
     assert all(torch.equal(value, fitted[name])
                for name, value in more.part.state_dict().items())
     assert more.run()
-    more.write(tmp_path / 'more.safetensors', 'single')
+    more.write(tmp_path / 'more.safetensors', 'full')
     went_on = checkpoint.load(tmp_path / 'more.safetensors').fine_mask.state_dict()
     assert not all(torch.equal(value, fitted[name]) for name, value in went_on.items())
     assert checkpoint.read_header(tmp_path / 'more.safetensors').notes['mask_steps'] == 8
