@@ -80,7 +80,8 @@ class MaskFitSettings:
 class MaskFit:
     """Fits the part, a new one or from where the folder's run stopped.
 
-    Raises StateError where the folder is of other weights, or there is nothing to go on fitting.
+    Raises StateError where the folder is of other weights or another beginning, or there is
+    nothing to go on fitting.
     """
 
     def __init__(self, settings: MaskFitSettings):
@@ -154,7 +155,8 @@ class MaskFit:
         write_state(self.state, {
             'part': self.part, 'average': self.average.module, 'moment': self.optimiser},
             {'step': str(self.step), 'weights': self.fingerprint, 'means': self.means.text(),
-             'seed': str(self.settings.seed), 'batch': str(self.settings.batch)})
+             'seed': str(self.settings.seed), 'batch': str(self.settings.batch),
+             'go_on_fitting': str(self.settings.go_on_fitting)})
 
     def resume(self) -> None:
         """Go on from the folder's state; StateError where it does not fit."""
@@ -163,6 +165,10 @@ class MaskFit:
         if header.get('weights') != self.fingerprint:
             raise StateError(f'{self.state} was fitted to other weights than {s.weights}; give '
                              'another folder')
+        # Older states do not name it.
+        if header.get('go_on_fitting', str(s.go_on_fitting)) != str(s.go_on_fitting):
+            raise StateError(f'{self.state} was begun with{"out" if s.go_on_fitting else ""} '
+                             '--go-on-fitting; go on so, or give another folder')
         tell_changed(s.folder, header, seed=s.seed, batch=s.batch)
         restore(self.part, parts['part'])
         restore(self.average.module, parts['average'])

@@ -75,6 +75,16 @@ def test_going_on_begins_with_the_masks_that_the_weights_have(weights, tmp_path,
     assert checkpoint.read_header(tmp_path / 'more.safetensors').notes['mask_steps'] == 8
 
 
+@pytest.mark.parametrize('go_on, begun', [(False, 'without'), (True, 'with')])
+def test_a_fit_that_was_begun_otherwise_is_not_gone_on_with(weights, tmp_path, bank, go_on, begun):
+    network = checkpoint.load(weights)
+    network.add_fine_mask()
+    checkpoint.save(weights, network, {}, 'full')
+    assert MaskFit(settings(weights, tmp_path / 'run', bank, steps=1, go_on_fitting=go_on)).run()
+    with pytest.raises(StateError, match=f'was begun {begun} --go-on-fitting'):
+        MaskFit(settings(weights, tmp_path / 'run', bank, steps=1, go_on_fitting=not go_on))
+
+
 def _batch(fit):
     from hiu_ros.training.batch import collate
     from hiu_ros.training.mix import HandMix
