@@ -2,10 +2,12 @@
 
 Pixel (0, 0): number of hands; where regions were given, their number counts. Pixel (0, 1): 255 a
 bug in perception, 254 the device is lost, other values: so many milliseconds of work. Hands come
-with a known distance where there is a camera_info. The device 'cuda' can never be used.
+with a known distance where there is a camera_info, by depth where the frame has it. The device
+'cuda' can never be used.
 """
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -89,6 +91,9 @@ class FakeEngine:
                 count = len(frame.boxes)
             time.sleep(order / 1000 if order < 250 else 0)
             hands = make_hands(min(count, 8), frame.camera is not None, (width, height))
+            if frame.camera is not None and frame.depth is not None:
+                hands = replace(hands, hands=tuple(
+                    replace(hand, scale_source=ScaleSource.DEPTH) for hand in hands))
             results.append(hands)
         return results
 

@@ -196,7 +196,7 @@ def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer
 
         return wait_for(found)
 
-    peer.ask(1)
+    assert set_info(peer, wait_for, info(), True)
     # On a busy machine a report may tell of more, and be an ERROR for that.
     without = shown('frames had no depth, the last: ', DiagnosticStatus.WARN)
     assert int({p.key: p.value for p in without.values}['without depth']) > 0
@@ -204,6 +204,8 @@ def test_depth_that_does_not_come_shows_in_diagnostics_until_it_comes(node, peer
     assert 's older than the image' in late.message
     pairs = {p.key: p.value for p in shown('frames/s', DiagnosticStatus.OK, offset=0).values}
     assert pairs['depth'] == 'used'
+    placed, _, seen = pairs['hands placed by depth'].partition(' of ')
+    assert int(placed) > 0 and placed == seen
 
 
 def test_the_camera_stops_and_returns(node, peer, wait_for):

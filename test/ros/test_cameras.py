@@ -156,7 +156,7 @@ def test_depth_that_follows_its_image_is_waited_for(spawn, peer, wait_for, compr
         return [v for v in values if v['depth'] == 'used' and v['without depth'] == '0'
                 and float(v['rate out [Hz]']) > 1]
 
-    # The fake engine places no hand by it, as where depth is of another unit.
+    # Without a camera_info it places none.
     for values in wait_for(all_have_depth):
         assert re.fullmatch('0 of [1-9][0-9]*', values['hands placed by depth'])
 
