@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from hiu_ros.perception.image_file import PNG, whole_png
-from hiu_ros.ros.images import MAX_PIXELS, MAX_SIDE, ImageError, measured
+from hiu_ros.ros.images import DEPTH_ENCODINGS, ImageError, check_size, measured
 from hiu_ros.ros.rvl import unpack_rvl
 
 #: An int32 that is the same for every kind, a and b.
@@ -34,13 +34,14 @@ def decode_compressed_depth(message: object) -> np.ndarray:
     data = bytes(message.data)
     name = f'compressed depth, format {message.format!r}, {len(data)} bytes'
     encoding = message.format.partition(';')[0].strip()
-    if encoding not in ('16UC1', 'mono16', '32FC1'):
+    if encoding not in DEPTH_ENCODINGS:
         raise ImageError(f'{name}: expected 16UC1 (millimetres) or 32FC1 (metres) before the ;')
+    scale = DEPTH_ENCODINGS[encoding][1]
     bare = data.startswith(PNG)
     packed = data if bare else data[_HEADER.size:]
     stored = (_of_rvl if message.format.split()[-1:] == ['rvl'] else _of_png)(packed, name)
     if encoding != '32FC1':
-        return measured(stored, 0.001, encoding)
+        return measured(stored, scale, encoding)
     if bare:
         raise ImageError(f'{name}: of 32FC1 expected with the header that tells its steps, and '
                          'this is the PNG alone')
@@ -50,14 +51,15 @@ def decode_compressed_depth(message: object) -> np.ndarray:
                          'positive and a finite number')
     steps = stored.astype(np.float32) - np.float32(b)
     away = np.divide(np.float32(a), steps, out=np.zeros_like(steps), where=steps != 0)
-    return measured(np.where(stored > 0, away, 0), 1.0, encoding)
+    return measured(np.where(stored > 0, away, 0), scale, encoding)
 
 
 def _of_rvl(packed: bytes, name: str) -> np.ndarray:
     """The pixels (height, width) uint16 of RVL behind its width and height."""
     if len(packed) < _SIZE.size:
         raise ImageError(f'{name}: the data is cut short or damaged')
-    width, height = _checked(*_SIZE.unpack_from(packed), name)
+    width, height = _SIZE.unpack_from(packed)
+    check_size(width, height, name)
     try:
         return unpack_rvl(packed[_SIZE.size:], width * height).reshape(height, width)
     except ValueError as error:
@@ -71,7 +73,7 @@ def _of_png(png: bytes, name: str) -> np.ndarray:
                          'stands')
     if len(png) < 24 or not whole_png(png):
         raise ImageError(f'{name}: the data is cut short or damaged')
-    _checked(*struct.unpack('>II', png[16:24]), name)
+    check_size(*struct.unpack('>II', png[16:24]), name)
     try:
         image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -82,9 +84,3 @@ def _of_png(png: bytes, name: str) -> np.ndarray:
         raise ImageError(f'{name}: the PNG holds {image.dtype} of shape {image.shape}, expected '
                          'one channel of uint16')
     return image
-
-
-def _checked(width: int, height: int, name: str) -> tuple[int, int]:
-    if min(width, height) <= 0 or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ImageError(f'{name}: claims {width} x {height} px')
-    return width, height

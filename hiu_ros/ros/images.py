@@ -214,8 +214,7 @@ def decode_compressed(message: object) -> np.ndarray:
                          f'{(data[:4].hex() or "nothing")!r}')
     if not complete or size is None:
         raise ImageError(f'{name}: the data is cut short or damaged')
-    if min(size) <= 0 or max(size) > MAX_SIDE or size[0] * size[1] > MAX_PIXELS:
-        raise ImageError(f'{name}: claims {size[0]} x {size[1]} px')
+    check_size(*size, name)
     try:
         image = unpacked(np.frombuffer(data, np.uint8), cv2.IMREAD_IGNORE_ORIENTATION)
         mosaic = _mosaic(message.format)
@@ -226,6 +225,12 @@ def decode_compressed(message: object) -> np.ndarray:
     if image is None:
         raise ImageError(f'{name}: does not decode')
     return image
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """ImageError, which begins with the name, for a size that no compressed image has."""
+    if min(width, height) <= 0 or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageError(f'{name}: claims {width} x {height} px')
 
 
 def _mosaic(name: str) -> Layout | None:
