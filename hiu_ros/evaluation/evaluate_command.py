@@ -8,7 +8,7 @@ from pathlib import Path
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
 OWN = ('photos', 'renders', 'freihand', 'ho3d')
 LABELLED = ('rhd', 'stb', 'dexter_object', 'panoptic', 'interhand', 'hiu_data', 'coco_wholebody')
-_PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks', 'cut')
+_PHOTOS = ('photos', 'sets', 'split', 'unseen', 'masks', 'cut', 'hide')
 _LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 #: The options of each kind of run, beside --dataset, --weights, --through, --device and --json.
 #: `make eval` gives --masks to every run on photos.
@@ -68,6 +68,9 @@ def add_evaluate(subparsers) -> None:
     photos.add_argument('--cut', type=float, metavar='SHARE',
                         help='photos of one hand that the edge of the image cuts off, so that '
                         'this share of its joints is outside; 2D errors are of the others')
+    photos.add_argument('--hide', type=float, metavar='SHARE',
+                        help='photos of one hand with a thing drawn over it that hides this '
+                        'share of its joints; 2D errors are of all')
     photos.add_argument('--find', action='store_true',
                         help='whole images: hands found, missed, and found where there is none')
     photos.add_argument('--draw', type=Path, metavar='DIR',
@@ -170,6 +173,7 @@ def _spoilt(predict, kind: str | None):
 def _chosen(arguments: argparse.Namespace):
     from hiu_ros.data.photos import PhotoFolder
     from hiu_ros.evaluation.cut_photos import CutPhotos
+    from hiu_ros.evaluation.hidden_photos import HiddenPhotos
     from hiu_ros.evaluation.photos import UNSEEN_SETS
 
     _need(arguments, 'photos')
@@ -182,12 +186,17 @@ def _chosen(arguments: argparse.Namespace):
     if not any(photo.hands for photo in chosen):
         raise ValueError(f'no labelled hand in the {len(chosen)} photos of --split {split} and '
                          f'--sets {arguments.sets or ",".join(folder.sets)}; choose others')
-    if arguments.cut is not None:
-        folder = CutPhotos(folder, chosen, arguments.cut)
+    if arguments.cut is not None and arguments.hide is not None:
+        raise ValueError('--cut and --hide do not go together; give one of them')
+    for name, changed in (('cut', CutPhotos), ('hide', HiddenPhotos)):
+        share = getattr(arguments, name)
+        if share is None:
+            continue
+        folder = changed(folder, chosen, share)
         chosen = folder.photos
         if not chosen:
-            raise ValueError('--cut needs photos of one labelled hand, none of those chosen is; '
-                             'choose others, or more of them')
+            raise ValueError(f'--{name} needs photos of one labelled hand, none of those chosen '
+                             'is; choose others, or more of them')
     return folder, chosen, unseen or UNSEEN_SETS
 
 
@@ -200,12 +209,12 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
     truth = PhotoCacheTruth(arguments.cache) if arguments.cache else None
     if arguments.min_trust > 0 and truth is None:
         raise ValueError('--min-trust needs --cache DIR, a photo cache')
-    mask = truth.mask if truth else None
-    if mask and arguments.cut is not None:
+    mask = truth.mask if truth else grabcut if arguments.masks else None
+    if arguments.hide is not None and mask or arguments.cut is not None and truth:
         mask = folder.truth(mask)
     scores = photos.evaluate(
         folder, chosen, _spoilt(_predictor(arguments), arguments.spoil),
-        truth_mask=mask or (grabcut if arguments.masks else None),
+        truth_mask=mask,
         inside=arguments.cut is not None,
         keep=truth.trusted(arguments.min_trust) if arguments.min_trust > 0 else None,
         batch=arguments.batch,

@@ -113,6 +113,30 @@ def occluder_shape(n: int, rng: Rng, keypoints: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(shape, (0, 0), rng.uniform(0.4, 1.2)).astype(np.float32) / 255
 
 
+def thing_shape(n: int, rng: Rng, keypoints: np.ndarray, share: float) -> np.ndarray:
+    """A box, an oval or a lump before the hand that hides a share of its joints; (n, n) 0..1.
+
+    keypoints: (21, 2) crop px. It is a superellipse about one of them, with dents and bumps.
+    """
+    aim = keypoints[rng.integers(len(keypoints))] + rng.normal(0, 0.05 * n, 2)
+    angle, narrow = rng.uniform(0, np.pi), rng.uniform(0.25, 1)
+    power = np.exp(rng.uniform(np.log(1.2), np.log(12)))
+    waves = rng.normal(0, rng.choice([0, 0.04, 0.12]), 3) / [1, 1.5, 2]
+    phases = rng.uniform(0, 2 * np.pi, 3)
+    axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+    def reach(points: np.ndarray) -> np.ndarray:
+        place = np.abs((points - aim) @ axes.T / [1, narrow])
+        size = ((place + 1e-6) ** power).sum(-1) ** (1 / power)
+        around = np.arctan2(*np.moveaxis(points - aim, -1, 0))
+        bumps = sum(a * np.cos(k * around + b) for k, a, b in zip((2, 3, 5), waves, phases))
+        return size / (1 + bumps).clip(0.5)
+
+    grid = np.stack(np.meshgrid(np.arange(n), np.arange(n)), -1).astype(np.float64)
+    far, size = reach(grid), max(np.quantile(reach(keypoints), share), 0.02 * n)
+    return cv2.GaussianBlur((far <= size).astype(np.float32), (0, 0), rng.uniform(0.4, 1.2))
+
+
 def random_patch(patches: np.ndarray, n: int, rng: Rng) -> np.ndarray:
     """A background (n, n, 3) uint8: a random part of a random patch, mirrored and turned."""
     if len(patches) == 0 or rng.random() < 0.08:

@@ -16,7 +16,7 @@ from hiu_ros.geometry.crop import Crop, upright_angle
 from hiu_ros.geometry.placement import rotation_to_ray
 from hiu_ros.hand.skeleton import KEYPOINT_COUNT
 from hiu_ros.hand.template import HandTemplate, load_template
-from hiu_ros.training.augment import occluder_shape, photometric, random_patch
+from hiu_ros.training.augment import occluder_shape, photometric, random_patch, thing_shape
 from hiu_ros.training.collage import (
     ASIDE,
     CROSSING,
@@ -41,6 +41,8 @@ from hiu_ros.training.sources import PhotoSource, RenderSource, Source, Tile, Un
 
 #: What renders stand before where nothing else is asked for.
 GREY = 128
+#: Share of a hand's joints that a larger thing hides.
+_HIDDEN = 0.1, 0.55
 #: Shares of the stream, which count in proportion to each other; all others are chances.
 _OF_THE_MIX = ('photo_share', 'render_share', 'negative_share', 'unlabelled_share')
 
@@ -67,6 +69,7 @@ class MixOptions:
     least_trust: float = 0.4  #: photo labels trusted less are left out
     wrong_side_share: float = 0.25
     occluder_share: float = 0.15
+    thing_share: float = 0.0  #: larger things before hands, that hide up to half of the joints
     cutout_share: float = 0.3  #: of the photographs with a mask: shown before another background
     recolour_share: float = 0.0  #: of the same photographs: hand lit or tanned differently
     glove_share: float = 0.0  #: of the same photographs: hand in the colour of a glove
@@ -235,7 +238,12 @@ class HandMix(torch.utils.data.Dataset):
         if mask is not None and rng.random() < o.arm_share:
             image, mask = self.cross(image, mask, crop.to_crop(spots(tile.outline)), rng)
         if rng.random() < o.occluder_share:
-            image, mask = self.occlude(image, mask, aims[np.isfinite(aims).all(1)], rng)
+            shape = occluder_shape(n, rng, aims[np.isfinite(aims).all(1)])
+            image, mask = self.occlude(image, mask, shape, rng)
+        if o.thing_share and rng.random() < o.thing_share:
+            joints = crop.to_crop(spots(tile.outline))
+            shape = thing_shape(n, rng, joints, rng.uniform(*_HIDDEN))
+            image, mask = self.occlude(image, mask, shape, rng)
         image = self.degrade(image, rng)
         if edge is not None:
             beyond = edge.in_crop(crop)
@@ -335,12 +343,9 @@ class HandMix(torch.utils.data.Dataset):
             return image, mask
         return blend(picture, cover, image), uncovered(mask, cover)
 
-    def occlude(self, image, mask, keypoints, rng) -> tuple[np.ndarray, np.ndarray | None]:
-        """Something in front of the hand: a piece of background or a plain colour."""
-        n = self.resolution
-        shape = occluder_shape(n, rng, keypoints)[..., None]
-        if rng.random() < 0.6:
-            thing = random_patch(self.patches, n, rng)
-        else:
-            thing = np.full((n, n, 3), rng.uniform(0, 255, 3), np.uint8)
+    def occlude(self, image, mask, shape, rng) -> tuple[np.ndarray, np.ndarray | None]:
+        """Something of a shape (n, n) 0..1 in front: a piece of background or a plain colour."""
+        n, shape = self.resolution, shape[..., None]
+        thing = (random_patch(self.patches, n, rng) if rng.random() < 0.6
+                 else np.full((n, n, 3), rng.uniform(0, 255, 3), np.uint8))
         return blend(thing, shape, image), None if mask is None else uncovered(mask, shape)

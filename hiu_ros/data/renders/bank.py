@@ -24,7 +24,7 @@ from tqdm import tqdm
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.renders.appearance import SkinLibrary
 from hiu_ros.data.renders.renderer import Renderer, Tiles
-from hiu_ros.data.renders.scenes import GLOVES, SceneSampler
+from hiu_ros.data.renders.scenes import FRONT, GLOVES, HELD, SceneSampler
 from hiu_ros.data.renders.stage import Stage
 from hiu_ros.data.sets.layout import DataSetError, new_array, open_array, read_archive
 
@@ -34,6 +34,9 @@ GROUP = 8
 _PATIENCE_S = 5.0
 #: Groups between two writes of the labels.
 _SAVE_EVERY = 100
+
+#: Shares that banks of before may not name, and what they were rendered with.
+_SHARES = {'gloves': GLOVES, 'held': HELD, 'front': FRONT}
 
 _LABELS = {'keypoints_px': ((21, 2), np.float32), 'keypoints_m': ((21, 3), np.float32),
            'K': ((3, 3), np.float32), 'pose': ((16, 3), np.float32), 'shape': ((10,), np.float32),
@@ -50,6 +53,8 @@ class BankOptions:
     only: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     gloves: float = GLOVES  #: share of hands that wear one
+    held: float = HELD  #: share of hands that hold something
+    front: float = FRONT  #: share of hands behind something
 
 
 class BankMaker:
@@ -60,7 +65,8 @@ class BankMaker:
         self.options = options
         library = SkinLibrary(options.skins, list(options.only), list(options.leave_out))
         stage = Stage()
-        self.sampler = SceneSampler(stage.model, library.brightness, gloves=options.gloves)
+        self.sampler = SceneSampler(stage.model, library.brightness,
+                                    **{name: getattr(options, name) for name in _SHARES})
         self.renderer = Renderer(stage, library)
 
     def group(self, number: int) -> Tiles:
@@ -140,7 +146,7 @@ class _Bank:
         out.mkdir(parents=True, exist_ok=True)
         if about.is_file():
             try:
-                old = {'gloves': GLOVES, **json.loads(about.read_text())}
+                old = {**_SHARES, **json.loads(about.read_text())}
             except (TypeError, ValueError) as error:
                 raise DataSetError(f'{about} is damaged ({error}); {again}') from error
             if old != facts:
@@ -199,8 +205,9 @@ def write_bank(out: str | Path, count: int, options: BankOptions, workers: int =
                                ('seed', options.seed, 0)):
         if value < least:
             raise ValueError(f'{name} is {value}, expected at least {least}')
-    if not 0 <= options.gloves <= 1:
-        raise ValueError(f'gloves is {options.gloves}, expected a share from 0 to 1')
+    for name in _SHARES:
+        if not 0 <= getattr(options, name) <= 1:
+            raise ValueError(f'{name} is {getattr(options, name)}, expected a share from 0 to 1')
     bank = _Bank(Path(out), count, options)
     if bank.done == count:
         return
@@ -231,12 +238,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--leave-out', nargs='*', default=[], metavar='PATTERN')
     parser.add_argument('--gloves', type=float, default=GLOVES, metavar='SHARE',
                         help='hands that wear a glove, 0 to 1 (default: %(default)s)')
+    parser.add_argument('--held', type=float, default=HELD, metavar='SHARE',
+                        help='hands that hold something, 0 to 1 (default: %(default)s)')
+    parser.add_argument('--front', type=float, default=FRONT, metavar='SHARE',
+                        help='hands behind something, 0 to 1 (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1)
     options = parser.parse_args(arguments)
     with in_one_line(parser):
         write_bank(options.out, options.count,
                    BankOptions(options.seed, options.size, options.skins, tuple(options.only),
-                               tuple(options.leave_out), options.gloves), options.workers)
+                               tuple(options.leave_out), options.gloves, options.held,
+                               options.front), options.workers)
 
 
 if __name__ == '__main__':

@@ -84,13 +84,15 @@ class ScenePlan:
 
 #: Share of hands that wear a glove.
 GLOVES = 0.03
+#: Share of hands that hold something, and of those behind something.
+HELD, FRONT = 0.26, 0.08
 
 
 class SceneSampler:
     """Draws scene plans; one generator gives one plan, whatever was drawn before."""
 
     def __init__(self, model: HandModel, brightness: Sequence[float] = (), second: float = 0.12,
-                 held: float = 0.26, front: float = 0.08, gloves: float = GLOVES) -> None:
+                 held: float = HELD, front: float = FRONT, gloves: float = GLOVES) -> None:
         """Take the hand model, the skin pictures' brightness and the shares of disturbances."""
         self.model, self.brightness = model, brightness
         self.poses = PoseSampler(model)
