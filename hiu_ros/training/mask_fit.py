@@ -36,7 +36,8 @@ from hiu_ros.training.losses import (
     outline_band,
     weighted_mean,
 )
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 from hiu_ros.training.optimiser import make_optimiser
 from hiu_ros.training.schedule import decay
 from hiu_ros.training.state import StateError, read_state, restore, tell_changed, write_state

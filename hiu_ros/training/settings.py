@@ -9,7 +9,7 @@ import yaml
 
 from hiu_ros.network.config import HIUConfig, preset
 from hiu_ros.training.losses import LossWeights
-from hiu_ros.training.mix import MixOptions
+from hiu_ros.training.mix_options import MixOptions
 from hiu_ros.training.optimiser import OPTIMISERS
 from hiu_ros.training.schedule import SCHEDULES
 from hiu_ros.training.self_supervision import SelfSupervision

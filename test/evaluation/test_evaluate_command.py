@@ -178,6 +178,25 @@ def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, mo
 
 
 @pytest.mark.parametrize('more', [[], ['--find']])
+def test_a_thing_can_hide_a_part_of_the_hands(photos, weights, capsys, monkeypatch, more):
+    shown = []
+    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                        lambda image: shown.append(image) or Corrected(image, 0.0))
+    words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+             str(weights), '--through', 'pipeline', *more]
+    assert main([*words, '--hide', '0']) == 1
+    assert 'between 0 and 1, got 0.0' in capsys.readouterr().err
+    assert main([*words, '--hide', '0.3', '--cut', '0.3']) == 1
+    assert '--cut and --hide do not go together' in capsys.readouterr().err
+    assert main(words) == 0
+    bare = list(shown)
+    shown.clear()
+    assert main([*words, '--hide', '0.3']) == 0
+    assert 'does nothing' not in capsys.readouterr().err
+    assert sum((one != two).any() for one, two in zip(bare, shown)) >= 3
+
+
+@pytest.mark.parametrize('more', [[], ['--find']])
 def test_photos_can_be_cut_through_their_hand(photos, weights, capsys, monkeypatch, more):
     shown = []
     monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',

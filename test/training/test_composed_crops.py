@@ -7,7 +7,8 @@ import pytest
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.training.collage import MOST_HIDDEN, cut, share_hidden
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 
 N = 128
 CALM = {'negative_share': 0.0, 'wrong_side_share': 0.0, 'occluder_share': 0.0,

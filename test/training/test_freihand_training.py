@@ -15,7 +15,8 @@ from hiu_ros.hand.mano_file import load_mano
 from hiu_ros.hand.model import HandModel, load_template
 from hiu_ros.hand.skeleton import JOINT_PARENTS
 from hiu_ros.network.checkpoint import read_header
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 from hiu_ros.training.set_source import SetOptions
 
 COUNT = 2

@@ -10,7 +10,8 @@ from hiu_ros.training.finder_paste import Renders
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_targets import Frame, joints_box
 from hiu_ros.training.harsh import gloved, harsh
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 
 N = 64
 KINDS = (module._burnt_out, module._noisy, module._badly_sent, module._unsharp, module._far)

@@ -5,7 +5,8 @@ import pytest
 
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.training.image_edge import ImageEdge
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 
 N = 64
 

@@ -11,7 +11,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training import mask_fit
 from hiu_ros.training.mask_fit import MaskFit, MaskFitSettings, fit_terms, main
-from hiu_ros.training.mix import MixOptions
+from hiu_ros.training.mix_options import MixOptions
 from hiu_ros.training.state import StateError
 
 

@@ -9,9 +9,11 @@ import torch
 
 from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.geometry.crop import Crop
+from hiu_ros.training.augment import thing_shape
 from hiu_ros.training.batch import collate
 from hiu_ros.training.losses import palm_length
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 from hiu_ros.training.set_source import SetOptions
 from hiu_ros.training.silhouettes import reproject
 from hiu_ros.training.sources import RenderSource, _by_root_of_size
@@ -152,9 +154,9 @@ def test_an_occluder_takes_its_place_from_picture_and_mask(bank, monkeypatch):
     mix = mix_of(renders=(str(bank),), **CALM | {'occluder_share': 1.0})
     made = []
 
-    def occlude(image, mask, points, rng):
-        assert len(points) and np.isfinite(points).all()
-        made.append((image, mask, *HandMix.occlude(mix, image, mask, points, rng)))
+    def occlude(image, mask, shape, rng):
+        assert shape.shape == mask.shape and shape.max() > 0.5
+        made.append((image, mask, *HandMix.occlude(mix, image, mask, shape, rng)))
         return made[-1][2:]
 
     monkeypatch.setattr(mix, 'occlude', occlude)
@@ -168,6 +170,29 @@ def test_an_occluder_takes_its_place_from_picture_and_mask(bank, monkeypatch):
         gone = (mask == 255) & (left == 0)
         hidden += (shown[gone] != image[gone]).any(-1).sum()
     assert len(made) == 12 and hidden > 50
+
+
+def test_a_thing_hides_up_to_half_of_the_joints_which_keep_their_labels(bank, monkeypatch):
+    shapes = []
+
+    def made(*given):
+        shapes.append(thing_shape(*given))
+        return shapes[-1]
+
+    monkeypatch.setattr('hiu_ros.training.mix.thing_shape', made)
+    bare, hidden = (mix_of(renders=(str(bank),), **CALM | {'thing_share': share})
+                    for share in (0.0, 1.0))
+    shares, gone = [], []
+    for i in range(40):
+        one, two = bare[i], hidden[i]
+        assert len(shapes) == i + 1
+        for name in ('keypoints', 'keypoint_weights', 'keypoints_m'):
+            assert np.array_equal(one[name], two[name])
+        x, y = np.round(two['keypoints']).astype(int).clip(0, 63).T
+        shares.append((shapes[-1][y, x] > 0.5).mean())
+        gone.append((two['masks'] < one['masks'] - 0.01).any())
+        assert (two['masks'] <= one['masks'] + 1e-6).all()
+    assert 0.2 < np.mean(shares) < 0.5 and max(shares) < 0.7 and np.mean(gone) > 0.9
 
 
 def test_a_camera_changes_the_picture_where_that_is_asked_for(bank):

@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 from hiu_ros.data.sample import Sample, Visibility
 from hiu_ros.data.sets import registry
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.training.mix import HandMix, MixOptions
+from hiu_ros.training.mix import HandMix
+from hiu_ros.training.mix_options import MixOptions
 from hiu_ros.training.set_source import SetOptions, SetSource
 
 CAMERA = np.array([[400.0, 0, 159.5], [0, 400.0, 119.5], [0, 0, 1]])

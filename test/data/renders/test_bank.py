@@ -129,13 +129,30 @@ def test_gloves_change_the_pictures_and_nothing_else(written, tmp_path):
     assert sum(other) > GROUP // 2
 
 
-def test_a_bank_from_before_there_was_a_share_of_gloves_goes_on(written):
+@pytest.mark.parametrize('name', ['held', 'front'])
+def test_things_are_as_frequent_as_asked_for_and_leave_the_hands_as_they_are(
+        written, tmp_path, name):
+    seen = []
+    for share in (0.0, 1.0):
+        out = tmp_path / str(share)
+        write_bank(out, 2 * GROUP, replace(OPTIONS, **{'held': 0, 'front': 0, name: share}),
+                   quiet=True)
+        _, _, labels = load(out)
+        seen.append(labels['visibility'].mean())
+        assert np.array_equal(labels['pose'][:GROUP], load(written)[2]['pose'][:GROUP])
+    assert seen[1] < seen[0] - 0.02
+
+
+def test_a_bank_from_before_there_were_shares_goes_on(written):
     about = written / 'bank.json'
     facts = json.loads(about.read_text())
-    del facts['gloves']
+    for name in ('gloves', 'held', 'front'):
+        del facts[name]
     about.write_text(json.dumps(facts))
     write_bank(written, GROUP + 3, OPTIONS, quiet=True)
-    assert json.loads(about.read_text())['gloves'] == OPTIONS.gloves
+    facts = json.loads(about.read_text())
+    assert [facts[name] for name in ('gloves', 'held', 'front')] == [
+        OPTIONS.gloves, OPTIONS.held, OPTIONS.front]
 
 
 def test_the_command_names_missing_skins(tmp_path, capsys):
@@ -188,7 +205,9 @@ def test_missing_skins_are_told_by_several_processes_too(tmp_path):
 @pytest.mark.parametrize('count, changes, words', [
     (0, {}, 'count is 0, expected at least 1'), (1, {'size': 0}, 'size is 0'),
     (1, {'seed': -1}, 'seed is -1, expected at least 0'),
-    (1, {'gloves': 3.0}, 'gloves is 3.0, expected a share from 0 to 1')])
+    (1, {'gloves': 3.0}, 'gloves is 3.0, expected a share from 0 to 1'),
+    (1, {'held': -0.1}, 'held is -0.1, expected a share'),
+    (1, {'front': 1.1}, 'front is 1.1, expected a share')])
 def test_numbers_that_cannot_be_are_named_before_anything_is_made(
         tmp_path, count, changes, words):
     with pytest.raises(ValueError, match=words):
