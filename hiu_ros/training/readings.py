@@ -20,6 +20,7 @@ from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.renders.sequences import HandSequence
 from hiu_ros.data.sets.layout import read_archive
 from hiu_ros.evaluation.cut_photos import CutPhotos
+from hiu_ros.evaluation.hidden_photos import HiddenPhotos
 from hiu_ros.evaluation.photos import UNSEEN_SETS
 from hiu_ros.evaluation.tracking import as_seen, camera_of, visible_box
 from hiu_ros.geometry.crop import NETWORK_SCALE
@@ -42,9 +43,9 @@ HANDS = (2, 3, 4, 4)
 #: to be asked for, so that the reading counts neither way.
 _VIDEO, _DOUBTFUL = 0.5, 0.25
 #: Videos that are spoilt, photographs that are shown once more spoilt; every so many-th photograph
-#: is shown once more with this share of its joints beyond the image.
+#: is shown once more with this share of its joints beyond the image, the next one behind a thing.
 HARSH_SHARE = 0.4
-CUT_EVERY, CUT_SHARE = 2, 0.3
+CUT_EVERY, CUT_SHARE, HIDDEN_SHARE = 2, 0.3, 0.3
 #: The same of photographs, whose labels are less exact; and up to which a reading shows none.
 _PHOTO, _APART = 0.4, 0.1
 
@@ -151,11 +152,13 @@ def of_photos(reader: Reader, folder: PhotoFolder, count: int, finder: HandFinde
 
     sets: None for those that trainings see and in which every hand is likely to have a label.
     What lies partly on a label counts neither way. Some are shown once more as bad as
-    `training.harsh` makes them, and some of one hand cut through by the image's edge.
+    `training.harsh` makes them, and some of one hand cut through by the image's edge or hidden in
+    part by a thing.
     """
     pipeline = Pipeline(PipelineOptions(tracking=None), finder=finder, estimator=reader)
     photos, rng = chosen(folder, count, seed, sets), np.random.default_rng(seed)
-    cut = CutPhotos(folder, photos[::CUT_EVERY], CUT_SHARE)
+    changed = (CutPhotos(folder, photos[::CUT_EVERY], CUT_SHARE),
+               HiddenPhotos(folder, photos[1::CUT_EVERY], HIDDEN_SHARE))
     rows: list[tuple] = []
     for photo in tqdm(photos, 'photographs', mininterval=5):
         image, boxes = folder.read_image(photo), _boxes(photo)
@@ -163,8 +166,9 @@ def of_photos(reader: Reader, folder: PhotoFolder, count: int, finder: HandFinde
         if rng.random() < HARSH_SHARE:
             side = NETWORK_SCALE * max(box[2:].max() for box in boxes)
             rows += _of_image(pipeline, reader, harsh(image, rng, side), boxes)
-    for photo in tqdm(cut.photos, 'photographs cut through a hand', mininterval=5):
-        rows += _of_image(pipeline, reader, cut.read_image(photo), _boxes(photo))
+    for some in changed:
+        for photo in tqdm(some.photos, 'photographs of hands in part', mininterval=5):
+            rows += _of_image(pipeline, reader, some.read_image(photo), _boxes(photo))
     return _readings(rows)
 
 

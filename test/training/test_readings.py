@@ -75,8 +75,13 @@ class Video:
         return Frame(np.zeros((480, 640, 3), np.uint8), hands, index / 30)
 
 
-def no_cut_photos(*_):
+def no_photos(*_):
     return SimpleNamespace(photos=[])
+
+
+def whole_photos_only(monkeypatch):
+    monkeypatch.setattr(readings, 'CutPhotos', no_photos)
+    monkeypatch.setattr(readings, 'HiddenPhotos', no_photos)
 
 
 @pytest.fixture(scope='module')
@@ -87,7 +92,7 @@ def network():
 
 def test_readings_of_photographs_are_hands_where_the_labels_are_and_none_far_away(monkeypatch):
     monkeypatch.setattr(readings, 'HARSH_SHARE', 0)
-    monkeypatch.setattr(readings, 'CutPhotos', no_cut_photos)
+    whole_photos_only(monkeypatch)
     # On the hand, half off it (counts neither way), and far away.
     squares = Squares((105, 95, 100), (140, 140, 100), (400, 300, 90))
     found = of_photos(squares, Photos('six_gestures'), 4, squares)
@@ -99,7 +104,7 @@ def test_readings_of_photographs_are_hands_where_the_labels_are_and_none_far_awa
 def test_photographs_are_shown_once_more_spoilt_with_the_labels_they_had(monkeypatch):
     shown = []
     monkeypatch.setattr(readings, 'HARSH_SHARE', 1)
-    monkeypatch.setattr(readings, 'CutPhotos', no_cut_photos)
+    whole_photos_only(monkeypatch)
     monkeypatch.setattr(readings, 'harsh', lambda image, rng, side: shown.append(side) or image)
     squares = Squares((105, 95, 100), (400, 300, 90))
     found = of_photos(squares, Photos('six_gestures', 'six_gestures'), 4, squares)
@@ -112,7 +117,20 @@ def test_every_other_photograph_is_shown_cut_through_its_hand(monkeypatch):
     squares, sizes = Squares((105, 95, 100), (300, 220, 90)), []
     squares.find = lambda image, find=squares.find: sizes.append(image.shape) or find(image)
     of_photos(squares, Photos(*['six_gestures'] * 4), 4, squares)
-    assert [size == (480, 640, 3) for size in sizes] == [True] * 4 + [False] * 2
+    whole = [size == (480, 640, 3) for size in sizes]
+    assert whole == [True] * 4 + [False] * 2 + [True] * 2
+
+
+def test_the_others_are_shown_with_a_thing_before_the_hand(monkeypatch):
+    monkeypatch.setattr(readings, 'HARSH_SHARE', 0)
+    monkeypatch.setattr(readings, 'CutPhotos', no_photos)
+    squares, seen = Squares((105, 95, 100), (300, 220, 90)), []
+    squares.find = lambda image, find=squares.find: seen.append(image.copy()) or find(image)
+    folder = Photos(*['six_gestures'] * 4)
+    found = of_photos(squares, folder, 4, squares)
+    plain = folder.read_image(None)
+    assert [np.array_equal(image, plain) for image in seen] == [True] * 4 + [False] * 2
+    assert found.hand.tolist() == [True, False] * 6
 
 
 @pytest.mark.parametrize('share', [0, 1])
