@@ -75,18 +75,30 @@ def commit() -> str:
     return done.stdout.strip() or 'no commit'
 
 
-def write_into(path: Path, table: str) -> None:
-    """Put the table between the marks of a text file; ValueError where they are not there."""
-    text = path.read_text(encoding='utf-8')
+def around_table(path: Path) -> tuple[str, str]:
+    """A text file up to its first mark and from its second on; ValueError where they are missing.
+
+    OSError where it cannot be read or written.
+    """
+    with path.open('r+', encoding='utf-8') as stream:
+        text = stream.read()
     before, begin, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not (begin and end):
         raise ValueError(f'{path} has no lines {MARKS[0]} and {MARKS[1]}')
-    path.write_text(f'{before}{begin}\n{table}\n{end}{after}', encoding='utf-8')
+    return before + begin, end + after
+
+
+def write_into(path: Path, table: str) -> None:
+    """Put the table between the marks of a text file; errors as of `around_table`."""
+    before, after = around_table(path)
+    path.write_text(f'{before}\n{table}\n{after}', encoding='utf-8')
 
 
 def run(options: argparse.Namespace, process: list[subprocess.Popen]) -> int:
     """Measure and print."""
+    if options.into:
+        around_table(Path(options.into))
     clip = options.clip or str(rendered_clip(Path('out')))
     pictures = list(islice(open_source(clip).pictures, options.frames))
     process.append(start(node_command(options.param)))

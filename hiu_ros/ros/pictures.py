@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from std_msgs.msg import Header
 
+from hiu_ros.command_errors import folder
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.hand.skeleton import FINGERS
 from hiu_ros.perception.drawing import draw
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the pictures."""
     parser = argparse.ArgumentParser(
         prog='python -m hiu_ros.ros.pictures', description='The pictures of the documentation.')
-    parser.add_argument('--out', default='docs/pictures', metavar='DIR')
+    parser.add_argument('--out', type=folder, default='docs/pictures', metavar='DIR')
     parser.add_argument('--clip', type=Path, metavar='FILE', help='rendered clip with its truth '
                         'beside it (default: out/clip.mp4, rendered once)')
     parser.add_argument('--weights', default=None, metavar='FILE')

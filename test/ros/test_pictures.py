@@ -12,7 +12,7 @@ pytest.importorskip('hiu_ros.msg')
 from std_msgs.msg import Header  # noqa: E402
 
 from hiu_ros.perception.result import Hands  # noqa: E402
-from hiu_ros.ros import controllers, latency, pictures  # noqa: E402
+from hiu_ros.ros import controllers, demo, latency, pictures, soak  # noqa: E402
 from hiu_ros.ros.joint_plot import plot  # noqa: E402
 from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
 from hiu_ros.ros.markers import HandMarkers  # noqa: E402
@@ -124,6 +124,27 @@ def test_the_table_replaces_the_one_before(tmp_path):
         latency.write_into(file, 'new')
     readme = (ROOT / 'README.md').read_text()
     assert all(readme.count(mark) == 1 for mark in latency.MARKS)
+
+
+@pytest.mark.parametrize('text, words', [('no marks', 'has no lines'), (None, 'No such file')])
+def test_where_a_table_cannot_be_written_is_told_before_anything_is_measured(
+        monkeypatch, capsys, tmp_path, text, words):
+    monkeypatch.setattr(latency, 'start', None)
+    file = tmp_path / 'text.md'
+    if text is not None:
+        file.write_text(text)
+    assert latency.main(['--into', str(file)]) == 1
+    told = capsys.readouterr().err
+    assert words in told and 'text.md' in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize('command', [demo, soak, pictures])
+def test_a_file_in_place_of_a_folder_is_told_at_once(capsys, tmp_path, command):
+    file = tmp_path / 'photo.jpg'
+    file.touch()
+    with pytest.raises(SystemExit):
+        command.main(['--out', str(file)])
+    assert f'--out: {file} is a file, expected a folder' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('frames', [0, 7])
