@@ -30,14 +30,6 @@ def in_one_line(parser: argparse.ArgumentParser) -> Iterator[None]:
         parser.exit(2, f'{parser.prog}: {error}\n')
 
 
-def folder(given: str) -> str:
-    """The name of a folder on the command line (argparse's `type`), which may be made later."""
-    if os.path.exists(given) and not os.path.isdir(given):
-        raise argparse.ArgumentTypeError(f'{given} is a file, expected a folder; name another '
-                                         'place')
-    return given
-
-
 @contextmanager
 def named(path: str | os.PathLike) -> Iterator[None]:
     """Name the file in an error of writing it, which that of a full disk does not."""

@@ -1,5 +1,5 @@
-"""Picture files: those of a folder, and writing, which OpenCV's own does without noticing a full
-disk."""
+"""Picture files: those of a folder, folders to write into, and writing, which OpenCV's own does
+without noticing a full disk."""
 
 import os
 import re
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 #: How the names of picture files end.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+
+
+def check_folder(option: str, path: str | None) -> None:
+    """NotADirectoryError where a folder to write into is a file, or is named like one."""
+    if path and not os.path.isdir(path) and (
+            os.path.exists(path) or path.lower().endswith((*SUFFIXES, '.npz', '.obj'))):
+        raise NotADirectoryError(f'--{option} {path} names a file; name the folder to write into')
 
 
 def pictures_in(folder: str | os.PathLike, below: bool = False) -> list[Path]:

@@ -210,7 +210,8 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
     if arguments.min_trust > 0 and truth is None:
         raise ValueError('--min-trust needs --cache DIR, a photo cache')
     mask = truth.mask if truth else grabcut if arguments.masks else None
-    if arguments.hide is not None and mask or arguments.cut is not None and truth:
+    # Of a photo that is cut, a mask made now is of what is left already.
+    if mask and (arguments.hide is not None or (arguments.cut is not None and truth)):
         mask = folder.truth(mask)
     scores = photos.evaluate(
         folder, chosen, _spoilt(_predictor(arguments), arguments.spoil),

@@ -35,13 +35,11 @@ class HiddenPhotos:
     def read_image(self, photo: Photo) -> np.ndarray:
         """The image of one of `photos` with the thing in it, (H, W, 3) uint8 BGR."""
         image = self._folder.read_image(photo)
-        rng = np.random.default_rng(crc32(photo.file.encode()))
-        points = photo.hands[0].keypoints_px
-        corners, oval = thing(points, self._share, rng)
+        corners, oval, rng = self._thing(photo)
         cover = drawn(corners, oval, image.shape[:2])[..., None].astype(np.float32) / 255
         colours = rng.uniform(20, 235, (2, 3))
         side = np.linalg.norm(corners[1] - corners[0])
-        along = (corners[1] - corners[0]) / max(side, 1e-6)
+        along = (corners[1] - corners[0]) / side
         rows, columns = np.indices(image.shape[:2], np.float32)
         place = (columns - corners[0, 0]) * along[0] + (rows - corners[0, 1]) * along[1]
         striped = (np.floor(place / side * rng.integers(2, 7)) % 2 if rng.random() < 0.5
@@ -58,12 +56,15 @@ class HiddenPhotos:
             if found is None:
                 return None
             crop: Crop = found[0]
-            rng = np.random.default_rng(crc32(photo.file.encode()))
-            cover = drawn(*thing(photo.hands[0].keypoints_px, self._share, rng),
-                          (photo.height, photo.width))
+            corners, oval, _ = self._thing(photo)
+            cover = drawn(corners, oval, (photo.height, photo.width))
             return crop, np.where(crop.extract(cover, nearest=True) > 127, 0, found[1])
 
         return shown_mask
+
+    def _thing(self, photo: Photo) -> tuple[np.ndarray, bool, np.random.Generator]:
+        rng = np.random.default_rng(crc32(photo.file.encode()))
+        return *thing(photo.hands[0].keypoints_px, self._share, rng), rng
 
 
 def thing(points: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hiu_ros.command_errors import named
-from hiu_ros.picture_file import SUFFIXES, pictures_in, write_picture
+from hiu_ros.picture_file import SUFFIXES, check_folder, pictures_in, write_picture
 
 #: Images that go through the networks together.
 _BATCH = 8
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         _check_json(options.json, options.boxes, files)
     for option in ('masks', 'meshes', 'draw'):
-        _check_folder(option, getattr(options, option))
+        check_folder(option, getattr(options, option))
     boxes = None if options.boxes is None else read_boxes(options.boxes, files)
 
     from tqdm import tqdm
@@ -264,13 +264,6 @@ def _check_json(path: str, boxes: str | None, files: Sequence[str]) -> None:
             os.path.realpath, [*files, *([boxes] if boxes else [])]):
         raise ValueError(f'--json {path} names an image or the boxes; behind --json goes the file '
                          'to write the results to, such as hands.json')
-
-
-def _check_folder(option: str, path: str | None) -> None:
-    """NotADirectoryError where a folder to write into is a file, or is named like one."""
-    if path and not os.path.isdir(path) and (
-            os.path.exists(path) or path.lower().endswith((*SUFFIXES, '.npz', '.obj'))):
-        raise NotADirectoryError(f'--{option} {path} names a file; name the folder to write into')
 
 
 def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hiu_ros.command_errors import folder
+from hiu_ros.picture_file import check_folder
 from hiu_ros.ros.children import run_with_children, start
 from hiu_ros.ros.player import Player
 from hiu_ros.ros.process import ROSArgumentsError
@@ -158,6 +158,7 @@ def run(
     options: argparse.Namespace, command: Sequence[str], process: list[subprocess.Popen]
 ) -> int:
     """The demo against the node that `command` starts."""
+    check_folder('out', options.out)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     source = open_source(options.source or str(rendered_clip(out)))
@@ -201,8 +202,7 @@ def main(
     parser.add_argument('--source', default='', metavar='WHAT',
                         help='video file, camera number, folder of images or bag (default: a '
                              'rendered clip)')
-    parser.add_argument('--out', type=folder, default='out', metavar='DIR',
-                        help='where the results go')
+    parser.add_argument('--out', default='out', metavar='DIR', help='where the results go')
     parser.add_argument('--frames', type=int, metavar='N', help='at most so many pictures')
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of the node')

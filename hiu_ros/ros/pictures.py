@@ -16,14 +16,13 @@ import cv2
 import numpy as np
 from std_msgs.msg import Header
 
-from hiu_ros.command_errors import folder
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.hand.skeleton import FINGERS
 from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import Hands
-from hiu_ros.picture_file import write_picture
+from hiu_ros.picture_file import check_folder, write_picture
 from hiu_ros.ros import controllers
 from hiu_ros.ros.demo import rendered_clip
 from hiu_ros.ros.joint_angles import ANGLE_NAMES, joint_angles
@@ -136,12 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of the pictures."""
     parser = argparse.ArgumentParser(
         prog='python -m hiu_ros.ros.pictures', description='The pictures of the documentation.')
-    parser.add_argument('--out', type=folder, default='docs/pictures', metavar='DIR')
+    parser.add_argument('--out', default='docs/pictures', metavar='DIR')
     parser.add_argument('--clip', type=Path, metavar='FILE', help='rendered clip with its truth '
                         'beside it (default: out/clip.mp4, rendered once)')
     parser.add_argument('--weights', default=None, metavar='FILE')
     options = parser.parse_args(arguments)
     try:
+        check_folder('out', options.out)
         clip = options.clip or rendered_clip(Path('out'))
         pipeline = Pipeline(PipelineOptions(weights=options.weights))
         for path in make(clip, Path(options.out), pipeline):

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hiu_ros.command_errors import folder
+from hiu_ros.picture_file import check_folder
 from hiu_ros.ros import children
 from hiu_ros.ros.demo import NAMESPACE, rendered_clip
 from hiu_ros.ros.player import NodeEnded
@@ -175,6 +175,7 @@ def report(result: dict) -> None:
 
 def run(options: argparse.Namespace, processes: list[subprocess.Popen]) -> int:
     """The soak; `processes` is filled with what the caller has to end."""
+    check_folder('out', options.out)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     source = Path(options.source) if options.source else soak_clip(out)
@@ -200,8 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--minutes', type=float, default=60.0)
     parser.add_argument('--source', default='', metavar='FILE',
                         help='what the camera shows (default: a rendered clip)')
-    parser.add_argument('--out', type=folder, default='out', metavar='DIR',
-                        help='where the samples go')
+    parser.add_argument('--out', default='out', metavar='DIR', help='where the samples go')
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of the node')
     options = parser.parse_args(arguments)

@@ -3,22 +3,12 @@
 import numpy as np
 import pytest
 
-from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.evaluation import finding
 from hiu_ros.evaluation.cut_photos import CutPhotos
 from hiu_ros.evaluation.photos import score_hand
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.result import Hand
-
-WIDTH, HEIGHT = 320, 240
-
-
-def photo(name='a.png', size=100, hands=1):
-    rng = np.random.default_rng(len(name))
-    labels = tuple(
-        LabelledHand('right', 1.0, rng.uniform(0, size, (21, 2)) + [110, 70],
-                     rng.normal(size=(21, 3))) for _ in range(hands))
-    return Photo('home', name, WIDTH, HEIGHT, 'val', '', labels)
+from test.evaluation.labelled_photo import HEIGHT, WIDTH, photo
 
 
 class Folder:

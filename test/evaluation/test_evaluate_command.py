@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from hiu_ros.cli import main
+from hiu_ros.evaluation.cut_photos import CutPhotos
+from hiu_ros.evaluation.hidden_photos import HiddenPhotos
 from hiu_ros.network import checkpoint
 from hiu_ros.network.config import preset
 from hiu_ros.network.hiu import HIU
@@ -163,11 +165,17 @@ def test_missing_weights_are_named(photos, capsys):
     assert 'weights file none.safetensors does not exist' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('more', [[], ['--find']])
-def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, monkeypatch, more):
-    shown = []
+@pytest.fixture
+def shown(monkeypatch):
+    """Images that the pipeline is given, as they come."""
+    images = []
     monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
-                        lambda image: shown.append(image) or Corrected(image, 0.0))
+                        lambda image: images.append(image) or Corrected(image, 0.0))
+    return images
+
+
+@pytest.mark.parametrize('more', [[], ['--find']])
+def test_photos_can_be_shown_in_poor_light(photos, weights, shown, capsys, more):
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--through', 'pipeline', *more]
     assert main([*words, '--spoil', 'twilight']) == 1
@@ -178,10 +186,7 @@ def test_photos_can_be_shown_in_poor_light(photos, weights, tmp_path, capsys, mo
 
 
 @pytest.mark.parametrize('more', [[], ['--find']])
-def test_a_thing_can_hide_a_part_of_the_hands(photos, weights, capsys, monkeypatch, more):
-    shown = []
-    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
-                        lambda image: shown.append(image) or Corrected(image, 0.0))
+def test_a_thing_can_hide_a_part_of_the_hands(photos, weights, shown, capsys, more):
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--through', 'pipeline', *more]
     assert main([*words, '--hide', '0']) == 1
@@ -196,11 +201,19 @@ def test_a_thing_can_hide_a_part_of_the_hands(photos, weights, capsys, monkeypat
     assert sum((one != two).any() for one, two in zip(bare, shown)) >= 3
 
 
+@pytest.mark.parametrize('way, counts', [('--hide', True), ('--cut', False)])
+def test_masks_made_now_end_where_a_thing_begins_and_are_of_what_a_cut_leaves(
+        photos, weights, monkeypatch, way, counts):
+    asked = []
+    for kind in (CutPhotos, HiddenPhotos):
+        monkeypatch.setattr(kind, 'truth', lambda self, mask: asked.append(type(self)) or mask)
+    assert main(['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+                 str(weights), '--masks', way, '0.3']) == 0
+    assert asked == [HiddenPhotos] * counts
+
+
 @pytest.mark.parametrize('more', [[], ['--find']])
-def test_photos_can_be_cut_through_their_hand(photos, weights, capsys, monkeypatch, more):
-    shown = []
-    monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
-                        lambda image: shown.append(image) or Corrected(image, 0.0))
+def test_photos_can_be_cut_through_their_hand(photos, weights, shown, capsys, more):
     words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
              str(weights), '--through', 'pipeline', *more]
     for share in ('0', '1', '30'):

@@ -3,19 +3,9 @@
 import numpy as np
 import pytest
 
-from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.evaluation.hidden_photos import HiddenPhotos, drawn, thing
 from hiu_ros.geometry.crop import Crop
-
-WIDTH, HEIGHT = 320, 240
-
-
-def photo(name='a.png', size=100, hands=1):
-    rng = np.random.default_rng(len(name))
-    labels = tuple(
-        LabelledHand('right', 1.0, rng.uniform(0, size, (21, 2)) + [110, 70],
-                     rng.normal(size=(21, 3))) for _ in range(hands))
-    return Photo('home', name, WIDTH, HEIGHT, 'val', '', labels)
+from test.evaluation.labelled_photo import HEIGHT, WIDTH, photo
 
 
 class Folder:

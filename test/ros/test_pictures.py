@@ -142,9 +142,9 @@ def test_where_a_table_cannot_be_written_is_told_before_anything_is_measured(
 def test_a_file_in_place_of_a_folder_is_told_at_once(capsys, tmp_path, command):
     file = tmp_path / 'photo.jpg'
     file.touch()
-    with pytest.raises(SystemExit):
-        command.main(['--out', str(file)])
-    assert f'--out: {file} is a file, expected a folder' in capsys.readouterr().err
+    assert command.main(['--out', str(file)]) == 1
+    told = capsys.readouterr()
+    assert f'--out {file} names a file; name the folder' in told.out + told.err
 
 
 @pytest.mark.parametrize('frames', [0, 7])
