@@ -34,6 +34,8 @@ def add_bench(subparsers: argparse._SubParsersAction) -> None:
     tracking.add_argument('--first', type=int, default=0, help='the first of them')
     tracking.add_argument('--every', type=int, default=1, metavar='N',
                           help='one of N frames of the followed videos, as a slower camera')
+    tracking.add_argument('--holding', action='store_true',
+                          help='each hand of the followed videos holds a thing')
     tracking.add_argument('--seed', type=int, default=100, help='of the first video')
     tracking.add_argument('--placing-frames', type=int, default=16,
                           help='of each of the 15 videos for placing')
@@ -99,11 +101,14 @@ def run_tracking(options: argparse.Namespace) -> int:
             rows = bench_runs.following(
                 bench, options.hands, options.frames, options.first,
                 Faults() if options.oracle else None,
-                lambda *video: _writer(options.video, 30 / options.every, *video), options.every)
+                lambda *video: _writer(options.video, 30 / options.every, *video), options.every,
+                options.holding)
             figures['following'] = rows
             values |= {name: rows[-1][name]
                        for name in ('switches_per_1000', 'recall', 'false', 'side')}
             title = f'Following, {options.frames} frames a video'
+            if options.holding:
+                title += ', hands that hold things'
             if options.every > 1:
                 title += f', one of {options.every} shown'
             print(table(rows, FOLLOWING_COLUMNS, title))

@@ -67,17 +67,19 @@ class Bench:
 def following(
     bench: Bench, hands: Sequence[int], frames: int, first: int = 0, oracle: Faults | None = None,
     writer: Callable[[str, Any], Any] = lambda name, video: None, every: int = 1,
+    holding: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of scores: a video for each number of hands, then all of them.
 
     frames: of each video, from the `first`; of these one of so many, `every`. oracle: truth with
     these faults in place of the networks. writer: gives a function of (frame, hands) for a
-    video's name, or None.
+    video's name, or None. holding: each hand holds a thing.
     """
     rows, total = [], FollowingScores()
     for count in hands:
         seed = bench.seed + count - 1
-        video = bench.video(seed=seed, hands=count, frames=VIDEO_FRAMES)
+        video = bench.video(seed=seed, hands=count, frames=VIDEO_FRAMES,
+                            **({'holding': True} if holding else {}))
         scores, pipeline, write = FollowingScores(), None, writer(f'hands_{count}_{seed}', video)
         guide = None
         if oracle is None:

@@ -82,6 +82,21 @@ def test_every_nth_frame_of_a_part_of_a_video_is_followed(tmp_path, monkeypatch)
     assert shown == [290, 294, 298]
 
 
+@pytest.mark.parametrize('holding,settings', [
+    (False, {}), (True, {'holding': True}),  # videos kept before are found under their old names
+])
+def test_holding_hands_are_asked_for(holding, settings, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench_runs.Bench, 'video', lambda self, **given: asked.append(given))
+    monkeypatch.setattr(bench_runs.Bench, 'pipeline', lambda self: None)
+    monkeypatch.setattr(bench_runs, '_Part', lambda *a: None)
+    monkeypatch.setattr(bench_runs, 'follow', lambda *a, **k: iter(()))
+    words = ['bench', 'tracking', '--parts', 'following', '--hands', '2', '--seed', '5',
+             '--cache', str(tmp_path), *['--holding'] * holding]
+    assert main(words) == 0
+    assert asked == [{'seed': 6, 'hands': 2, 'frames': 300, **settings}]
+
+
 def test_depth_is_judged_about_one_metre():
     scores = PlacingScores(away=[0.5, 0.95, 1.0, 1.1, 1.4], distance=[9.0, 1.0, 2.0, 0.5, 9.0])
     assert bench_runs.at_one_metre(scores) == pytest.approx(9.5)

@@ -148,3 +148,7 @@ GESTURES: dict[str, np.ndarray] = {
     'letter_x': _pose((12, 84, 42, 0), TIGHT, thumb=THUMB_OVER),
     'letter_y': _pose(TIGHT, TIGHT, TIGHT, _spread(FLAT, -12), (-24, -18, 0, -8, -12)),
 }
+
+#: Those of a hand around a thing, or one held between its fingers.
+GRASPS = ('cylinder', 'cylinder_thin', 'cylinder_wide', 'sphere', 'sphere_small', 'phone', 'key',
+          'trigger', 'pinch', 'tripod', 'writing')

@@ -36,15 +36,18 @@ class HandMotion:
 
     def __init__(self, rng: np.random.Generator, poses: PoseSampler, shape: np.ndarray,
                  duration: float, span: tuple[float, float], centre: np.ndarray,
-                 reach: np.ndarray) -> None:
-        """span: seconds between which the hand is in view; centre, reach: (3,) metres."""
+                 reach: np.ndarray, grasp: np.ndarray | None = None) -> None:
+        """span: seconds between which the hand is in view; centre, reach: (3,) metres.
+
+        grasp: angles (21,) in degrees that the fingers keep all the time; None: they move.
+        """
         self.shape, self.span = shape, span
         times, keys = [0.0], []
         while times[-1] < duration + 2:
             times.append(times[-1] + rng.uniform(0.7, 1.6))
         self.times = np.array(times)
         keys = [poses.sample(rng)[0] for _ in times]
-        self.angles = np.stack(keys)
+        self.angles = np.stack(keys) if grasp is None else np.tile(grasp, (len(times), 1))
         turns = [_upright(rng)]
         for _ in times[1:]:
             # Mostly small turns of the wrist; at times the hand shows its other side.

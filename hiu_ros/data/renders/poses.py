@@ -17,7 +17,7 @@ from hiu_ros.data.renders.articulation import (
     finger,
     joint_rotations,
 )
-from hiu_ros.data.renders.gestures import GESTURES
+from hiu_ros.data.renders.gestures import GESTURES, GRASPS
 from hiu_ros.hand.model import HandModel
 
 #: Axes of a right hand that shows its palm with the fingers up, in the camera's frame.
@@ -99,6 +99,15 @@ class PoseSampler:
         # The last resort: halfway back to a pose that is known to be good.
         calm = self.table[rng.integers(len(self.table))]
         return clamp((best + calm) / 2) if least > 0.003 else best, str(kind)
+
+    def sample_grasp(self, rng: np.random.Generator) -> np.ndarray:
+        """Angles (21,) in degrees of a hand around a thing."""
+        grasp = GESTURES[str(rng.choice(GRASPS))]
+        for _ in range(CANDIDATES):
+            angles = clamp(self._jitter(rng, grasp.copy(), 0.4))
+            if penetration(self.keypoints(angles))[0] <= TOLERANCE:
+                return angles
+        return grasp.copy()
 
     def keypoints(self, angles: np.ndarray) -> np.ndarray:
         """Keypoints (N, 21, 3) of the mean shape, metres, wrist at the origin."""

@@ -15,11 +15,13 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from hiu_ros.data.renders.appearance import SkinLibrary, sample_light, sample_skin
+from hiu_ros.data.renders.articulation import joint_rotations
 from hiu_ros.data.renders.backdrop import Backdrop
 from hiu_ros.data.renders.motion import HandMotion, Moment
 from hiu_ros.data.renders.renderer import Renderer
 from hiu_ros.data.renders.scenes import ScenePlan, SceneSampler
-from hiu_ros.data.renders.stage import MAIN, Stage
+from hiu_ros.data.renders.stage import HELD, MAIN, Stage
+from hiu_ros.data.renders.things import Thing, held_thing
 from hiu_ros.geometry.rotations import matrix_to_axis_angle
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -38,7 +40,8 @@ class HandTruth:
     keypoints_px: (21, 2) full image; keypoints_m: (21, 3) camera axes, absolute; translation:
     (3,) of the wrist; pose: (48,) and shape: (10,) of the side's own model; mask: (H, W) uint8,
     255 where this hand (no forearm) is seen; visible: share of the hand's outline that is seen,
-    0..1; vertices: (V, 3) of the 'fast' mesh, absolute, or None.
+    0..1, where it holds a thing of what that leaves; vertices: (V, 3) of the 'fast' mesh,
+    absolute, or None.
     """
 
     id: int
@@ -93,10 +96,12 @@ class HandSequence:
     def __init__(self, seed: int = 0, hands: int = 2, width: int = 640, height: int = 480,
                  frames: int = 300, rate: float = 30.0, noise: float = 1.5,
                  with_depth: bool = False, with_vertices: bool = False,
-                 supersample: int = 2, distance: float | None = None) -> None:
+                 supersample: int = 2, distance: float | None = None,
+                 holding: bool = False) -> None:
         """hands: 1 to 4; noise: deviation of the pixel noise, 0..255. ValueError otherwise.
 
-        distance: metres that the nearest hands are away on average, None for about 0.45.
+        distance: metres that the nearest hands are away on average, None for about 0.45. holding:
+        each hand holds a thing, and its fingers keep their grasp.
         """
         if not 1 <= hands <= 4:
             raise ValueError(f'hands must be 1 to 4, got {hands}')
@@ -119,9 +124,9 @@ class HandSequence:
         # One piece of noise is shifted at random: drawing it anew costs more than a hand.
         self._grain = self.noise * np.random.default_rng([seed, 98]).standard_normal(
             (height + _GRAIN_SPARE, width + _GRAIN_SPARE, 3), dtype=np.float32)
-        self._actors = self._cast(rng, SceneSampler(stage.model), hands)
+        self._actors = self._cast(rng, SceneSampler(stage.model), hands, holding)
 
-    def _cast(self, rng, sampler, count):
+    def _cast(self, rng, sampler, count, holding):
         """Hands in pairs of one person: the same skin, sleeves and light."""
         duration = self.frames / self.rate
         actors, scene = [], None
@@ -148,9 +153,13 @@ class HandSequence:
             early = rng.uniform(0.75, 1.0) * duration if number else duration + 2
             if duration < 4:
                 late, early = -2.0, duration + 2
+            grasp = thing = None
+            if holding:
+                grasp, thing = _grasp(np.random.default_rng([self.seed, 78, number]), sampler,
+                                      shapes)
             motion = HandMotion(rng, sampler.poses, shapes, duration, (late, early), centre,
-                                reach)
-            actors.append(_Actor(number, side, motion, scene))
+                                reach, grasp)
+            actors.append(_Actor(number, side, motion, replace(scene, held=thing)))
         return actors
 
     def __len__(self) -> int:
@@ -242,7 +251,13 @@ class HandSequence:
         """What to draw: all of the hand, in the frame or not, and the arm inside the frame."""
         margin = 0.15 * (pixels.max(0) - pixels.min(0)).max() + 8
         own_low, own_high = pixels.min(0) - margin, pixels.max(0) + margin
-        arm = posed.welded[0, self._renderer.stage.slots[MAIN].rows] + shift
+        slots = self._renderer.stage.slots
+        if posed.present[0, HELD]:
+            thing = (posed.welded[0, slots[HELD].rows] + shift).numpy()
+            thing = thing[:, :2] / thing[:, 2:] * focal + [cx, cy]
+            own_low = np.minimum(own_low, thing.min(0) - 4)
+            own_high = np.maximum(own_high, thing.max(0) + 4)
+        arm = posed.welded[0, slots[MAIN].rows] + shift
         arm = arm[arm[:, 2] > 0.02].numpy()
         arm = arm[:, :2] / arm[:, 2:] * focal + [cx, cy]
         size = np.array([self.width, self.height])
@@ -267,6 +282,15 @@ class HandSequence:
                 'translation': points[0].astype(np.float32),
                 'pose': theta.reshape(-1).astype(np.float32),
                 'shape': plan.shape.astype(np.float32), 'vertices': vertices}
+
+
+def _grasp(rng: np.random.Generator, sampler: SceneSampler, shape: np.ndarray
+           ) -> tuple[np.ndarray, Thing]:
+    """Angles (21,) of a hand of a shape (10,), and the thing that it holds."""
+    angles = sampler.poses.sample_grasp(rng)
+    keypoints = sampler.model.keypoints(
+        torch.from_numpy(joint_rotations(angles)).float(), torch.from_numpy(shape[None]).float())
+    return angles, held_thing(keypoints[0].numpy().astype(float), rng)
 
 
 def write_clip(path: str | Path, sequence: HandSequence) -> Path:
@@ -307,12 +331,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--hands', type=int, default=2)
     parser.add_argument('--frames', type=int, default=300)
     parser.add_argument('--rate', type=float, default=30.0)
+    parser.add_argument('--holding', action='store_true', help='each hand holds a thing')
     parser.add_argument('--size', type=int, nargs=2, default=(640, 480), metavar=('W', 'H'))
     options = parser.parse_args(arguments)
     # The pieces of work are small: more threads would wait for each other most of the time.
     torch.set_num_threads(1)
     truth = write_clip(options.out, HandSequence(
-        options.seed, options.hands, *options.size, options.frames, options.rate))
+        options.seed, options.hands, *options.size, options.frames, options.rate,
+        holding=options.holding))
     print(f'{options.out} and {truth}')
 
 

@@ -31,6 +31,16 @@ def test_a_finger_pushed_through_the_thumb_is_seen(sampler):
     assert penetration(points)[0] > 0.002
 
 
+def test_grasps_are_free_of_penetration_and_close_around_something(sampler):
+    angles = np.stack([sampler.sample_grasp(np.random.default_rng([2, i])) for i in range(80)])
+    assert (angles >= LIMITS[:, 0]).all() and (angles <= LIMITS[:, 1]).all()
+    points = sampler.keypoints(angles)
+    assert (penetration(points) <= 0.001).all()
+    bent = np.linalg.norm(points[:, [8, 12]] - points[:, [5, 9]], axis=-1).min(1)
+    assert (bent < 0.085).all()  # a straight finger reaches 0.09 to 0.1 m from its base
+    assert len(np.unique(angles, axis=0)) == 80
+
+
 def test_samples_are_within_limits_free_of_penetration_and_varied(sampler):
     drawn = [sampler.sample(np.random.default_rng([1, i])) for i in range(120)]
     angles = np.stack([a for a, _ in drawn])

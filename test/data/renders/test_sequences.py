@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -125,6 +126,50 @@ def test_hands_enter_and_leave():
     counts = [sum(actor.motion.at(i / 30) is not None for actor in sequence._actors)
               for i in range(0, 300, 5)]
     assert min(counts) >= 1 and max(counts) == 2
+
+
+def test_holding_hands_keep_their_grasp_around_a_thing_that_goes_with_them():
+    plain, holding = small(with_depth=True), small(with_depth=True, holding=True)
+    fingers, hidden = {}, []
+    for index in (4, 12, 20):
+        free, held = plain.frame(index), holding.frame(index)
+        assert [hand.id for hand in free.hands] == [hand.id for hand in held.hands]
+        for one, other in zip(free.hands, held.hands):
+            # The same way through the picture, with another pose of the fingers.
+            assert np.allclose(one.keypoints_m.mean(0), other.keypoints_m.mean(0), atol=1e-4)
+            fingers.setdefault(other.id, []).append(other.pose[3:])
+            assert not np.allclose(one.pose[3:], other.pose[3:], atol=0.1)
+        # Something is there that is no hand, and which no hand is missed in.
+        hands = np.zeros(held.depth.shape, bool)
+        for hand in held.hands:
+            hands |= cv2.dilate(hand.mask, np.ones((3, 3))) > 0
+        hidden.append((np.isfinite(held.depth) & ~hands).sum())
+    for poses in fingers.values():
+        assert np.allclose(poses, poses[0], atol=1e-5)
+    assert len(fingers) == 2 and max(hidden) > 100
+
+
+def test_a_thing_is_drawn_whole_where_it_sticks_out():
+    sequence = small(hands=1, seed=5, holding=True)
+    actor, = sequence._actors
+    thing = actor.scene.held
+    middle = thing.vertices.mean(0)
+    thing.vertices = middle + 1.5 * (thing.vertices - middle)
+    free = small(hands=1, seed=5, holding=True)
+    free._actors[0].scene = replace(actor.scene, held=None)
+    moment = actor.motion.at(0.8)
+    with_thing, without = sequence.frame(12), free.frame(12)
+    changed = np.abs(with_thing.image.astype(int) - without.image).max(-1) > 12
+    points = thing.vertices @ moment.plan.rotations[0].T
+    if actor.side == 'left':
+        points = points * [-1, 1, 1]
+    hand, = with_thing.hands
+    seen = (points + hand.translation) @ sequence.camera_matrix.T
+    seen = seen[:, :2] / seen[:, 2:]
+    rows, columns = np.nonzero(changed)
+    # The outermost points of the thing's mesh are where the picture changes.
+    assert np.allclose([columns.min(), rows.min()], np.clip(seen.min(0), 0, None), atol=2.5)
+    assert np.allclose([columns.max(), rows.max()], np.minimum(seen.max(0), [159, 119]), atol=2.5)
 
 
 def test_wrong_numbers_are_named():
