@@ -24,13 +24,17 @@ from hiu_ros.ros.messages import colour, placed
 NAMESPACES = ('mesh', 'bones', 'joints', 'names')
 
 
-def assumed_translation(hand: Hand, width: int, height: int) -> np.ndarray:
+def assumed_translation(
+    hand: Hand, width: int, height: int, mirrored: bool = False
+) -> np.ndarray:
     """A place (3,) to draw a hand of unknown distance at, m: as seen by `Camera.assumed`.
 
     The t that minimises |(X + t) - ray (Z + t_z)| over the keypoints, linear in t. For the eye
-    only: messages with numbers keep saying that the distance is unknown.
+    only: messages with numbers keep saying that the distance is unknown. mirrored: the pixels are
+    of a mirrored image, while metres are always of the world.
     """
-    rays = Camera.assumed(width, height).normalise(hand.keypoints_px)
+    pixels = hand.keypoints_px * (-1, 1) + (width - 1, 0) if mirrored else hand.keypoints_px
+    rays = Camera.assumed(width, height).normalise(pixels)
     x = hand.keypoints_m.astype(np.float64)
     a = np.zeros((2 * KEYPOINT_COUNT, 3))
     a[0::2, 0] = a[1::2, 1] = 1
@@ -54,13 +58,15 @@ class HandMarkers:
     """Builds the `markers` topic of one camera.
 
     `triangles` (F, 3) are the right hand's; `lifetime` s after which a viewer forgets a marker
-    that is no longer sent; `alpha` of the mesh, where 0 leaves the mesh away.
+    that is no longer sent; `alpha` of the mesh, where 0 leaves the mesh away; `mirrored`: whether
+    the images are.
     """
 
     def __init__(self, triangles: np.ndarray, lifetime: float = 0.5, alpha: float = 0.6) -> None:
         self._triangles = np.asarray(triangles)
         self.lifetime = lifetime
         self.alpha = alpha
+        self.mirrored = False
         self._hands: dict[str, _Parts] = {}
 
     def build(self, hands: Hands, header: Header, left: Iterable[int] = ()) -> MarkerArray:
@@ -120,7 +126,8 @@ class HandMarkers:
 
     def _refresh(self, parts: _Parts, hand: Hand, hands: Hands, header: Header) -> None:
         known = hand.translation_m is not None
-        shift = 0.0 if known else assumed_translation(hand, hands.width, hands.height)
+        shift = 0.0 if known else assumed_translation(
+            hand, hands.width, hands.height, self.mirrored)
         _write(parts.vertices, placed(hand, hand.vertices_m) + shift)
         keypoints = placed(hand, hand.keypoints_m) + shift
         _write(parts.keypoints, keypoints)

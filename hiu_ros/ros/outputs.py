@@ -123,6 +123,7 @@ class Outputs:
         if self.wanted('markers') and self._marker_limit(options.marker_rate):
             self._markers.lifetime = options.marker_lifetime
             self._markers.alpha = options.mesh_alpha
+            self._markers.mirrored = options.mirrored_input
             gone, self._left = self._left, set()
             self._send('markers', lambda: self._markers.build(hands, header, gone))
         if self.wanted('annotated') and self._annotated_limit(options.annotated_rate):

@@ -1,5 +1,7 @@
 """Markers: never empty lists, numbers of the hands, DELETE for who left, shared points, cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,6 +134,17 @@ def test_a_hand_of_unknown_distance_is_drawn_in_line_with_its_image(fake, build)
     np.testing.assert_allclose(places(markers['joints'])[0], place, atol=1e-5)
     vertices = unknown.vertices_m[fake.TRIANGLES.ravel()] + place
     np.testing.assert_allclose(places(markers['mesh']), vertices, atol=1e-5)
+
+
+def test_a_hand_of_unknown_distance_in_a_mirrored_image_is_drawn_where_it_is_in_the_world(fake):
+    hand = fake.make_hand(at=None)
+    expected = assumed_translation(hand, 640, 480)
+    mirrored = replace(hand, keypoints_px=hand.keypoints_px * (-1, 1) + (639, 0))
+    markers = HandMarkers(fake.TRIANGLES)
+    markers.mirrored = True
+    built = {m.ns: m for m in markers.build(Hands(640, 480, (mirrored,)), HEADER).markers}
+    np.testing.assert_allclose(places(built['joints'])[0], expected, atol=1e-5)
+    assert expected[2] > 0.55  # not the place of hands that fit none
 
 
 def test_a_hand_that_fits_no_place_ahead_is_drawn_half_a_metre_away(fake):

@@ -176,10 +176,14 @@ def test_markers_look_as_the_parameters_of_the_moment_say(world, fake, wait_for)
     received = []
     reader.create_subscription(OUTPUTS['markers'], 'markers', received.append, 10)
     assert wait_for(lambda: outputs.wanted('markers'))
-    for changes in ({'marker_lifetime': 2.5}, {'mesh_alpha': 0.25}, {'mesh_alpha': 0.0}):
-        outputs.publish(fake.make_hands(1), Header(), FRAME, replace(OPTIONS, **changes))
-    spin(reader, wait_for, lambda: len(received) == 3)
-    long, pale, bare = (message.markers for message in received)
+    for changes in ({'marker_lifetime': 2.5}, {'mesh_alpha': 0.25}, {'mesh_alpha': 0.0}, {},
+                    {'mirrored_input': True}):
+        outputs.publish(fake.make_hands(1, known=False), Header(), FRAME,
+                        replace(OPTIONS, **changes))
+    spin(reader, wait_for, lambda: len(received) == 5)
+    long, pale, bare, usual, mirrored = (message.markers for message in received)
+    joints = [next(m.points for m in markers if m.ns == 'joints') for markers in (usual, mirrored)]
+    assert joints[0] != joints[1]
     assert {(m.lifetime.sec, m.lifetime.nanosec) for m in long} == {(2, 500_000_000)}
     assert {(m.lifetime.sec, m.lifetime.nanosec) for m in pale} == {(0, 500_000_000)}
     assert [m.color.a for m in pale if m.ns == 'mesh'] == [0.25]
