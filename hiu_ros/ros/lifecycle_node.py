@@ -55,6 +55,7 @@ class HiuNode(LifecycleNode):
         self._session: Session | None = None
         self._abandoned: Worker | None = None
         self._state = 'unconfigured'
+        self.loading = False  #: whether it is being configured, which a signal may break off
         self._paused = False
         self._dead = ''
         self._quiet_log = QuietLog(self.get_logger())
@@ -76,12 +77,15 @@ class HiuNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the weights and warm up; FAILURE with one clear line where that cannot be done."""
         self._dead = ''
+        self.loading = True
         try:
             self._engine = LastingEngine(
                 self._factory, self.options, self.get_logger().warning)
         except Exception as error:
             self.get_logger().fatal(f'cannot start: {error}')
             return FAILURE
+        finally:
+            self.loading = False
         self._state = 'inactive'
         engine = self._engine.current
         self.get_logger().info(f'{engine.model} on {engine.device}')

@@ -48,12 +48,13 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 class Stop:
     """`ending_signals`: end at once, behind the making of the node, break off the start, or end
-    the spinning, by `phase`."""
+    the spinning, by `phase`. The networks' loading is broken off whoever asked for it."""
 
     def __init__(self) -> None:
         self.asked = False
         self.phase = 'importing'  #: then 'making', 'starting', 'spinning', 'ending'
         self.wake: Callable[[], None] = lambda: None
+        self.loading: Callable[[], bool] = lambda: False
         self._broken_off = False
         if threading.current_thread() is not threading.main_thread():
             return
@@ -68,8 +69,9 @@ class Stop:
         self.asked = True
         if self.phase == 'importing':
             leave(0)
+        start = self.phase == 'starting' or self.phase == 'spinning' and self.loading()
         # Not by `asked`, which _watch may have set before: this waits for the end of a long call.
-        if self.phase == 'starting' and not self._broken_off:
+        if start and not self._broken_off:
             self._broken_off = True
             raise _Stopped
 
@@ -194,6 +196,7 @@ def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = Non
             )
             code = 0 if started else 1
         stop.wake = lambda: asked.done() or asked.set_result(None)
+        stop.loading = lambda: node.loading
         stop.phase = 'spinning'
         if code == 0 and not stop.asked:
             executor.spin_until_future_complete(asked)

@@ -99,6 +99,25 @@ def test_the_middlewares_shared_memory_is_given_back(spawn, wait_for, parameters
     assert not [segment for segment in held if segment.exists()]
 
 
+def test_a_signal_while_somebody_else_has_the_node_configured_leaves_no_shared_memory(
+    spawn, peer, wait_for
+):
+    """As `hiu.launch.py lifecycle_events:=true` and lifecycle managers do."""
+    others = shared_memory()
+    node = spawn(*named('asked'), script='slow_node.py', parameters={'autostart': False})
+    assert peer.call(GetState, 'asked/get_state', GetState.Request())
+    held = segments(node, others)
+    client = peer.node.create_client(ChangeState, 'asked/change_state')
+    assert client.wait_for_service(10.0)
+    time.sleep(0.2)  # as in `Peer.call`
+    client.call_async(ChangeState.Request(
+        transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    assert node.wait_log('loading')
+    code, seconds = node.end()
+    assert code == 0 and seconds < QUICK and 'Traceback' not in node.log, (seconds, node.log)
+    assert not [segment for segment in held if segment.exists()]
+
+
 def test_a_terminal_that_is_closed_ends_a_node_in_good_order_unless_nohup_keeps_it(spawn):
     started = []
     for ignored in (signal.SIG_IGN, signal.SIG_DFL):
