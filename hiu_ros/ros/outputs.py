@@ -20,6 +20,9 @@ from hiu_ros.ros.transforms import TransformSender
 
 #: How long a farewell waits for its readers, s.
 FAREWELL = 0.3
+#: How long hands are of unknown distance before readers of their poses are told the cure, s: the
+#: first images of a session often come before their camera_info.
+UNPLACED = 1.0
 
 
 class Limit:
@@ -69,6 +72,8 @@ class Outputs:
         self._left: set[int] = set()
         #: Of the last image: its header, and no hands.
         self._last: tuple[Header, Hands] | None = None
+        #: Since when hands that a wrist pose is asked of have no distance; whether that was told.
+        self._unplaced: float | None = None
         self._told = False
         self._publishers['topology'].publish(messages.topology(
             engine.model, engine.vertex_count, engine.triangles
@@ -97,16 +102,13 @@ class Outputs:
             self._send('hand_joint_states', lambda: controllers.joint_states(chosen, header))
             for side, hand in chosen.items():
                 if hand.translation_m is not None:
+                    self._unplaced = None
                     self._send(
                         f'wrist_pose/{side}',
                         lambda hand=hand: controllers.wrist_pose(hand, header),
                     )
-                elif not self._told and self.wanted(f'wrist_pose/{side}'):
-                    self._told = True
-                    self._node.get_logger().info(
-                        'wrist_pose and TF need the distance of a hand: publish camera_info on '
-                        + self._node.resolve_topic_name(self._info_topic)
-                    )
+                elif self.wanted(f'wrist_pose/{side}'):
+                    self._tell_cure()
         if options.tf and self._transforms.wanted():
             self._transforms.send(
                 controllers.transforms(
@@ -130,6 +132,16 @@ class Outputs:
             self._send('annotated', lambda: messages.image(
                 header, self._engine.draw(frame, hands), 'bgr8'
             ))
+
+    def _tell_cure(self) -> None:
+        """Say once what wrist poses need, should that not come by itself."""
+        now = time.monotonic()
+        self._unplaced = now if self._unplaced is None else self._unplaced
+        if not self._told and now - self._unplaced >= UNPLACED:
+            self._told = True
+            self._node.get_logger().info(
+                'wrist_pose and TF need the distance of a hand: publish camera_info on '
+                + self._node.resolve_topic_name(self._info_topic))
 
     def _send(self, topic: str, build: Callable) -> None:
         if self.wanted(topic):

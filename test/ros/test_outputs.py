@@ -99,9 +99,12 @@ def test_transforms_are_built_for_listeners_of_tf_alone(world, fake):
     assert len(transforms.sent[1]) == 17 and outputs.built == {'tf': 2}
 
 
-def test_why_there_is_no_wrist_pose_is_told_once_and_to_its_readers_alone(world, fake, wait_for):
+def test_why_there_is_no_wrist_pose_is_told_once_and_to_its_readers_alone(
+    world, fake, wait_for, monkeypatch
+):
     outputs, reader, _ = world
     lines = []
+    monkeypatch.setattr('hiu_ros.ros.outputs.UNPLACED', 0.0)
     outputs._node = SimpleNamespace(get_logger=lambda: SimpleNamespace(info=lines.append),
                                     resolve_topic_name=lambda topic: f'/robot/{topic}')
     for topic, told in (('hand_joint_states', 0), ('wrist_pose/left', 1)):
@@ -111,6 +114,26 @@ def test_why_there_is_no_wrist_pose_is_told_once_and_to_its_readers_alone(world,
             outputs.publish(fake.make_hands(2, known=False), Header(), FRAME, OPTIONS)
         assert len(lines) == told
     assert '/robot/camera_info' in lines[0] and outputs.built == {'hand_joint_states': 4}
+
+
+def test_nothing_is_told_of_wrist_poses_where_camera_info_comes_soon(
+    world, fake, wait_for, monkeypatch
+):
+    """It often comes behind the first images, also where it is published as it should be."""
+    outputs, reader, _ = world
+    lines, now = [], [100.0]
+    outputs._node = SimpleNamespace(get_logger=lambda: SimpleNamespace(info=lines.append),
+                                    resolve_topic_name=lambda topic: f'/robot/{topic}')
+    reader.create_subscription(OUTPUTS['wrist_pose/left'], 'wrist_pose/left', print, 10)
+    assert wait_for(lambda: outputs.wanted('wrist_pose/left'))
+    monkeypatch.setattr('hiu_ros.ros.outputs.time',
+                        SimpleNamespace(monotonic=lambda: now[0]))
+    for moment, known, told in ((100.0, False, 0), (100.9, False, 0), (101.0, True, 0),
+                                (105.0, False, 0), (105.9, False, 0), (106.1, False, 1),
+                                (109.0, False, 1)):
+        now[0] = moment
+        outputs.publish(fake.make_hands(2, known), Header(), FRAME, OPTIONS)
+        assert len(lines) == told, moment
 
 
 def test_two_cameras_do_not_share_frames_of_tf(world, fake):
