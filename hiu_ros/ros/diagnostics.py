@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from hiu_ros.perception.tracker import PAUSE
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 #: Times of the last so many frames make the medians and percentiles.
 HISTORY = 300
@@ -74,13 +76,14 @@ class FrameLog:
     _started: float | None = None
     _unanswered: float | None = None
     _hands: int = 0
+    _followed: float = -math.inf  #: moment until which those hands are known to be followed
     _fault: str = ''
 
     def start(self, now: float) -> None:
         """The camera is listened to from now on."""
         with self._lock:
             self._started, self._last_image, self._unanswered = now, None, None
-            self._since = now
+            self._since, self._hands = now, 0
 
     def image(self, now: float, dropped: bool) -> None:
         """An image came; `dropped` where an older one had to give way to it."""
@@ -131,6 +134,10 @@ class FrameLog:
             counts, self._counts = self._counts, {}
             recent = min(counts.get('published', 0), HISTORY) or HISTORY
             since, self._since = self._since, now
+            if counts.get('published'):
+                self._followed = now + PAUSE
+            elif now > self._followed:
+                self._hands = 0
             heard = self._last_image if self._last_image is not None else self._started
             return Summary(
                 period=max(now - since, 1e-6), hands=self._hands, last_fault=self._fault,

@@ -129,6 +129,22 @@ def test_a_log_counts_by_period():
     assert (newest.ages, newest.inference, newest.hands) == ((0.9,), (0.3,), 0)
 
 
+def test_hands_are_followed_no_more_where_no_result_came_for_as_long_as_a_pause_ends_them():
+    """Because the camera is dead, or sends nothing but what cannot be used."""
+    log = FrameLog()
+    log.start(100.0)
+    log.result(0.2, 0.1, hands=2)
+    seen = []
+    for second in range(101, 106):
+        log.fault('cut short')
+        seen.append(log.summary(float(second)).hands)
+    assert seen == [2, 2, 2, 0, 0]
+    log.result(0.2, 0.1, hands=1)
+    assert log.summary(106.0).hands == 1
+    log.start(107.0)
+    assert log.summary(107.5).hands == 0
+
+
 def test_silence_counts_from_the_start_where_no_image_came():
     log = FrameLog()
     assert log.summary(5.0).silence == math.inf
