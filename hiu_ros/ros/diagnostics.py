@@ -19,7 +19,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 HISTORY = 300
 #: WARN where a larger share of the frames has no depth; the first ones often have none.
 WITHOUT_DEPTH = 0.1
-#: WARN where depth fits none of so many hands: of another unit, not aligned to colour, or
+#: WARN where depth fits none of so many hands in a row: of another unit, not aligned to colour, or
 #: empty there, as where hands are too near for the sensor.
 DEPTH_FITS_NONE = 3
 #: Ages from which on stamps are of another clock, s: nothing here waits for so long.
@@ -40,6 +40,7 @@ class Summary:
     without_depth: int = 0  #: of those published, where depth is asked for
     with_depth: int = 0  #: hands in frames with depth
     by_depth: int = 0  #: of those, the ones that it told the distance of
+    unfit: int = 0  #: hands in frames with depth, over periods, since one that it told that of
     hands: int = 0
     silence: float = math.inf
     waiting: float = 0.0  #: since the first image that no result or fault came after
@@ -76,6 +77,7 @@ class FrameLog:
     _started: float | None = None
     _unanswered: float | None = None
     _hands: int = 0
+    _unfit: int = 0
     _followed: float = -math.inf  #: moment until which those hands are known to be followed
     _fault: str = ''
 
@@ -83,7 +85,7 @@ class FrameLog:
         """The camera is listened to from now on."""
         with self._lock:
             self._started, self._last_image, self._unanswered = now, None, None
-            self._since, self._hands = now, 0
+            self._since, self._hands, self._unfit = now, 0, 0
 
     def image(self, now: float, dropped: bool) -> None:
         """An image came; `dropped` where an older one had to give way to it."""
@@ -134,6 +136,9 @@ class FrameLog:
             counts, self._counts = self._counts, {}
             recent = min(counts.get('published', 0), HISTORY) or HISTORY
             since, self._since = self._since, now
+            self._unfit += counts.get('with_depth', 0)
+            if counts.get('by_depth'):
+                self._unfit = 0
             if counts.get('published'):
                 self._followed = now + PAUSE
             elif now > self._followed:
@@ -141,6 +146,7 @@ class FrameLog:
             heard = self._last_image if self._last_image is not None else self._started
             return Summary(
                 period=max(now - since, 1e-6), hands=self._hands, last_fault=self._fault,
+                unfit=self._unfit,
                 ages=tuple(self._ages)[-recent:], inference=tuple(self._inference)[-recent:],
                 silence=now - heard if heard is not None else math.inf,
                 waiting=now - self._unanswered if self._unanswered is not None else 0.0, **counts,
@@ -206,8 +212,8 @@ def _frame_findings(
     if summary.without_depth > WITHOUT_DEPTH * summary.published:
         found.append((WARN, f'{summary.without_depth} of {summary.published} frames had no depth, '
                       f'the last: {state.depth_fault}'))
-    if not summary.by_depth and summary.with_depth >= DEPTH_FITS_NONE:
-        found.append((WARN, f'depth fits none of {summary.with_depth} hands: expected 16UC1 in '
+    if summary.with_depth and summary.unfit >= DEPTH_FITS_NONE:
+        found.append((WARN, f'depth fits none of {summary.unfit} hands: expected 16UC1 in '
                       'millimetres or 32FC1 in metres, aligned to colour, a camera_info, and '
                       'hands no nearer than the depth camera measures'))
     return found

@@ -58,10 +58,13 @@ ACTIVE = State(device='cpu')
     (replace(GOOD, without_depth=2), ACTIVE, OK, '28.0 frames/s'),
     (replace(GOOD, without_depth=3), replace(ACTIVE, depth='used', depth_fault='/depth: late'),
      WARN, '3 of 28 frames had no depth, the last: /depth: late'),
-    (replace(GOOD, with_depth=28), ACTIVE, WARN, 'depth fits none of 28 hands: expected 16UC1'),
-    (replace(GOOD, with_depth=28), ACTIVE, WARN, 'no nearer than the depth camera measures'),
+    (replace(GOOD, with_depth=28, unfit=28), ACTIVE, WARN,
+     'depth fits none of 28 hands: expected 16UC1'),
+    (replace(GOOD, with_depth=28, unfit=28), ACTIVE, WARN,
+     'no nearer than the depth camera measures'),
     (replace(GOOD, with_depth=28, by_depth=1), ACTIVE, OK, '28.0 frames/s'),
-    (replace(GOOD, with_depth=2), ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, with_depth=2, unfit=2), ACTIVE, OK, '28.0 frames/s'),
+    (replace(GOOD, with_depth=0, unfit=9), ACTIVE, OK, '28.0 frames/s'),
     (GOOD, replace(ACTIVE, dead='CUDA error'), ERROR, 'CUDA error'),
     (GOOD, replace(ACTIVE, warnings=('2 nodes have the name /a',)), WARN, '2 nodes'),
     (replace(GOOD, silence=math.inf), replace(ACTIVE, sleeping=True), OK, 'nobody listens'),
@@ -143,6 +146,16 @@ def test_hands_are_followed_no_more_where_no_result_came_for_as_long_as_a_pause_
     assert log.summary(106.0).hands == 1
     log.start(107.0)
     assert log.summary(107.5).hands == 0
+
+
+def test_depth_that_fits_no_hand_is_told_however_slow_the_node_is():
+    """With two hands or fewer in every second, as on a weak computer."""
+    log, told = FrameLog(), []
+    log.start(100.0)
+    for second, by_depth in enumerate((0, 0, 0, 1, 0, 0, 0), 101):
+        log.result(0.2, 0.1, hands=1, by_depth=by_depth)
+        told.append('depth fits none of' in judge(log.summary(float(second)), ACTIVE, OPTIONS)[1])
+    assert told == [False, False, True, False, False, False, True]
 
 
 def test_silence_counts_from_the_start_where_no_image_came():
