@@ -9,7 +9,7 @@ from typing import Final
 
 from hiu_ros import __version__
 from hiu_ros.brief_waits import wait_briefly
-from hiu_ros.command_errors import USER_ERRORS, traceback_wanted
+from hiu_ros.command_errors import USER_ERRORS, in_words, traceback_wanted
 
 #: Subcommand -> module that defines it. The module has a function `add_<subcommand>(subparsers)`
 #: (underscores for dashes) that adds a parser and sets its default `run`: a function that takes
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         if traceback_wanted():
             raise
-        print(f'hiu {options.command}: {error}', file=sys.stderr)
+        print(f'hiu {options.command}: {in_words(error)}', file=sys.stderr)
         return 1
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 #: Something is missing, unreadable, of another kind or out of range; a loss is not finite.
 USER_ERRORS = (OSError, ValueError, RuntimeError, FloatingPointError)
@@ -12,6 +13,25 @@ USER_ERRORS = (OSError, ValueError, RuntimeError, FloatingPointError)
 def traceback_wanted() -> bool:
     """Whether the user asked for tracebacks, by HIU_TRACEBACK in the environment."""
     return bool(os.environ.get('HIU_TRACEBACK'))
+
+
+def in_words(error: Exception) -> str:
+    """The message of a user's error; of an operating system's own, which is '[Errno 17] File
+    exists', what is wrong with the file or folder that it names, and what to do."""
+    if not isinstance(error, OSError) or error.errno is None or error.filename is None:
+        return str(error)
+    path = Path(os.fsdecode(error.filename))
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        for place in (path, *path.parents):
+            if place.exists() and not place.is_dir():
+                return f'{place} is a file, expected a folder; name another place'
+    if isinstance(error, IsADirectoryError):
+        return f'{path} is a folder, expected a file; name a file'
+    if isinstance(error, FileNotFoundError):
+        return f'{path} does not exist'
+    if isinstance(error, PermissionError):
+        return f'{path}: no permission; name another place'
+    return f'{path}: {error.strerror}'
 
 
 @contextmanager
@@ -27,7 +47,7 @@ def in_one_line(parser: argparse.ArgumentParser) -> Iterator[None]:
     except USER_ERRORS as error:
         if traceback_wanted():
             raise
-        parser.exit(2, f'{parser.prog}: {error}\n')
+        parser.exit(2, f'{parser.prog}: {in_words(error)}\n')
 
 
 @contextmanager

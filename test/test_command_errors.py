@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from hiu_ros.command_errors import in_one_line
+from hiu_ros.command_errors import in_one_line, in_words
 
 PARSER = argparse.ArgumentParser(prog='python -m thing')
 
@@ -31,3 +31,18 @@ def test_ctrl_c_ends_without_a_traceback(capsys, monkeypatch):
     with pytest.raises(SystemExit) as end, in_one_line(PARSER):
         raise KeyboardInterrupt
     assert end.value.code == 130 and capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('attempt, told', [
+    (lambda path: (path / 'text').mkdir(exist_ok=True), 'text is a file, expected a folder'),
+    (lambda path: (path / 'text' / 'renders').mkdir(), 'text is a file, expected a folder'),
+    (lambda path: (path / 'folder').write_text(''), 'folder is a folder, expected a file'),
+    (lambda path: (path / 'absent').read_text(), 'absent does not exist')])
+def test_a_file_in_place_of_a_folder_and_the_reverse_are_told_without_an_errno(
+        tmp_path, attempt, told):
+    (tmp_path / 'text').write_text('')
+    (tmp_path / 'folder').mkdir()
+    with pytest.raises(OSError) as caught:
+        attempt(tmp_path)
+    message = in_words(caught.value)
+    assert told in message and 'Errno' not in message and '\n' not in message

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 
+from hiu_ros.command_errors import in_words
 from hiu_ros.ros.launch_values import profiles_variable
 from hiu_ros.ros.player import NodeEnded
 from hiu_ros.ros.process import COMMAND, ROSArgumentsError, check_domain, ending_signals
@@ -70,7 +71,7 @@ def run_with_children(
     except KeyboardInterrupt:
         return 130
     except (SourceError, NodeEnded, ROSArgumentsError, OSError, *errors) as error:
-        print(f'{name}: {error}', file=sys.stderr)
+        print(f'{name}: {in_words(error)}', file=sys.stderr)
         return 1
     finally:
         # A second Ctrl-C must not leave behind what the first one is ending.
