@@ -8,6 +8,7 @@ with TF, and `hand_joint_states`.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from std_msgs.msg import Header
 
+from hiu_ros.command_errors import USER_ERRORS, in_words, traceback_wanted
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.hand.skeleton import FINGERS
 from hiu_ros.perception.drawing import draw
@@ -146,8 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pipeline = Pipeline(PipelineOptions(weights=options.weights))
         for path in make(clip, Path(options.out), pipeline):
             print(f'{path}  {path.stat().st_size / 1024:.0f} kB')
-    except (SourceError, OSError) as error:
-        print(f'pictures: {error}')
+    except USER_ERRORS as error:
+        if traceback_wanted():
+            raise
+        print(f'pictures: {in_words(error)}', file=sys.stderr)
         return 1
     return 0
 

@@ -126,7 +126,7 @@ def test_the_table_replaces_the_one_before(tmp_path):
     assert all(readme.count(mark) == 1 for mark in latency.MARKS)
 
 
-@pytest.mark.parametrize('text, words', [('no marks', 'has no lines'), (None, 'No such file')])
+@pytest.mark.parametrize('text, words', [('no marks', 'has no lines'), (None, 'does not exist')])
 def test_where_a_table_cannot_be_written_is_told_before_anything_is_measured(
         monkeypatch, capsys, tmp_path, text, words):
     monkeypatch.setattr(latency, 'start', None)
@@ -170,5 +170,12 @@ def test_another_clip_is_rendered_only_where_none_is_named(monkeypatch, capsys, 
     with pytest.raises(SourceError, match='rendered into out'):
         latency.main([])
     assert pictures.main(['--clip', missing]) == pictures.main([]) == 1
-    told = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr().err.splitlines()
     assert 'mine.mp4 does not exist' in told[0] and told[1] == 'pictures: rendered into out'
+
+
+def test_what_is_no_weights_file_is_told_in_one_line(tmp_path, capsys):
+    (tmp_path / 'mine.txt').write_text('text')
+    assert pictures.main(['--clip', 'x.mp4', '--weights', str(tmp_path / 'mine.txt')]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith('pictures: weights file') and told.count('\n') == 1
