@@ -77,7 +77,10 @@ def run_tracking(options: argparse.Namespace) -> int:
     from hiu_ros.evaluation.output import check_output, write_json
     from hiu_ros.evaluation.tables import table
     from hiu_ros.evaluation.tracking import FOLLOWING_COLUMNS, PLACING_COLUMNS
+    from hiu_ros.picture_file import check_folder
 
+    if not options.parts and options.clip is None:
+        raise ValueError(f'nothing to measure: give --parts of {", ".join(PARTS)}, or --clip')
     if min(options.hands) < 1 or max(options.hands) > 4:
         raise ValueError(f'--hands must be 1 to 4 each, got {options.hands}')
     if not 0 <= options.first < bench_runs.VIDEO_FRAMES or options.frames < 1:
@@ -87,8 +90,14 @@ def run_tracking(options: argparse.Namespace) -> int:
         raise ValueError(f'--every must be above 0, got {options.every}')
     if options.placing_frames < 1:
         raise ValueError(f'--placing-frames must be above 0, got {options.placing_frames}')
+    if options.clip_frames is not None and options.clip_frames < 1:
+        raise ValueError(f'--clip-frames must be above 0, got {options.clip_frames}')
+    if options.seed < 0:
+        raise ValueError(f'--seed must be 0 or more, got {options.seed}')
     if options.clip is not None:
         bench_runs.open_clip(options.clip).release()
+    check_folder('cache', str(options.cache))
+    check_folder('video', options.video and str(options.video))
     if options.json:
         check_output(options.json)
     figures: dict[str, Any] = {}
@@ -97,6 +106,7 @@ def run_tracking(options: argparse.Namespace) -> int:
         bench = bench_runs.Bench(
             options.cache, options.weights, options.finder_weights, options.device, options.half,
             options.seed, progress.update)
+        bench.pipeline()  # weights that cannot be read are told before a video is rendered
         if 'following' in options.parts:
             rows = bench_runs.following(
                 bench, options.hands, options.frames, options.first,

@@ -60,10 +60,18 @@ def test_clip_counts_names_and_frames_with_a_hand(tmp_path, monkeypatch):
     (['--clip', 'none.mp4'], 'the video none.mp4 does not exist'),
     (['--json', '.'], '. is a folder; give the name of a file to write'),
     (['--every', '0'], '--every must be above 0, got 0'),
+    (['--seed', '-1'], '--seed must be 0 or more, got -1'),
+    (['--clip-frames', '0'], '--clip-frames must be above 0, got 0'),
+    (['--parts'], 'nothing to measure: give --parts of following, placing, rest, or --clip'),
+    (['--cache', 'text'], '--cache text names a file; name the folder to write into'),
+    (['--video', 'text'], '--video text names a file; name the folder to write into'),
+    (['--weights', 'text'], 'weights file text is not a whole safetensors file (Error while '
+     'deserializing header: header too small); copy it again'),
 ])
 def test_files_are_looked_at_before_anything_is_rendered(words, says, tmp_path, capsys,
                                                          monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / 'text').write_text('text')
     monkeypatch.setattr(bench_runs, 'following', lambda *a: pytest.fail('rendered'))
     assert main(['bench', 'tracking', '--parts', 'following', '--cache', 'cache', *words]) == 1
     assert capsys.readouterr().err == f'hiu bench: {says}\n'
