@@ -99,8 +99,8 @@ class PipelineOptions:
                              f'{", ".join(REGIONS)}')
         _integer(self, 'max_hands', 1)
         _integer(self, 'refine_passes', 0)
-        _integer(self, 'views', 1)
-        if self.views > len(VIEWS):
+        _integer(self, 'views', 0)
+        if not 1 <= self.views <= len(VIEWS):
             raise ValueError(f'PipelineOptions.views is {self.views}, expected 1 to {len(VIEWS)}')
         for name in ('min_score', 'mask_threshold', 'valid_score', 'known_length_doubt',
                      'length_doubt'):

@@ -3,12 +3,15 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hiu_ros.command_errors import named
+from hiu_ros.perception.boxes_file import in_image, read_boxes
 from hiu_ros.picture_file import SUFFIXES, check_folder, pictures_in, write_picture
 
 #: Images that go through the networks together.
@@ -67,6 +70,10 @@ def run(options: argparse.Namespace) -> int:
     if options.draw_mesh and options.mirrored:
         raise ValueError('--draw-mesh cannot go with --mirrored: meshes are of the world, and the '
                          'picture is of the mirror')
+    if options.draw_mesh and not options.draw:
+        raise ValueError('--draw-mesh needs --draw DIR, which names the folder of the pictures')
+    if options.mesh_format != 'npz' and not options.meshes:
+        raise ValueError('--mesh-format needs --meshes DIR, which names the folder of the meshes')
     files = image_files(options.images)
     if options.json:
         _check_json(options.json, options.boxes, files)
@@ -83,12 +90,14 @@ def run(options: argparse.Namespace) -> int:
     if options.draw:
         _keep_images(files, [os.path.join(options.draw, f'{names.stem(file)}.jpg')
                              for file in files])
-    pipeline = Pipeline(PipelineOptions(
-        weights=options.weights, finder_weights=options.finder_weights, device=options.device,
-        regions='finder' if boxes is None else 'boxes', tracking=None,
-        max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
-        hand_length_m=options.hand_length, small_hands=options.small_hands,
-        mirrored_input=options.mirrored, views=options.views))
+    with _as_given():
+        chosen = PipelineOptions(
+            weights=options.weights, finder_weights=options.finder_weights, device=options.device,
+            regions='finder' if boxes is None else 'boxes', tracking=None,
+            max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
+            hand_length_m=options.hand_length, small_hands=options.small_hands,
+            mirrored_input=options.mirrored, views=options.views)
+    pipeline = Pipeline(chosen)
     folders = [options.masks, options.meshes, options.draw]
     if options.json and not _is_stream(options.json):
         folders.append(os.path.dirname(os.path.realpath(options.json)))
@@ -120,6 +129,17 @@ def run(options: argparse.Namespace) -> int:
     return 1 if unreadable else 0
 
 
+@contextmanager
+def _as_given() -> Iterator[None]:
+    """Name an option of the pipeline in an error as it is on the command line."""
+    try:
+        yield
+    except ValueError as error:
+        words = re.sub(r'PipelineOptions\.(\w+?)(_m)? is',
+                       lambda name: f'--{name[1].replace("_", "-")} is', str(error))
+        raise ValueError(words.removesuffix(' or None')) from error
+
+
 def image_files(paths: Sequence[str]) -> list[str]:
     """The image files of paths as given; folders give the images below them, sorted.
 
@@ -139,53 +159,6 @@ def image_files(paths: Sequence[str]) -> list[str]:
     return files
 
 
-def read_boxes(path: str, files: Sequence[str]) -> dict[str, list[list[float]]]:
-    """Boxes by file as given; keys may be relative to here or to the folder of the boxes file.
-
-    An image without a key gets no box, and a line on standard error says so. Raises ValueError
-    naming file and box for what is no {file: [[x, y, w, h], ...]}.
-    """
-    try:
-        with open(path, encoding='utf-8-sig') as stream:
-            table = json.load(stream)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'boxes file {path} is no JSON: {error}') from error
-    except OSError as error:
-        raise OSError(f'boxes file {path} cannot be read: {error.strerror or error}') from error
-    if not isinstance(table, dict):
-        raise ValueError(f'boxes file {path} must hold an object, got {type(table).__name__}')
-    for file, boxes in table.items():
-        if not isinstance(boxes, list):
-            raise ValueError(f'boxes file {path}: {file!r} must have a list of [x, y, w, h], got '
-                             f'{boxes!r}')
-        for box in boxes:
-            if not _is_box(box):
-                raise ValueError(f'boxes file {path}: box {box!r} of {file!r} must be '
-                                 '[x, y, w, h], finite numbers with w and h above 0')
-    folder = os.path.dirname(os.path.abspath(path))
-    real: dict[str, list] = {}
-    for key, boxes in table.items():
-        real.setdefault(os.path.realpath(os.path.join(folder, key)), boxes)
-    for key, boxes in table.items():
-        real[os.path.realpath(key)] = boxes
-    result, missing = {}, []
-    for file in files:
-        boxes = table.get(file, real.get(os.path.realpath(file)))
-        if boxes is None:
-            missing.append(file)
-        result[file] = boxes or []
-    if missing:
-        print(f'hiu predict: {len(missing)} of {len(files)} images are not in {path} and get no '
-              f'hands, the first is {missing[0]}', file=sys.stderr)
-    return result
-
-
-def _is_box(box: Any) -> bool:
-    numbers = isinstance(box, list) and len(box) == 4 and all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e300 for v in box)
-    return numbers and box[2] > 0 and box[3] > 0
-
-
 def _hands(
     pipeline: Any, files: Sequence[str], boxes: dict | None, intrinsics: Sequence[float] | None,
     doubts: set[str],
@@ -201,7 +174,7 @@ def _hands(
     images = [read_image(file) for file in files]
     for file, image in zip(files, images):
         for box in [] if boxes is None or image is None else boxes[file]:
-            if not _in_image(box, image):
+            if not in_image(box, image):
                 print(f'hiu predict: box {box} of {file} holds no pixel of the {image.shape[1]} x '
                       f'{image.shape[0]} image; boxes are [x, y, w, h] in pixels', file=sys.stderr)
     frames = []
@@ -214,19 +187,22 @@ def _hands(
             doubt = camera.doubt()
             if doubt and doubt not in doubts:
                 doubts.add(doubt)
-                print(f'hiu predict: --intrinsics are hardly those of {file}: {doubt}',
-                      file=sys.stderr)
+                print(f'hiu predict: --intrinsics are hardly those of {file}: {doubt}'
+                      f'{_other_order(camera)}', file=sys.stderr)
         frames.append(Frame(image, camera, boxes=None if boxes is None else boxes[file]))
     hands = iter(pipeline.process_many(frames))
     for file, image in zip(files, images):
         yield file, image, None if image is None else next(hands)
 
 
-def _in_image(box: Sequence[float], image: Any) -> bool:
-    """Whether a box holds as much as a pixel of the image; shares of the image's size do not."""
-    x, y, width, height = box
-    high, wide = image.shape[:2]
-    return min(x + width, wide) - max(x, 0) >= 1 and min(y + height, high) - max(y, 0) >= 1
+def _other_order(camera: Any) -> str:
+    """What to say of doubtful intrinsics that would fit in another usual order."""
+    fx, fy, cx, cy = given = (camera.fx, camera.fy, camera.cx, camera.cy)
+    for order, read in (('CX CY FX FY', (cx, cy, fx, fy)), ('FX CX FY CY', (fx, cx, fy, cy))):
+        if min(read) > 0 and not type(camera)(*read, camera.width, camera.height).doubt():
+            numbers = ' '.join(f'{value:g}' for value in given)
+            return f'; they go FX FY CX CY, and {numbers} looks like {order}'
+    return ''
 
 
 class _Names:

@@ -14,8 +14,9 @@ from hiu_ros.network import checkpoint
 from hiu_ros.network.config import HIU_LITE
 from hiu_ros.network.finder import Finder, FinderConfig, save_finder
 from hiu_ros.network.hiu import HIU
+from hiu_ros.perception.boxes_file import read_boxes
 from hiu_ros.perception.image_file import read_image
-from hiu_ros.perception.predict_command import image_files, read_boxes
+from hiu_ros.perception.predict_command import image_files
 
 KEYS = ['id', 'side', 'side_score', 'score', 'box', 'keypoints_px', 'keypoint_scores',
         'keypoints_m', 'translation_m', 'pose', 'shape', 'mask', 'mesh']
@@ -119,7 +120,12 @@ def test_a_broken_image_is_named_and_the_others_are_done(place, tmp_path, capsys
     (['{place}/a.png', '--masks', '{place}/a.png'], '--masks {place}/a.png names a file'),
     (['{place}/a.png', '--json', '{out}', '--intrinsics', '0', '0', '0', '0'], 'focal'),
     (['{place}/a.png', '--json', '{out}', '--intrinsics', 'nan', '1', '1', '1'], 'not finite'),
-    (['{place}/a.png', '--json', '{out}', '--hand-length', '19'], 'hand_length_m'),
+    (['{place}/a.png', '--json', '{out}', '--hand-length', '19'],
+     '--hand-length is 19.0, expected 0.08 to 0.3 m\n'),
+    (['{place}/a.png', '--json', '{out}', '--views', '0'], '--views is 0, expected 1 to 6\n'),
+    (['{place}/a.png', '--json', '{out}', '--max-hands', '-1'], '--max-hands is -1, expected an'),
+    (['{place}/a.png', '--json', '{out}', '--draw-mesh'], '--draw-mesh needs --draw DIR'),
+    (['{place}/a.png', '--json', '{out}', '--mesh-format', 'obj'], 'needs --meshes DIR'),
     (['{place}/a.png', '--json', '{out}', '--device', 'cuda:63'], 'cuda:63 is not there'),
     (['{place}/a.png', '--json', '{out}', '--device', 'gpu'], "device 'gpu' is none that PyTorch"),
     (['{place}', '--draw', '{place}'], 'would write over the image {place}/b.jpg'),
@@ -156,6 +162,21 @@ def test_malformed_boxes_are_told(tmp_path, table):
     path.write_text(table)
     with pytest.raises(ValueError, match='boxes.json'):
         read_boxes(str(path), ['a.png'])
+
+
+@pytest.mark.parametrize('table, told', [
+    ('[[1, 2, 3, 4]]', 'holds a list, expected {"photo.jpg": [[x, y, width, height]'),
+    ('null', 'holds null, expected {"photo.jpg"'),
+    ('{"images": [{"file": "a.png", "hands": []}]}',
+     'holds results of `hiu predict`, expected {"photo.jpg"'),
+    (f'{{"a.png": [[{", ".join(100 * ["1"])}]]}}', '[...] of')])
+def test_boxes_of_another_form_are_told_in_a_short_line_with_the_form_expected(
+        tmp_path, table, told):
+    path = tmp_path / 'boxes.json'
+    path.write_text(table)
+    with pytest.raises(ValueError) as caught:
+        read_boxes(str(path), ['a.png'])
+    assert told in str(caught.value) and len(str(caught.value)) < 200 + len(str(path))
 
 
 def test_boxes_may_begin_with_a_byte_order_mark(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from hiu_ros.cli import main
 from hiu_ros.perception import pipeline
-from hiu_ros.perception.predict_command import _Names, hand_entry, image_files, read_boxes
+from hiu_ros.perception.boxes_file import read_boxes
+from hiu_ros.perception.predict_command import _Names, hand_entry, image_files
 from hiu_ros.perception.result import Hand, Hands
 
 FACES = {'left': np.array([[0, 1, 2]]), 'right': np.array([[0, 2, 1]])}
@@ -108,6 +109,14 @@ def test_intrinsics_of_another_resolution_are_told_once_and_used(predict, tmp_pa
         'hiu predict: --intrinsics are hardly those of a.png: its principal point 320, 240 is '
         'outside of the 80 x 60 image; it may be of another resolution\n')
     assert all(entry['hands'][0]['translation_m'] for entry in entries)
+
+
+@pytest.mark.parametrize('given, order', [
+    ((40, 30, 100, 110), 'CX CY FX FY'), ((100, 40, 110, 30), 'FX CX FY CY')])
+def test_intrinsics_in_another_order_are_told(predict, tmp_path, capsys, given, order):
+    image(tmp_path / 'a.png', 9)
+    predict('a.png', '--intrinsics', *given)
+    assert f'{" ".join(map(str, given))} looks like {order}\n' in capsys.readouterr().err
 
 
 def test_masks_and_meshes_are_written_beside_their_names(predict, tmp_path):
