@@ -66,6 +66,12 @@ def test_unknown_command_is_refused_with_the_choice(capsys):
     assert 'evaluate' in capsys.readouterr().err
 
 
+def test_what_training_lacks_is_only_its_configuration(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(['train'])
+    assert capsys.readouterr().err.endswith('arguments are required: CONFIG\n')
+
+
 def test_status_of_a_command_without_return_value_is_zero(fail_with):
     fail_with(None)
     assert cli.main(['fail-now']) == 0

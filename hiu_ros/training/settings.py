@@ -103,6 +103,8 @@ class Settings:
         if self.validation.training_renders and not (self.data.renders or self.data.made_renders):
             raise SettingsError('validation.training_renders is asked for without renders to '
                                 'train on; give data.renders or data.made_renders')
+        if not self.run:
+            raise SettingsError('run is empty, expected the folder of checkpoints and logs')
         if self.sigma_factor <= 0 or not 0 <= self.ema < 1:
             raise SettingsError(f'sigma_factor is {self.sigma_factor} and ema {self.ema}, '
                                 'expected above 0, and 0 to below 1')
@@ -145,7 +147,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
 
 def _tuple(kinds: tuple, values: Any, name: str) -> tuple:
     if not isinstance(values, (list, tuple)):
-        raise SettingsError(f'{name} is {values!r}, expected a list')
+        raise SettingsError(f'{name} is {values!r}, expected a list, such as {name}=[{values}]')
     if kinds[-1] is Ellipsis:
         kinds = kinds[:1] * len(values)
     if len(kinds) != len(values):

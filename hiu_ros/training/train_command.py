@@ -11,7 +11,7 @@ def add_train(subparsers: argparse._SubParsersAction) -> None:
                     'A run that was stopped goes on where it was. Several processes: '
                     'torchrun --nproc-per-node N -m hiu_ros.cli train CONFIG.')
     parser.add_argument('config', metavar='CONFIG')
-    parser.add_argument('changes', nargs='*', metavar='key=value',
+    parser.add_argument('changes', nargs='*', default=[], metavar='key=value',
                         help='e.g. steps=2000 data.photos=cache loss.pof=50')
     parser.set_defaults(run=run)
 
