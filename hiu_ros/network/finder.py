@@ -41,9 +41,10 @@ class FinderConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> 'FinderConfig':
         """Inverse of `to_dict`; an unknown key is an error that names it."""
-        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        known = sorted(f.name for f in fields(cls))
+        unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ConfigError(f'unknown finder options {unknown}')
+            raise ConfigError(f'unknown finder options {unknown}; known are {known}')
         return cls(**values)
 
 

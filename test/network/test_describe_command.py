@@ -64,7 +64,7 @@ def test_parts_fitted_after_a_training_are_counted_where_the_file_has_them(
     (['none.safetensors'], 'does not exist'),
     (['hiu_lite', 'stages=0'], 'stages'),
     (['hiu_lite', 'stages'], 'no change'),
-    (['finder', 'color=3'], 'color'),
+    (['finder', 'color=3'], "['color']; known are ['channels'"),
     (['finder', 'channels=5'], 'FinderConfig.channels is 5, expected 5 positive whole numbers'),
     (['finder', 'channels=[8, 8, 8, 8, 8.5]'], 'FinderConfig.channels'),
     (['finder', 'channels=[a, b, c, d, e]'], 'FinderConfig.channels'),
