@@ -31,7 +31,7 @@ def in_words(error: Exception) -> str:
         return f'{path} does not exist'
     if isinstance(error, PermissionError):
         return f'{path}: no permission; name another place'
-    return f'{path}: {error.strerror}'
+    return str(error)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hiu_ros.picture_file import write_picture
+from hiu_ros.picture_file import check_folder, write_picture
 
 #: Bones are drawn in a colour for each finger, BGR.
 _COLOURS = ((80, 80, 255), (60, 200, 255), (80, 220, 80), (255, 180, 60), (255, 90, 200))
@@ -47,6 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.read < 0:
         raise ValueError(f'--read {arguments.read}: expected a number of samples')
+    check_folder('draw', arguments.draw and str(arguments.draw))
+    if arguments.json and arguments.json.is_dir():
+        raise IsADirectoryError(f'--json {arguments.json} is a folder; name a file')
     name = arguments.dataset or detect(arguments.path)
     wanted = [arguments.split] if arguments.split else splits(name)
     reports, missing = [], []

@@ -109,6 +109,18 @@ def test_what_both_splits_lack_is_said_once(tmp_path, capsys):
         'hiu_ros/data/photos.py\n')
 
 
+@pytest.mark.parametrize('words, told', [
+    (['--draw', 'text'], '--draw text names a file'), (['--json', '.'], '--json . is a folder')])
+def test_where_nothing_can_be_written_is_told_before_a_sample_is_read(
+        tmp_path, monkeypatch, capsys, words, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'text').write_text('')
+    cv2.imwrite('a.jpg', np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(OSError, match=told):
+        check(tmp_path, *words)
+    assert not capsys.readouterr().out
+
+
 def test_a_number_of_samples_below_0_is_refused_by_its_name(tmp_path):
     with pytest.raises(ValueError, match='--read -3'):
         check(tmp_path, '--read', '-3')
