@@ -139,6 +139,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--near', action='store_true', help='arms, faces and the like')
     options = parser.parse_args(arguments)
     with in_one_line(parser):
+        if options.out.is_dir():
+            raise IsADirectoryError(f'{options.out} is a folder; name the .npy file to write')
         options.out.parent.mkdir(parents=True, exist_ok=True)
         patches = collect(PhotoFolder(options.photos), options.near)
         replace_array(options.out, patches)

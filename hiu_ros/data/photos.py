@@ -68,8 +68,9 @@ class PhotoFolder:
     def __init__(self, path: str | Path, labels: str | Path | None = None) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise PhotoError(f'photo folder {self.path} does not exist; give the folder that '
-                             f'holds {LABELS_NAME}')
+            fault = 'is a file' if self.path.exists() else 'does not exist'
+            raise PhotoError(f'photo folder {self.path} {fault}; give the folder that holds '
+                             f'{LABELS_NAME}')
         if labels is None and not (self.path / LABELS_NAME).is_file():
             raise PhotoError(f'photo folder {self.path} has no {LABELS_NAME}; what stands in one: '
                              'the beginning of hiu_ros/data/photos.py')

@@ -107,6 +107,21 @@ def test_patches_of_several_arrays_are_named(tmp_path):
         backgrounds.open_patches(tmp_path / 'other.npz')
 
 
+def test_a_file_of_another_kind_is_named_without_advice_to_load_it_unsafely(tmp_path):
+    (tmp_path / 'text.npy').write_text('a text')
+    with pytest.raises(DataSetError, match=r'text.npy is no .npy file; make it anew'):
+        backgrounds.open_patches(tmp_path / 'text.npy')
+
+
+def test_a_folder_in_place_of_the_file_is_told_before_a_photograph_is_read(
+        photo_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(backgrounds, 'collect', lambda *given: pytest.fail('collected'))
+    with pytest.raises(SystemExit):
+        backgrounds.main([str(photo_folder), str(tmp_path)])
+    assert capsys.readouterr().err.endswith(
+        f'{tmp_path} is a folder; name the .npy file to write\n')
+
+
 def test_old_patches_stay_whole_while_new_ones_are_written(
         photo_folder, tmp_path, monkeypatch, capsys):
     out = tmp_path / 'patches'  # a name of any kind

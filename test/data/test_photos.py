@@ -57,6 +57,8 @@ def test_select(photo_folder):
 def test_missing_folder_and_missing_labels_are_named(tmp_path):
     with pytest.raises(PhotoError, match='does not exist'):
         PhotoFolder(tmp_path / 'nowhere')
+    with pytest.raises(PhotoError, match='is a file; give the folder'):
+        PhotoFolder(Path(__file__))
     with pytest.raises(PhotoError, match='labels.jsonl'):
         PhotoFolder(tmp_path)
 

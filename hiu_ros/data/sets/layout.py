@@ -17,6 +17,8 @@ from hiu_ros.perception.image_file import read_image
 
 #: What numpy raises for a file that is empty, cut off or of something else.
 _DAMAGED = (ValueError, EOFError, zipfile.BadZipFile)
+#: How .npy and .npz files begin.
+_MAGIC = (b'\x93NUMPY', b'PK\x03\x04', b'PK\x05\x06')
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -33,8 +35,7 @@ class Layout:
         self.root = Path(root)
         self.origin = origin
         if not self.root.is_dir():
-            raise DataSetError(
-                f'{name}: the folder {self.root} does not exist; get {name} from {origin}')
+            raise DataSetError(f'{name}: {no_folder(self.root)}; get {name} from {origin}')
 
     def path(self, relative: str, what: str) -> Path:
         """An existing file or folder below the root, else an error that says what it is for."""
@@ -70,6 +71,12 @@ class Layout:
         return DataSetError(f'{self.name}: {what} in {self.root}')
 
 
+def no_folder(path: Path) -> str:
+    """What is wrong with a path that is no folder: a file is there, or nothing."""
+    return (f'{path} is a file, expected a folder' if path.exists()
+            else f'the folder {path} does not exist')
+
+
 def read_archive(path: str | Path, remedy: str) -> dict[str, np.ndarray]:
     """All arrays of an .npz file. DataSetError, which ends in the remedy, for a damaged one."""
     try:
@@ -86,6 +93,11 @@ def map_array(path: str | Path, remedy: str) -> np.ndarray:
     """
     if not Path(path).is_file():
         raise DataSetError(f'{path} is missing; {remedy}')
+    with Path(path).open('rb') as file:
+        magic = file.read(len(_MAGIC[0]))
+    if magic and not any(one.startswith(magic[:len(one)]) for one in _MAGIC):
+        # NumPy takes any other file for a pickle, and advises to load it unsafely.
+        raise DataSetError(f'{path} is no .npy file; {remedy}')
     try:
         array = np.load(path, mmap_mode='r', allow_pickle=False)
     except _DAMAGED as error:

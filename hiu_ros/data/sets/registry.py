@@ -13,7 +13,7 @@ from hiu_ros.data.sets.freihand import FreiHAND
 from hiu_ros.data.sets.hiu_data import HIUData
 from hiu_ros.data.sets.ho3d import HO3D
 from hiu_ros.data.sets.interhand import InterHand
-from hiu_ros.data.sets.layout import DataSetError
+from hiu_ros.data.sets.layout import DataSetError, no_folder
 from hiu_ros.data.sets.panoptic import Panoptic
 from hiu_ros.data.sets.photos import PhotoSet
 from hiu_ros.data.sets.renders import RenderBank
@@ -85,7 +85,7 @@ def detect(root: str | Path) -> str:
     """Name of the data set that a folder holds; 'folder' where it is none but has images."""
     root = Path(root)
     if not root.is_dir():
-        raise DataSetError(f'the folder {root} does not exist')
+        raise DataSetError(no_folder(root))
     for name, sign in _SIGNS:
         if sign(root):
             return name

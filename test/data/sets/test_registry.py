@@ -41,6 +41,13 @@ def test_every_data_set_says_what_an_empty_folder_lacks(tmp_path, name):
     assert str(tmp_path) in str(error.value) and '\n' not in str(error.value)
 
 
+def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'')
+    for attempt in (detect, lambda root: open_data_set('rhd', root)):
+        with pytest.raises(DataSetError, match='a.jpg is a file, expected a folder'):
+            attempt(tmp_path / 'a.jpg')
+
+
 def test_unknown_names_and_splits_are_told(tmp_path):
     with pytest.raises(ValueError, match="no data set 'nyu'; there are freihand"):
         open_data_set('nyu', tmp_path)
