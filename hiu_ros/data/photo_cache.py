@@ -35,7 +35,7 @@ from hiu_ros.data.photo_fits import HandFits, fit_hands, mirror_labels
 from hiu_ros.data.photo_masks import hand_mask, mask_fault
 from hiu_ros.data.photo_outlines import outline, trim, trim_fault
 from hiu_ros.data.photo_trust import depth_faults, judge
-from hiu_ros.data.photos import SIDES, SPLITS, PhotoError, PhotoFolder
+from hiu_ros.data.photos import LABELS_NAME, SIDES, SPLITS, PhotoError, PhotoFolder
 from hiu_ros.data.sets.layout import map_array, new_array, open_array, read_archive
 from hiu_ros.geometry.crop import Crop
 from hiu_ros.hand.model import HandModel, load_template
@@ -57,8 +57,11 @@ def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(cache) / 'labels.npz'
     if not path.is_file():
+        photos, place = 'PHOTOS', cache
+        if (Path(cache) / LABELS_NAME).is_file():  # the photographs themselves
+            photos, place = cache, 'CACHE'
         raise FileNotFoundError(f'{path} is missing; build the cache with '
-                                f'`python -m hiu_ros.data.photo_cache PHOTOS {cache}`')
+                                f'`python -m hiu_ros.data.photo_cache {photos} {place}`')
     return read_archive(path, _again(cache))
 
 

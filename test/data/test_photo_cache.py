@@ -166,6 +166,11 @@ def test_damaged_labels_of_a_cache_are_named_with_what_to_do(tmp_path, kept):
         photo_cache.read_labels(tmp_path)
 
 
+def test_the_photographs_in_place_of_their_cache_are_not_told_to_hold_it(photo_folder):
+    with pytest.raises(FileNotFoundError, match=f'photo_cache {photo_folder} CACHE`'):
+        photo_cache.read_labels(photo_folder)
+
+
 def test_labels_without_a_hand_are_told_and_leave_no_cache(photo_folder, tmp_path, capsys):
     labels = tmp_path / 'none.jsonl'
     labels.write_text('')
