@@ -150,9 +150,10 @@ class _Bank:
             except (TypeError, ValueError) as error:
                 raise DataSetError(f'{about} is damaged ({error}); {again}') from error
             if old != facts:
-                raise ValueError(
-                    f'{out} holds another bank ({old}), wanted {facts}; choose another '
-                    'directory or remove it')
+                apart = [f'{name} {old.get(name)}, wanted {facts.get(name)}'
+                         for name in {**facts, **old} if old.get(name) != facts.get(name)]
+                raise ValueError(f'{out} holds another bank ({"; ".join(apart)}); choose another '
+                                 'directory or remove it')
         pictures = {'bgra': (options.size, options.size, 4), 'mask': (options.size,) * 2}
         self.pictures = {}
         for name, shape in pictures.items():

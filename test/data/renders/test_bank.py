@@ -88,7 +88,7 @@ def test_an_interrupted_bank_goes_on(written, tmp_path, monkeypatch, save_every)
 
 
 def test_a_bank_of_other_options_is_not_overwritten(written):
-    with pytest.raises(ValueError, match='another bank'):
+    with pytest.raises(ValueError, match=r'another bank \(seed 5, wanted 9\); choose'):
         write_bank(written, GROUP + 3, BankOptions(seed=9, size=48), quiet=True)
 
 
