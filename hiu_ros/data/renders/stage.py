@@ -1,5 +1,6 @@
 """The fixed topology of a rendered scene: two hands with forearms and two things."""
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,9 +140,12 @@ class Stage:
         count = len(self.welded_faces)
         rows = self.welded_faces.T.reshape(-1)
         columns = torch.arange(count).repeat(3)
-        matrix = torch.sparse_coo_tensor(
-            torch.stack([rows, columns]), torch.ones(len(rows)), (self.vertex_count, count))
-        return matrix.coalesce().to_sparse_csr()
+        with warnings.catch_warnings():
+            # PyTorch calls its sparse matrices a beta; nobody who renders can act on that.
+            warnings.simplefilter('ignore')
+            matrix = torch.sparse_coo_tensor(
+                torch.stack([rows, columns]), torch.ones(len(rows)), (self.vertex_count, count))
+            return matrix.coalesce().to_sparse_csr()
 
     def _attributes(self, template, split, uv_row, hand_faces):
         """Per-vertex facts of the hand slots: position at rest, uv, nail, palm, redness."""

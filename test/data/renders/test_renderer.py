@@ -20,6 +20,16 @@ def stage():
     return Stage()
 
 
+@pytest.mark.filterwarnings('error')
+def test_a_stage_is_made_without_warnings_of_pytorch():
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # else each comes once a process only
+    try:
+        Stage()
+    finally:
+        torch.set_warn_always(before)
+
+
 @pytest.fixture(scope='module')
 def renderer(stage):
     return Renderer(stage, SkinLibrary(None))
