@@ -100,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     from hiu_ros.evaluation.spoilt_images import KINDS
     from hiu_ros.geometry.crop import NETWORK_SCALE
     from hiu_ros.perception.options import hand_weights
+    from hiu_ros.perception.views import VIEWS
 
     _tell_ignored(arguments)
     if arguments.spoil and arguments.spoil not in KINDS:
@@ -108,6 +109,10 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f'--{name} must be 1 or more, got {value}')
+    if not 1 <= arguments.views <= len(VIEWS):
+        raise ValueError(f'--views must be 1 to {len(VIEWS)}, got {arguments.views}')
+    if arguments.crop_scale is not None and not 1 <= arguments.crop_scale <= 4:
+        raise ValueError(f'--crop-scale must be 1 to 4, got {arguments.crop_scale}')
     if arguments.json:
         check_output(arguments.json)
     arguments.weights = hand_weights(arguments.weights)

@@ -77,6 +77,8 @@ def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
     (['--json', '.'], '. is a folder; give the name of a file to write'),
     (['--count', '0'], '--count must be 1 or more, got 0'),
     (['--count', '-1'], '--count must be 1 or more, got -1'),
+    (['--views', '9'], '--views must be 1 to 6, got 9'),
+    (['--crop-scale', '-1'], '--crop-scale must be 1 to 4, got -1.0'),
     (['--batch', '0'], '--batch must be 1 or more, got 0'),
     (['--unseen', 'home,phone_abov'], "no set ['phone_abov'] in"),
     (['--unseen', 'hom', '--find'], "no set ['hom'] in"),
