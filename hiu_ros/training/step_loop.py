@@ -1,5 +1,6 @@
 """The loop that all trainings share: step after step, told of, saved and stopped between two."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -89,4 +90,7 @@ def take_steps(
             if stopping or pacing.due(training.step, pacing.save_every):
                 training.save()
             if stopping:
+                if not quiet and training.step < pacing.steps:
+                    tqdm.write(f'stopped after step {training.step} of {pacing.steps}, which is '
+                               'saved; the same command goes on', file=sys.stderr)
                 break

@@ -61,3 +61,13 @@ def test_it_stops_saved_where_all_agree_that_one_was_asked_to(agreed, last):
                  agreed=agreed)
     assert done.step == last and done.saved == [last]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize('interrupted_at, told', [
+    (3, 'stopped after step 3 of 6, which is saved; the same command goes on\n'), (6, '')])
+def test_a_training_that_is_stopped_before_its_end_says_how_to_go_on(
+        capsys, interrupted_at, told):
+    training = Counted(interrupted_at=interrupted_at)
+    take_steps(training, list(range(1, 7)), Pacing(6, 1, log_every=9, save_every=9))
+    said = capsys.readouterr().err
+    assert (told in said) if told else 'stopped' not in said
