@@ -51,11 +51,14 @@ def add_predict(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ...')
     parser.add_argument('--views', type=int, default=4, metavar='N',
-                        help='looks at each hand that are averaged, 1 to 6; 1 is fastest')
+                        help='looks at each hand that are averaged, 1 to 6 (default: '
+                        '%(default)s); 1 is fastest')
     parser.add_argument('--detail', default='fast', choices=('fast', 'render'),
                         help='mesh of about 777 or of 1609 vertices')
-    parser.add_argument('--max-hands', type=int, default=8, metavar='N')
-    parser.add_argument('--min-score', type=float, default=0.5, metavar='P')
+    parser.add_argument('--max-hands', type=int, default=8, metavar='N',
+                        help='hands of an image at most (default: %(default)s)')
+    parser.add_argument('--min-score', type=float, default=0.5, metavar='P',
+                        help='score from which a region counts as a hand (default: %(default)s)')
     parser.add_argument('--small-hands', action='store_true',
                         help='search parts of the image, too; slower')
     parser.add_argument('--mirrored', action='store_true',

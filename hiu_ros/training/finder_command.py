@@ -33,15 +33,17 @@ def add_train_finder(subparsers: argparse._SubParsersAction) -> None:
                         '(default: %(default)s)')
     parser.add_argument('--gloves', type=float, default=0.0, metavar='SHARE',
                         help='rendered hands in the colour of a glove (default: %(default)s)')
-    parser.add_argument('--steps', type=int, default=6000)
-    parser.add_argument('--batch', type=int, default=24)
-    parser.add_argument('--rate', type=float, default=1.5e-3)
-    parser.add_argument('--optimiser', default='adamw', help='adam, adamw or muon')
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--threads', type=int, default=0)
-    parser.add_argument('--workers', type=int, default=0, help='loader processes')
+    for name, default, what in (
+            ('steps', 6000, 'of the whole run'), ('batch', 24, 'frames of a step'),
+            ('rate', 1.5e-3, 'of learning, at most'),
+            ('optimiser', 'adamw', 'adam, adamw or muon'),
+            ('seed', 1, 'of frames and first weights'),
+            ('threads', 0, '0: as many as PyTorch takes'),
+            ('workers', 0, 'loader processes')):
+        parser.add_argument(f'--{name}', type=type(default), default=default,
+                            help=f'{what} (default: %(default)s)')
     parser.add_argument('--validate-every', type=int, default=1000, metavar='STEPS',
-                        help='0: never; with photographs only')
+                        help='0: never; with photographs only (default: %(default)s)')
     parser.set_defaults(run=run)
 
 

@@ -230,9 +230,10 @@ def main(arguments: list[str] | None = None) -> None:
         prog='python -m hiu_ros.data.renders.bank',
         description='Render a bank of hand tiles with labels; an interrupted run goes on.')
     parser.add_argument('out', help='directory of the bank')
-    parser.add_argument('--count', type=int, default=20000)
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--size', type=int, default=160)
+    for name, default, what in (('count', 20000, 'tiles'), ('seed', 1, 'of what they show'),
+                                ('size', 160, 'side of a tile, pixels')):
+        parser.add_argument(f'--{name}', type=int, default=default,
+                            help=f'{what} (default: %(default)s)')
     parser.add_argument('--skins', help='directory of skin pictures; without: procedural skin')
     parser.add_argument('--only', nargs='*', default=[], metavar='PATTERN',
                         help='use only skins whose file stem matches, e.g. "young_*hand3"')
