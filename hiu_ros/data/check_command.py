@@ -42,8 +42,9 @@ def add_data(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand: 0 where there are samples and every part can be read, else 1."""
+    from hiu_ros.data.sets.folder import ImageFolder
     from hiu_ros.data.sets.layout import DataSetError
-    from hiu_ros.data.sets.registry import detect, open_data_set, splits
+    from hiu_ros.data.sets.registry import DATA_SETS, detect, open_data_set, splits
 
     if arguments.read < 0:
         raise ValueError(f'--read {arguments.read}: expected a number of samples')
@@ -63,6 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
         report = check_split(data, arguments.read, draw)
         reports.append({'dataset': name, 'split': split, **report})
         _tell(reports[-1])
+    if missing and not arguments.dataset and name == ImageFolder.name:
+        missing = [f'{arguments.path} holds neither a data set that is known here '
+                   f'({", ".join(one for one in DATA_SETS if one != name)}) nor an image; name '
+                   'the root folder of one']
     for sentence in dict.fromkeys(missing):  # splits may lack the same file
         print(sentence)
     if arguments.json:

@@ -102,6 +102,13 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path, capsys):
     assert len(lines) == 2 and all('is missing' in line for line in lines)
 
 
+def test_a_folder_of_nothing_known_is_told_what_is(tmp_path, capsys):
+    assert check(tmp_path) == 1
+    told = capsys.readouterr().out
+    assert told.startswith(f'{tmp_path} holds neither a data set that is known here (freihand, ')
+    assert told.count('\n') == 1
+
+
 def test_what_both_splits_lack_is_said_once(tmp_path, capsys):
     assert check(tmp_path, '--dataset', 'photos') == 1
     assert capsys.readouterr().out == (
