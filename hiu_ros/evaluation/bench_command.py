@@ -116,7 +116,8 @@ def run_tracking(options: argparse.Namespace) -> int:
             figures['following'] = rows
             values |= {name: rows[-1][name]
                        for name in ('switches_per_1000', 'recall', 'false', 'side')}
-            title = f'Following, {options.frames} frames a video'
+            shown = min(options.frames, bench_runs.VIDEO_FRAMES - options.first)
+            title = f'Following, {shown} frames a video'
             if options.holding:
                 title += ', hands that hold things'
             if options.every > 1:

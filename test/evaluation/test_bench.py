@@ -77,6 +77,16 @@ def test_files_are_looked_at_before_anything_is_rendered(words, says, tmp_path, 
     assert capsys.readouterr().err == f'hiu bench: {says}\n'
 
 
+def test_the_title_counts_the_frames_that_a_video_has_from_the_first_on(
+        tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_runs.Bench, 'pipeline', lambda self: None)
+    row = {'name': 'all', **bench_runs.FollowingScores().row()}
+    monkeypatch.setattr(bench_runs, 'following', lambda *given: [row])
+    assert main(['bench', 'tracking', '--parts', 'following', '--first', '250', '--frames', '100',
+                 '--cache', str(tmp_path)]) == 0
+    assert 'Following, 50 frames a video' in capsys.readouterr().out
+
+
 def test_every_nth_frame_of_a_part_of_a_video_is_followed(tmp_path, monkeypatch):
     shown = []
     video = SimpleNamespace(camera_matrix=np.eye(3), width=8, height=6,
