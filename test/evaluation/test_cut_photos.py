@@ -1,5 +1,7 @@
 """Photos whose hand the edge cuts off: images and labels move together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,29 @@ def test_the_image_is_cut_where_its_labels_are():
         assert image.shape == (part.height, part.width, 3)
         x, y = (whole.hands[0].keypoints_px[0] - part.hands[0].keypoints_px[0]).round()
         assert image[0, 0].tolist() == [x % 256, y, x // 256]
+
+
+def moved_photo(name, by):
+    whole = photo(name)
+    hand = replace(whole.hands[0], keypoints_px=whole.hands[0].keypoints_px + by)
+    return replace(whole, hands=(hand,))
+
+
+def test_a_hand_that_lies_partly_outside_is_never_cut_outside_the_image():
+    ends = []
+    for by in ([-200, 0], [200, 0], [0, -160], [0, 160]):
+        cut = cut_photos(*[moved_photo(f'{k}.png', by) for k in range(12)])
+        for part in cut.photos:
+            assert cut.read_image(part).shape == (part.height, part.width, 3)
+            ends.append((part.width, part.height))
+    # Where all of the share lies outside already, nothing more is cut off.
+    assert (WIDTH, HEIGHT) in ends and len(set(ends)) > 1
+
+
+def test_what_is_too_narrow_after_the_cut_is_left_out():
+    parts = [cut_photos(moved_photo(f'{k}.png', [0, 130])).photos for k in range(30)]
+    sides = [min(part.width, part.height) for some in parts for part in some]
+    assert 0 < len(sides) < 30 and min(sides) >= 48
 
 
 def test_other_photos_are_left_out():

@@ -43,6 +43,19 @@ def test_the_thing_of_a_photo_is_always_the_same_and_others_have_others():
     assert len({picture.tobytes() for picture in first}) == 8
 
 
+def test_beside_the_thing_the_image_stays_as_it_is(monkeypatch):
+    seen = np.random.default_rng(0).integers(90, 110, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    monkeypatch.setattr(Folder, 'read_image', lambda self, photo: seen.copy())
+    for k in range(8):
+        own = photo(f'{k}.png')
+        picture = HiddenPhotos(Folder(), [own], 0.3).read_image(own)
+        cover = drawn(*HiddenPhotos(Folder(), [own], 0.3)._thing(own)[:2], (HEIGHT, WIDTH))
+        assert np.array_equal(picture[cover == 0], seen[cover == 0])
+        # The thing is smooth, as the image is not: one or two colours in changing light.
+        steps = np.diff(picture.astype(int), axis=1)[(cover[:, 1:] & cover[:, :-1]) == 255]
+        assert np.median(np.abs(steps)) <= 2
+
+
 def test_the_mask_ends_where_the_thing_begins():
     crop = Crop((160.0, 120.0), 240.0, resolution=240)
     whole = np.full((240, 240), 255, np.uint8)
