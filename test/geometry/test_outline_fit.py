@@ -75,6 +75,14 @@ def test_where_the_picture_cuts_a_hand_is_no_outline_of_it(shift):
     assert fit.share > 0.97
 
 
+@pytest.mark.parametrize('way', [(1, 0), (-1, 0), (0, 1), (0, -1)])
+def test_a_mesh_that_lies_farther_beyond_the_edge_than_its_mask_is_moved_back(way):
+    way = np.array(way)
+    fit = fit_outline(mask_at(shift=40 * way), mesh_at(shift=46 * way), scale_doubt=1.0,
+                      shift_doubt=1.0)
+    assert np.allclose(fit.shift, -6 * way, atol=0.6) and fit.share > 0.9
+
+
 def test_what_the_mask_says_where_it_is_not_usable_changes_nothing():
     mask, usable = mask_at(scale=1.06), np.ones((N, N), bool)
     edge = int(np.percentile(np.nonzero(mask)[1], 60))
