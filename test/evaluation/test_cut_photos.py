@@ -116,7 +116,7 @@ def test_errors_inside_are_those_of_the_joints_that_can_be_seen():
     assert score_hand(part, 0, answer(points), inside=True).crop_pck == 1
     found = finding.score_image(part, [answer(points)], inside=True).found
     assert len(found) == 1 and found[0].palm_error < 1e-4
-    assert finding.score_image(part, [answer(points)]).found[0].palm_error > 0
+    assert finding.score_image(part, [answer(points)]).found[0].palm_error > 0.05
 
 
 def test_whole_photos_and_cut_ones_are_searched_alike():

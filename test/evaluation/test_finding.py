@@ -79,18 +79,20 @@ def test_hand_free_regions_are_away_from_the_hand_and_the_same_each_time(x):
     assert (high <= [left, top]).any() or (low >= [left + width, top + height]).any()
 
 
-def test_hand_free_regions_are_large_squares_away_from_every_hand():
-    low, high = np.array([[190, 0], [380, 20]]), np.array([[210, 119], [400, 50]])
+@pytest.mark.parametrize('axes', [[0, 1], [1, 0]], ids=['landscape', 'portrait'])
+def test_hand_free_regions_are_large_squares_away_from_every_hand(axes):
+    low = np.array([[190, 0], [380, 20]])[:, axes]
+    high = np.array([[210, 119], [400, 50]])[:, axes]
     hands = [replace(label(0, 0), keypoints_px=np.linspace(*ends, 21)) for ends in zip(low, high)]
     reach = (high - low).max(1, keepdims=True) / 2
-    sizes = []
+    size, sizes = np.array([420, 120])[axes], []
     for number in range(30):
-        shot = replace(photo(*hands, name=f'{number}.png'), width=420, height=120)
-        left, top, width, height = finding.hand_free_region(shot)
-        assert left >= 0 <= top and left + width <= 420 and top + height <= 120
-        start, end = np.array([left, top]), np.array([left + width, top + height])
+        shot = replace(photo(*hands, name=f'{number}.png'), width=size[0], height=size[1])
+        region = np.array(finding.hand_free_region(shot))
+        start, end = region[:2], region[:2] + region[2:]
+        assert (start >= 0).all() and (end <= size).all()
         assert ((high + reach <= start) | (low - reach >= end)).any(1).all()
-        sizes.append((width, height))
+        sizes.append(region[2:])
     assert (np.ptp(sizes, axis=1) == 0).all() and 90 < np.median(sizes) <= 120
 
 
