@@ -1,5 +1,6 @@
 """Depth of compressedDepth, PNG and RVL: units, what was not measured, faults."""
 
+import re
 import struct
 from types import SimpleNamespace
 
@@ -103,6 +104,7 @@ def faults():
         (header(1e9, 0.0) + png(good), kind, 'nothing is nearer than'),
         (whole.replace(struct.pack('>II', 8, 6), struct.pack('>II', 40000, 6)), kind,
          'claims 40000 x 6 px'),
+        (re.sub(b'(?<=IDAT)....', bytes(4), whole, flags=re.DOTALL), kind, 'does not decode'),
     ]
 
 
