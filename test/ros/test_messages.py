@@ -125,7 +125,8 @@ def test_masks_and_labels_agree(fake, header):
     assert np.array_equal(picture, seen) and picture.max() == 2
 
 
-@pytest.mark.parametrize('origin', [(-7, -5), (630, 470), (700, 0)])
+@pytest.mark.parametrize('origin', [
+    (-7, -5), (5, 3), (630, 470), (700, 0), (650, 0), (0, 490), (-35, 0), (0, -25)])
 def test_masks_that_reach_beyond_the_image_are_cut(fake, header, origin):
     mask = np.random.default_rng(3).choice(np.array([0, 255], np.uint8), (20, 30))
     hand = replace(fake.make_hand(), mask=mask, mask_origin=origin)
