@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hiu_ros.data.renders.sequences import HandSequence, write_clip
+from hiu_ros.geometry.outline_fit import fit_outline, silhouette
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
 
@@ -79,6 +80,84 @@ def test_masks_and_depth_lie_on_the_hand(frames):
         together = sum((hand.mask > 0).astype(int) for hand in frame.hands)
         assert np.max(together) <= 1
     assert checked >= 2
+
+
+def outline_of(hand, sequence):
+    """Silhouette of the hand's true mesh, (H, W)."""
+    pixels = hand.vertices @ sequence.camera_matrix.T
+    faces = load_template('fast').faces
+    return silhouette(pixels[:, :2] / pixels[:, 2:], faces, max(sequence.width, sequence.height),
+                      hand.side == 'left')[:sequence.height, :sequence.width]
+
+
+@pytest.mark.parametrize('seed', [0, 3])
+@pytest.mark.parametrize('place', [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])
+def test_hands_are_drawn_where_their_truth_is_in_the_middle_and_at_every_edge(seed, place):
+    sequence = small(seed=seed, hands=1, width=200, height=240, with_vertices=True)
+    actor, = sequence._actors
+    half = 0.5 * np.array([sequence.width, sequence.height]) / sequence.camera_matrix[0, 0]
+    actor.motion.reach = np.zeros(3)
+    actor.motion.centre = np.array([*(0.9 * half * place), 1]) * 0.45
+    hand, = sequence.frame(12).hands
+    true, seen = outline_of(hand, sequence) > 0, hand.mask > 0
+    assert hand.side == ('right', 'left')[seed % 2] and seen.sum() > 300
+    rows, columns = np.nonzero(true & seen)
+    # The mask ends nearer to the wrist than the mesh.
+    assert len(rows) / seen.sum() > 0.96 and len(rows) / true.sum() > 0.8
+    pixels = hand.keypoints_px[4:].round().astype(int)
+    inside = ((pixels >= 0) & (pixels < [sequence.width, sequence.height])).all(1)
+    x, y = pixels[inside].T
+    assert inside.sum() > 3 and seen[y, x].mean() > 0.85
+    if place == (0, 0):
+        square = np.zeros((2, 240, 240), bool)
+        square[:, :, :200] = seen, true
+        fit = fit_outline(*square, scale_doubt=1.0, shift_doubt=1.0)
+        assert np.abs(fit.shift).max() < 0.6 and abs(fit.scale - 1) < 0.02
+
+
+def test_hands_look_like_hands_before_what_is_behind_them():
+    sequence, empty = small(noise=0), small(noise=0)
+    empty._actors = []
+    frame, behind = sequence.frame(12), empty.frame(12)
+    assert not behind.hands
+    changed = np.abs(frame.image.astype(int) - behind.image).max(-1) > 2
+    # All of the picture but hands and arms stays as it is.
+    assert 0.05 < changed.mean() < 0.8
+    for hand in frame.hands:
+        blue, green, red = np.median(frame.image[hand.mask > 0], axis=0)
+        assert 250 > red > green > blue > 5
+        assert changed[cv2.erode(hand.mask, np.ones((3, 3))) > 0].mean() > 0.9
+
+
+def test_the_pixels_noise_has_its_deviation_no_bias_and_no_frame_twice():
+    quiet, noisy = small(noise=0), small(noise=4.0)
+    grain = []
+    for index in (4, 5):
+        clean = quiet.frame(index).image.astype(float)
+        inside = (clean > 25) & (clean < 230)
+        grain.append(np.where(inside, noisy.frame(index).image - clean, np.nan))
+        assert np.nanstd(grain[-1]) == pytest.approx(4.0, rel=0.1)
+        assert abs(np.nanmean(grain[-1])) < 0.15
+    assert np.nanstd(grain[0] - grain[1]) > 5
+
+
+def test_hands_are_as_far_away_as_asked_for_and_the_second_pair_behind_the_first():
+    near, far = (small(hands=4, distance=distance)._actors for distance in (0.5, 0.9))
+    for actors, distance in ((near, 0.5), (far, 0.9)):
+        away = [actor.motion.centre[2] for actor in actors]
+        assert np.allclose(away[:2], distance) and np.allclose(away[2:], distance + 0.18)
+    away = [actor.motion.centre[2] for actor in small(hands=4)._actors]
+    assert max(away[:2]) < 0.53 and 0.58 < min(away[2:]) <= max(away[2:]) < 0.71
+
+
+def test_frames_show_the_hands_that_are_there():
+    sequence = small(frames=300, rate=30)
+    late = max(sequence._actors, key=lambda actor: actor.motion.span[0])
+    start, stop = late.motion.span
+    assert 0 < start < stop < 10
+    shown = [[hand.id for hand in sequence.frame(round(30 * time)).hands]
+             for time in (start - 0.2, (start + stop) / 2, stop + 0.2)]
+    assert [late.id in ids for ids in shown] == [False, True, False]
 
 
 def test_frames_come_again_in_any_order(sequence, frames):
