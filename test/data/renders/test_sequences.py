@@ -83,11 +83,11 @@ def test_masks_and_depth_lie_on_the_hand(frames):
 
 
 def outline_of(hand, sequence):
-    """Silhouette of the hand's true mesh, (H, W)."""
+    """Silhouette of the hand's true mesh, (H + 400, W + 400): the picture and 200 px about it."""
     pixels = hand.vertices @ sequence.camera_matrix.T
-    faces = load_template('fast').faces
-    return silhouette(pixels[:, :2] / pixels[:, 2:], faces, max(sequence.width, sequence.height),
-                      hand.side == 'left')[:sequence.height, :sequence.width]
+    size = max(sequence.width, sequence.height) + 400
+    return silhouette(pixels[:, :2] / pixels[:, 2:] + 200, load_template('fast').faces, size,
+                      hand.side == 'left')[:sequence.height + 400, :sequence.width + 400]
 
 
 @pytest.mark.parametrize('seed', [0, 3])
@@ -99,11 +99,13 @@ def test_hands_are_drawn_where_their_truth_is_in_the_middle_and_at_every_edge(se
     actor.motion.reach = np.zeros(3)
     actor.motion.centre = np.array([*(0.9 * half * place), 1]) * 0.45
     hand, = sequence.frame(12).hands
-    true, seen = outline_of(hand, sequence) > 0, hand.mask > 0
+    whole, seen = outline_of(hand, sequence) > 0, hand.mask > 0
+    true = whole[200:-200, 200:-200]
+    assert hand.visible == pytest.approx(true.sum() / whole.sum(), abs=0.03)
     assert hand.side == ('right', 'left')[seed % 2] and seen.sum() > 300
     rows, columns = np.nonzero(true & seen)
     # The mask ends nearer to the wrist than the mesh.
-    assert len(rows) / seen.sum() > 0.96 and len(rows) / true.sum() > 0.8
+    assert len(rows) / seen.sum() > 0.96 and len(rows) / true.sum() > 0.93
     pixels = hand.keypoints_px[4:].round().astype(int)
     inside = ((pixels >= 0) & (pixels < [sequence.width, sequence.height])).all(1)
     x, y = pixels[inside].T
@@ -160,6 +162,14 @@ def test_frames_show_the_hands_that_are_there():
     assert [late.id in ids for ids in shown] == [False, True, False]
 
 
+@pytest.mark.parametrize('place', [(-4, 0), (4, 0), (0, 4)])
+def test_a_hand_beyond_the_picture_is_not_among_those_it_shows(place):
+    sequence = small(seed=3, hands=1)
+    actor, = sequence._actors
+    actor.motion.centre = np.array([*place, 1]) * 0.45
+    assert actor.motion.at(0.8) is not None and not sequence.frame(12).hands
+
+
 def test_frames_come_again_in_any_order(sequence, frames):
     again = small(with_depth=True, with_vertices=True).frame(12)
     assert np.array_equal(again.image, frames[1].image)
@@ -168,7 +178,7 @@ def test_frames_come_again_in_any_order(sequence, frames):
 
 def test_hands_whose_paths_meet_hide_each_other_whole():
     """Where two hands overlap, all that is seen is of the one that is nearer throughout."""
-    sequence = small(seed=7, noise=0)
+    sequence = small(seed=7, noise=0, with_depth=True)
     near, far = sorted(sequence._actors, key=lambda actor: actor.motion.centre[2])
     overlapping = 0
     for index in range(0, 30, 3):
@@ -185,6 +195,9 @@ def test_hands_whose_paths_meet_hide_each_other_whole():
         inside = cv2.erode(pictures['near'].hands[0].mask, np.ones((3, 3))) > 0
         assert np.array_equal(pictures['both'].image[inside], pictures['near'].image[inside])
         hands = {hand.id: hand for hand in pictures['both'].hands}
+        # What the nearer one does not hide keeps its distance.
+        bare = (pictures['far'].hands[0].mask > 0) & np.isinf(pictures['near'].depth)
+        assert np.array_equal(pictures['both'].depth[bare], pictures['far'].depth[bare])
         assert np.array_equal(hands[near.id].mask, pictures['near'].hands[0].mask)
         assert hands[far.id].visible <= pictures['far'].hands[0].visible + 1e-6
     assert overlapping > 50
