@@ -248,21 +248,17 @@ class HandSequence:
         return truth, _Layer(*layers, float(planes[4].sum()), rows, columns)
 
     def _window(self, posed, shift, pixels, focal, cx, cy):
-        """What to draw: all of the hand, in the frame or not, and the arm inside the frame."""
+        """What to draw: all of the hand, in the frame or not; arm and thing inside the frame."""
         margin = 0.15 * (pixels.max(0) - pixels.min(0)).max() + 8
         own_low, own_high = pixels.min(0) - margin, pixels.max(0) + margin
         slots = self._renderer.stage.slots
-        if posed.present[0, HELD]:
-            thing = (posed.welded[0, slots[HELD].rows] + shift).numpy()
-            thing = thing[:, :2] / thing[:, 2:] * focal + [cx, cy]
-            own_low = np.minimum(own_low, thing.min(0) - 4)
-            own_high = np.maximum(own_high, thing.max(0) + 4)
-        arm = posed.welded[0, slots[MAIN].rows] + shift
-        arm = arm[arm[:, 2] > 0.02].numpy()
-        arm = arm[:, :2] / arm[:, 2:] * focal + [cx, cy]
+        rows = [slots[MAIN].rows] + [slots[HELD].rows] * bool(posed.present[0, HELD])
+        rest = torch.cat([posed.welded[0, part] for part in rows]) + shift
+        rest = rest[rest[:, 2] > 0.02].numpy()
+        rest = rest[:, :2] / rest[:, 2:] * focal + [cx, cy]
         size = np.array([self.width, self.height])
-        low = np.minimum(own_low, np.clip(arm.min(0) - 12, 0, size))
-        high = np.maximum(own_high, np.clip(arm.max(0) + 12, 0, size))
+        low = np.minimum(own_low, np.clip(rest.min(0) - 12, 0, size))
+        high = np.maximum(own_high, np.clip(rest.max(0) + 12, 0, size))
         return *np.floor(low).astype(int).tolist(), *np.ceil(high).astype(int).tolist()
 
     def _truth(self, plan, points, left):
