@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 #: Data sets with an evaluation of their own, and those that are scored by the labels they have.
@@ -14,7 +15,8 @@ _LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 #: `make eval` gives --masks to every run on photos.
 _TAKES = {
     'photos': (*_PHOTOS, *_LOOKS, 'spoil', 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
-    'photos --find': (*_PHOTOS, *_LOOKS, 'spoil', 'find', 'draw', 'finder', 'turn'),
+    'photos --find': (*_PHOTOS, *_LOOKS, 'spoil', 'find', 'draw', 'finder', 'turn',
+                      'follow'),
     'renders': (*_LOOKS, 'spoil', 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
     'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
     'freihand|ho3d --score': ('root', 'predictions', 'score'),
@@ -73,6 +75,10 @@ def add_evaluate(subparsers) -> None:
                         'share of its joints; 2D errors are of all')
     photos.add_argument('--find', action='store_true',
                         help='whole images: hands found, missed, and found where there is none')
+    photos.add_argument('--follow', type=int, metavar='FRAMES',
+                        help='with --find: each photo is a video of so many frames of a camera '
+                        'that moves a little, in which hands are followed; what counts is found '
+                        'in the last one')
     photos.add_argument('--draw', type=Path, metavar='DIR',
                         help='with --find: pictures of missed and false hands')
     photos.add_argument('--finder', type=Path, help='weights of the finder')
@@ -105,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     _tell_ignored(arguments)
     if arguments.spoil and arguments.spoil not in KINDS:
         raise ValueError(f'--spoil must be one of {", ".join(KINDS)}, got {arguments.spoil!r}')
-    for name in ('count', 'batch'):
+    for name in ('count', 'batch', 'follow'):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f'--{name} must be 1 or more, got {value}')
@@ -238,16 +244,24 @@ def _photos(arguments: argparse.Namespace) -> list[dict]:
 
 def _find(arguments: argparse.Namespace) -> list[dict]:
     from hiu_ros.evaluation import finding
+    from hiu_ros.evaluation.moved_images import FollowInMoved
     from hiu_ros.evaluation.predictor import PipelinePredictor
     from hiu_ros.evaluation.spoilt_images import find_in
     from hiu_ros.evaluation.tables import table
+    from hiu_ros.perception.options import TrackingOptions
 
     folder, chosen, unseen = _chosen(arguments)
     predictor = PipelinePredictor(
         arguments.weights, arguments.finder, arguments.device, boxes=False,
         crop_scale=arguments.crop_scale, views=arguments.views, half=arguments.half,
         correct_light=not arguments.uncorrected)
-    find = find_in(arguments.spoil, predictor.find) if arguments.spoil else predictor.find
+    find = predictor.find
+    if arguments.follow is not None:
+        predictor.pipeline.reconfigure(replace(
+            predictor.pipeline.options, tracking=TrackingOptions()))
+        find = FollowInMoved(predictor.pipeline, arguments.follow)
+    if arguments.spoil:
+        find = find_in(arguments.spoil, find)
     show = finding.draw_mistakes(arguments.draw) if arguments.draw else None
     images, regions = finding.evaluate(
         folder, chosen, find, show=show, quarters=arguments.turn // 90,

@@ -40,9 +40,10 @@ class TrackingOptions:
     be missed in before it is dropped; after the first 20 only the finder looks for it.
     keep_score: score below which a followed hand counts as missed. announce_score: score that the
     finder must have given it at least once before it is announced; higher than what a region is
-    looked at for, as what is no hand may be looked at again and again. finder_interval: frames
-    between two searches while some hands are followed; with none, or while one is missed, every
-    frame is searched.
+    looked at for, as what is no hand may be looked at again and again. Where it gave less than 0.2
+    more, the hand's reading must make up for the doubt. finder_interval: frames between two
+    searches while some hands are followed; with none, or while one is missed, every frame is
+    searched.
     """
 
     min_hits: int = 1

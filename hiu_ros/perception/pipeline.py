@@ -189,7 +189,8 @@ class Pipeline:
             tracker = self._trackers[frame.key] = Tracker(
                 options.tracking, options.max_hands, options.min_score, _new_memory(options))
         height, width = frame.image.shape[:2]
-        turn = _Turn(frame, tracker, tracker.begin(frame.stamp, (width, height), frame.view))
+        turn = _Turn(
+            frame, tracker, tracker.begin(frame.stamp, (width, height), frame.view), lost)
         expected = tracker.expected()
         sure = {k: points for k, (track, points) in enumerate(zip(tracker.tracks, expected))
                 if track.sure}
@@ -250,7 +251,8 @@ class Pipeline:
         return [
             self._sighting(turn, track.name, track.side, track.side_score, reading.score, reading,
                            track.memory)
-            for track, reading in turn.tracker.update(turn.readings, turn.askers, turn.found)
+            for track, reading in turn.tracker.update(
+                turn.readings, turn.askers, turn.found, turn.lost)
         ]
 
     def _single(self, turn: _Turn) -> list[Sighting]:

@@ -25,6 +25,7 @@ from hiu_ros.perception.lifting import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.track import FRAME, YOUNG, Track
+from hiu_ros.perception.verdict import verdict_found
 
 #: A pause longer than this (s) ends all hands; so does time running back by more than `LATE`: a
 #: clock that is set right, or images that change places on their way, do not.
@@ -42,6 +43,9 @@ _LOOSE = 1.9
 _APART, _CLEAR = 3, 0.6
 #: Difference of colours from which on two hands are two.
 _STRANGE = 5.0
+#: How far above `announce_score` the finder doubts a hand, and how likely its reading must then
+#: make it (`verdict_found`): there are coat racks that look much like hands.
+_DOUBT, _LIKELY = 0.2, 0.8
 #: Share of the least score of a new hand that the trust of a followed one may fall to.
 _TRUST_KEPT = 0.8
 
@@ -127,12 +131,13 @@ class Tracker:
 
     def update(
         self, readings: Sequence[Reading], askers: Sequence[int | None],
-        found: Sequence[float],
+        found: Sequence[float], lost: float = 0.0,
     ) -> list[tuple[Track, Reading]]:
         """Take the readings of this frame; returns the announced hands that it shows.
 
         askers: index of the followed hand that each reading's region was made for, None for a
-        found one. found: the finder's scores of those, 0 for the others.
+        found one. found: the finder's scores of those, 0 for the others. lost: how much poor
+        light has taken of the image, 0..1.
         """
         least = [self.min_score if who is None else min(self.options.keep_score, self.min_score)
                  for who in askers]
@@ -169,7 +174,7 @@ class Tracker:
         self._forget({id(track) for track, _ in seen})
         alive = {id(track) for track in self.tracks}
         announced = [(track, reading.as_side(track.side)) for track, reading in seen
-                     if id(track) in alive and self._announce(track)]
+                     if id(track) in alive and self._announce(track, reading, lost)]
         # A hand read as one of the other side alone has no pose to show; both are tried next.
         for track, reading in announced:
             track.doubtful = reading.side != track.side
@@ -227,7 +232,7 @@ class Tracker:
         inside = np.minimum(box[:2] + box[2:], self._size) - np.maximum(box[:2], 0)
         return bool(np.prod(np.clip(inside, 0, None)) < 0.75 * np.prod(box[2:]))
 
-    def _announce(self, track: Track) -> bool:
+    def _announce(self, track: Track, reading: Reading, lost: float) -> bool:
         """Name a hand that was seen often enough; rename one whose side has turned."""
         side = 'right' if track.right > 0 else 'left'
         if track.name is None:
@@ -237,12 +242,14 @@ class Tracker:
                     or self._pauses > 1)
             if track.hits < self.options.min_hits or not sure:
                 return False
-            if track.found < self.options.announce_score:
+            surplus = track.found - self.options.announce_score
+            if surplus < 0 or surplus < _DOUBT and _LIKELY > verdict_found(
+                    reading.score_alone, track.found, lost):
                 return False
-            lost = self._lost_one(track)
-            if lost is not None:
-                self.tracks = [other for other in self.tracks if other is not lost]
-                track.go_on_as(lost)
+            former = self._lost_one(track)
+            if former is not None:
+                self.tracks = [other for other in self.tracks if other is not former]
+                track.go_on_as(former)
                 return True
         elif side == track.side or abs(track.right) < _SIDE_TURNED:
             return True

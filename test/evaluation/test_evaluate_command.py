@@ -79,6 +79,7 @@ def test_sets_and_counts_can_be_chosen(photos, weights, tmp_path):
     (['--count', '-1'], '--count must be 1 or more, got -1'),
     (['--views', '9'], '--views must be 1 to 6, got 9'),
     (['--crop-scale', '-1'], '--crop-scale must be 1 to 4, got -1.0'),
+    (['--find', '--follow', '0'], '--follow must be 1 or more, got 0'),
     (['--batch', '0'], '--batch must be 1 or more, got 0'),
     (['--unseen', 'home,phone_abov'], "no set ['phone_abov'] in"),
     (['--unseen', 'hom', '--find'], "no set ['hom'] in"),
@@ -131,6 +132,7 @@ def test_a_gpu_that_is_not_there_is_one_line(photos, weights, capsys, monkeypatc
     (['ho3d', '--root', '.', '--split', 'train'], 'split'),
     (['photos', '--photos', '.', '--score'], 'score'),
     (['photos', '--photos', '.', '--draw', 'out'], 'draw'),
+    (['photos', '--photos', '.', '--follow', '3'], 'follow'),
     *((['photos', '--photos', '.', '--find', *given], given[0][2:]) for given in (
         ['--kinds'], ['--cache', '.'], ['--min-trust', '0.5'], ['--batch', '8'])),
     (['renders', '--bank', '.', '--split', 'val'], 'split'),
@@ -185,6 +187,18 @@ def test_photos_can_be_shown_in_poor_light(photos, weights, shown, capsys, more)
     assert main([*words, '--light', 'dark', '--uncorrected']) == 0 and not shown
     assert main([*words, '--spoil', 'dark']) == 0
     assert shown and max(image.max() for image in shown) < 60
+
+
+def test_hands_can_be_followed_through_videos_of_photos(photos, weights, shown, capsys):
+    words = ['evaluate', '--dataset', 'photos', '--photos', str(photos), '--weights',
+             str(weights), '--through', 'pipeline', '--find']
+    assert main(words) == 0
+    single = list(shown)
+    shown.clear()
+    assert main([*words, '--follow', '3', '--spoil', 'dark']) == 0
+    assert 'does nothing' not in capsys.readouterr().err
+    assert len(shown) == 3 * len(single)
+    assert max(image.max() for image in shown) < 60
 
 
 @pytest.mark.parametrize('more', [[], ['--find']])

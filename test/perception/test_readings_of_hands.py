@@ -12,12 +12,12 @@ JOINTS = np.random.default_rng(3).uniform(-0.5, 0.5, (21, 2))
 TAN = np.array([50.0, 18.0, 24.0])
 
 
-def reading(x=200.0, size=100.0, right=6.0, score=0.95, quality=0.89, y=240.0):
+def reading(x=200.0, size=100.0, right=6.0, score=0.95, quality=0.89, y=240.0, alone=0.95):
     points = JOINTS * size + [x, y]
     one = SimpleNamespace(
         keypoints_px=points, keypoint_scores=np.full(21, 0.9), presence=0.99, score=score,
-        quality=quality, right=right, side='right' if right > 0 else 'left', colour=TAN,
-        size=float(np.ptp(points, axis=0).max()))
+        score_alone=alone, quality=quality, right=right, colour=TAN,
+        side='right' if right > 0 else 'left', size=float(np.ptp(points, axis=0).max()))
     one.as_side = lambda side: one
     return one
 
@@ -29,7 +29,7 @@ class Follower:
         self.tracker = Tracker(TrackingOptions(**options), max_hands, min_score)
         self.frame = 0
 
-    def see(self, readings=(), askers=None, found=0.9, frames=1):
+    def see(self, readings=(), askers=None, found=0.9, frames=1, lost=0.0):
         """Names of what the last of some frames shows. askers: None for readings of found
         regions."""
         askers = [None] * len(readings) if askers is None else askers
@@ -37,7 +37,7 @@ class Follower:
             self.tracker.begin(self.frame / 30, (640, 480))
             self.frame += 1
             seen = self.tracker.update(
-                readings, askers, [found if who is None else 0.0 for who in askers])
+                readings, askers, [found if who is None else 0.0 for who in askers], lost)
         return [track.name for track, _ in seen]
 
     @property
@@ -151,6 +151,29 @@ def test_a_hand_the_finder_hardly_saw_has_no_name_until_it_is_found_again():
     assert run.see([reading()], [0]) == []
     assert run.see([reading()], found=0.45) == ['right_1']
     assert run.see([reading()], found=0.1) == ['right_1']
+
+
+@pytest.mark.parametrize('found,alone,announced', [
+    (0.35, 0.7, False),  # a coat rack
+    (0.35, 0.95, True),
+    (0.55, 0.6, True),
+    (0.25, 0.95, False),
+])
+def test_what_the_finder_doubts_is_announced_where_it_looks_much_like_a_hand(
+        found, alone, announced):
+    run = Follower()
+    assert bool(run.see([reading(alone=alone)], found=found, frames=20)) is announced
+    # Doubts are counted from what is asked of the finder, and it sees less in poor light.
+    run = Follower(announce_score=0.0)
+    assert run.see([reading(alone=alone)], found=found)
+    run = Follower()
+    assert bool(run.see([reading(alone=alone)], found=found, lost=1.0)) is (found > 0.3)
+
+
+def test_a_hand_keeps_its_name_where_it_looks_less_like_one_later():
+    run = Follower()
+    assert run.see([reading()], found=0.35) == ['right_1']
+    assert run.see([reading(alone=0.1)], [0], frames=20) == ['right_1']
 
 
 def test_a_newcomer_takes_no_name_of_a_hand_that_had_none():

@@ -149,6 +149,21 @@ def test_in_poor_light_a_region_in_doubt_is_a_hand_where_it_would_be_none(
     assert counts == [0, 1]
 
 
+def test_in_poor_light_a_followed_hand_in_doubt_is_announced_where_it_would_not_be(
+        make_stage, monkeypatch):
+    stage, counts = make_stage(), []
+    find = stage.find
+    stage.find = lambda image: [replace(one, score=0.35) for one in find(image)]
+    monkeypatch.setattr('hiu_ros.perception.tracker.verdict_found',
+                        lambda alone, found, lost: 0.7 + 0.2 * lost)
+    for share in (0.0, 1.0):
+        monkeypatch.setattr('hiu_ros.perception.pipeline.in_good_light',
+                            lambda image, share=share: Corrected(image, share))
+        run, image = pipeline(stage, FOLLOWING), stage.image([stage.hand()])
+        counts.append([len(run.process(image, stamp=k / 30)) for k in range(4)][-1])
+    assert counts == [0, 1]
+
+
 def test_warming_up_runs_the_network_and_the_finder(make_stage):
     stage = make_stage()
     stage.image([])
