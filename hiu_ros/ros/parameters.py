@@ -121,8 +121,8 @@ PARAMETERS: Final = (
     Row('keep_score', 0.3, 'Score below which a followed hand counts as missed.',
         live=True, minimum=0.0, maximum=1.0),
     Row('announce_score', 0.3, 'Score that the finder must once have given a hand before it is '
-        'announced; up to 0.2 more, the hand must look much like one by itself, too. It looks from '
-        '0.2 on; lower it where hands in view are never announced.',
+        'announced; up to 0.2 more, the hand must look much like one by itself, too. It looks '
+        'from 0.2 on; lower it where hands in view are never announced.',
         live=True, minimum=0.0, maximum=1.0),
     Row('finder_interval', 1, 'Look for new hands every so many frames while some are followed; '
         'while one of them is missed, every frame is searched.',
