@@ -220,7 +220,7 @@ class Tracker:
         # Names before newcomers, those that will get one first, older hands before young ones,
         # then the surer ones; sorting keeps the order among equals.
         in_sight.sort(key=lambda t: (
-            t.name is None, t.found < self.options.announce_score, t.hits < YOUNG, -t.trust))
+            t.name is None, self._doubts(t), t.hits < YOUNG, -t.trust))
         missed.sort(key=lambda t: (t.name is None, t.misses))
         kept = {id(t) for t in in_sight[:self.max_hands] + missed[:self.max_hands]}
         self.tracks = [track for track in self.tracks if id(track) in kept]
@@ -242,8 +242,8 @@ class Tracker:
                     or self._pauses > 1)
             if track.hits < self.options.min_hits or not sure:
                 return False
-            surplus = track.found - self.options.announce_score
-            if surplus < 0 or surplus < _DOUBT and _LIKELY > verdict_found(
+            doubts = self._doubts(track)
+            if doubts > 1 or doubts and _LIKELY > verdict_found(
                     reading.score_alone, track.found, lost):
                 return False
             former = self._lost_one(track)
@@ -259,6 +259,12 @@ class Tracker:
         self._named += 1
         track.side, track.name = side, f'{side}_{self._named}'
         return True
+
+    def _doubts(self, track: Track) -> int:
+        """What the finder thinks of a hand: 0 it is one, 1 its reading must make up for doubts,
+        2 it is none."""
+        sure = self.options.announce_score
+        return int(track.found < sure) + int(track.found < sure + _DOUBT)
 
     def _lost_one(self, track: Track) -> Track | None:
         """The lost hand that a newcomer is by its side, colour and place; the last one seen."""

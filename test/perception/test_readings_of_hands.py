@@ -170,6 +170,13 @@ def test_what_the_finder_doubts_is_announced_where_it_looks_much_like_a_hand(
     assert bool(run.see([reading(alone=alone)], found=found, lost=1.0)) is (found > 0.3)
 
 
+def test_what_is_doubted_takes_no_place_of_a_hand():
+    run = Follower(max_hands=1)
+    assert run.see([reading(100, alone=0.6)], found=0.4) == []
+    assert run.see([reading(100, alone=0.6)], [0], frames=20) == []
+    assert run.see([reading(100, alone=0.6), reading(500)], [0, None]) == ['right_1']
+
+
 def test_a_hand_keeps_its_name_where_it_looks_less_like_one_later():
     run = Follower()
     assert run.see([reading()], found=0.35) == ['right_1']
