@@ -16,6 +16,7 @@ from tqdm import tqdm
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import PhotoFolder
 from hiu_ros.data.sets.layout import DataSetError, map_array, replace_array
+from hiu_ros.output_file import check_output
 
 SIZE = 160
 #: What to do about a file of patches that is damaged or none.
@@ -139,9 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--near', action='store_true', help='arms, faces and the like')
     options = parser.parse_args(arguments)
     with in_one_line(parser):
-        if options.out.is_dir():
-            raise IsADirectoryError(f'{options.out} is a folder; name the .npy file to write')
-        options.out.parent.mkdir(parents=True, exist_ok=True)
+        check_output(options.out)
         patches = collect(PhotoFolder(options.photos), options.near)
         replace_array(options.out, patches)
     print(f'{len(patches)} patches in {options.out}')

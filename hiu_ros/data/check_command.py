@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hiu_ros.output_file import check_output
 from hiu_ros.picture_file import check_folder, write_picture
 
 #: Bones are drawn in a colour for each finger, BGR.
@@ -49,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.read < 0:
         raise ValueError(f'--read {arguments.read}: expected a number of samples')
     check_folder('draw', arguments.draw and str(arguments.draw))
-    if arguments.json and arguments.json.is_dir():
-        raise IsADirectoryError(f'--json {arguments.json} is a folder; name a file')
+    if arguments.json:
+        check_output(arguments.json)
     name = arguments.dataset or detect(arguments.path)
     wanted = [arguments.split] if arguments.split else splits(name)
     reports, missing = [], []
@@ -71,7 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
     for sentence in dict.fromkeys(missing):  # splits may lack the same file
         print(sentence)
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(
             {'splits': reports, 'missing': missing}, indent=1) + '\n')
     faults = any(report['faults'] for report in reports)

@@ -74,9 +74,9 @@ def run_tracking(options: argparse.Namespace) -> int:
 
     from hiu_ros.evaluation import bars, bench_runs
     from hiu_ros.evaluation.oracle import Faults
-    from hiu_ros.evaluation.output import check_output, write_json
     from hiu_ros.evaluation.tables import table
     from hiu_ros.evaluation.tracking import FOLLOWING_COLUMNS, PLACING_COLUMNS
+    from hiu_ros.output_file import check_output, write_json
     from hiu_ros.picture_file import check_folder
 
     if not options.parts and options.clip is None:

@@ -11,11 +11,11 @@ from hiu_ros.data.sets.freihand import IMAGE_SIZE, FreiHAND
 from hiu_ros.data.sets.ho3d import HO3D
 from hiu_ros.evaluation import freihand_protocol, ho3d_protocol, published
 from hiu_ros.evaluation.freihand_protocol import ProtocolError
-from hiu_ros.evaluation.output import check_output
 from hiu_ros.evaluation.predictor import Predict, cameras_of
 from hiu_ros.evaluation.tables import table
 from hiu_ros.hand.mano_file import TIP_VERTICES, load_joint_regressor
 from hiu_ros.hand.skeleton import KEYPOINTS_FROM_JOINTS
+from hiu_ros.output_file import check_output
 from hiu_ros.perception.result import Hand
 
 #: Keypoints (21, 3) and vertices (V, 3) of a predicted hand, m.

@@ -102,9 +102,9 @@ def add_evaluate(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 where all went well. Raises ValueError for missing arguments."""
-    from hiu_ros.evaluation.output import check_output, write_json
     from hiu_ros.evaluation.spoilt_images import KINDS
     from hiu_ros.geometry.crop import NETWORK_SCALE
+    from hiu_ros.output_file import check_output, write_json
     from hiu_ros.perception.options import hand_weights
     from hiu_ros.perception.views import VIEWS
 

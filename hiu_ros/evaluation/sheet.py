@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hiu_ros.evaluation.output import check_output
 from hiu_ros.evaluation.photos import CROP_PIXELS, CROP_SCALE, joint_box
+from hiu_ros.output_file import check_output
 from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.picture_file import write_picture

@@ -15,9 +15,9 @@ from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.backgrounds import SIZE, TWO_HANDED_SETS, open_patches, stacked
 from hiu_ros.data.photos import Photo, PhotoFolder
 from hiu_ros.data.sets.layout import replace_array
-from hiu_ros.evaluation.output import check_output
 from hiu_ros.evaluation.photos import joint_box
 from hiu_ros.geometry.crop import Crop
+from hiu_ros.output_file import check_output
 from hiu_ros.perception.finder import Detection, HandFinder
 
 #: A patch shows a found square so much wider, more than training crops are of their hands: a

@@ -22,10 +22,10 @@ from tqdm import tqdm
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.photos import LABELS_NAME, PhotoFolder
 from hiu_ros.data.sets.layout import replace_text
-from hiu_ros.evaluation.output import check_output
 from hiu_ros.network import checkpoint
 from hiu_ros.network.checkpoint import STORAGE
 from hiu_ros.network.regressor import Legibility
+from hiu_ros.output_file import check_output
 from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import hand_weights

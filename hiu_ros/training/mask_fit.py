@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hiu_ros.command_errors import in_one_line
-from hiu_ros.evaluation.output import check_output
 from hiu_ros.network import checkpoint
+from hiu_ros.output_file import check_output
 from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.options import hand_weights
 from hiu_ros.training.averaging import Average

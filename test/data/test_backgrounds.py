@@ -119,7 +119,7 @@ def test_a_folder_in_place_of_the_file_is_told_before_a_photograph_is_read(
     with pytest.raises(SystemExit):
         backgrounds.main([str(photo_folder), str(tmp_path)])
     assert capsys.readouterr().err.endswith(
-        f'{tmp_path} is a folder; name the .npy file to write\n')
+        f'{tmp_path} is a folder; give the name of a file to write\n')
 
 
 def test_old_patches_stay_whole_while_new_ones_are_written(

@@ -117,7 +117,8 @@ def test_what_both_splits_lack_is_said_once(tmp_path, capsys):
 
 
 @pytest.mark.parametrize('words, told', [
-    (['--draw', 'text'], '--draw text names a file'), (['--json', '.'], '--json . is a folder')])
+    (['--draw', 'text'], '--draw text names a file'),
+    (['--json', '.'], '. is a folder; give the name of a file to write')])
 def test_where_nothing_can_be_written_is_told_before_a_sample_is_read(
         tmp_path, monkeypatch, capsys, words, told):
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from hiu_ros.evaluation.output import write_json
+from hiu_ros.output_file import write_json
 
 
 def test_figures_that_do_not_exist_are_null_wherever_they_stand(tmp_path):
