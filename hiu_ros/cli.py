@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     'data': 'hiu_ros.data.check_command',
     'describe': 'hiu_ros.network.describe_command',
     'evaluate': 'hiu_ros.evaluation.evaluate_command',
+    'follow': 'hiu_ros.perception.follow_command',
     'pack': 'hiu_ros.network.pack_command',
     'predict': 'hiu_ros.perception.predict_command',
     'train': 'hiu_ros.training.train_command',

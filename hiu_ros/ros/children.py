@@ -10,10 +10,10 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 
 from hiu_ros.command_errors import in_words
+from hiu_ros.perception.picture_source import SourceError
 from hiu_ros.ros.launch_values import profiles_variable
 from hiu_ros.ros.player import NodeEnded
 from hiu_ros.ros.process import COMMAND, ROSArgumentsError, check_domain, ending_signals
-from hiu_ros.ros.sources import SourceError
 
 #: How long a process may take to end before it is killed, s.
 PATIENCE = 15.0

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from hiu_ros.perception.picture_source import Source, SourceError, Video
 from hiu_ros.picture_file import check_folder
 from hiu_ros.ros.children import run_with_children, start
 from hiu_ros.ros.player import Player
 from hiu_ros.ros.process import ROSArgumentsError
-from hiu_ros.ros.recording import Bag, Sheet, Video
-from hiu_ros.ros.sources import Source, SourceError, open_source
+from hiu_ros.ros.recording import Bag, Sheet
+from hiu_ros.ros.sources import open_source
 
 NAMESPACE = '/hiu_demo'
 #: Pictures that are played again, at their own rate.

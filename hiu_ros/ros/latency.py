@@ -17,11 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hiu_ros.perception.picture_source import Picture, pinhole
 from hiu_ros.ros.children import run_with_children, start
 from hiu_ros.ros.demo import NAMESPACE, node_command, rendered_clip
 from hiu_ros.ros.machine import machine
 from hiu_ros.ros.player import Player
-from hiu_ros.ros.sources import Picture, open_source, pinhole
+from hiu_ros.ros.sources import open_source
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 #: Answers before this one are warm-up.

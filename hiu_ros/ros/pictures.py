@@ -22,6 +22,7 @@ from hiu_ros.geometry.camera import Camera
 from hiu_ros.hand.skeleton import FINGERS
 from hiu_ros.perception.drawing import draw
 from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.picture_source import SourceError
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import Hands
 from hiu_ros.picture_file import check_folder, write_picture
@@ -32,7 +33,7 @@ from hiu_ros.ros.joint_plot import plot
 from hiu_ros.ros.marker_view import MarkerView
 from hiu_ros.ros.markers import HandMarkers
 from hiu_ros.ros.parameters import NodeOptions
-from hiu_ros.ros.sources import SourceError, open_source
+from hiu_ros.ros.sources import open_source
 
 HEADER = Header(frame_id='camera_optical_frame')
 #: The angle of each finger that is plotted.

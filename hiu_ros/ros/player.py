@@ -17,10 +17,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from hiu_ros.perception.picture_source import Picture
 from hiu_ros.ros import messages
 from hiu_ros.ros.peer import Peer
 from hiu_ros.ros.process import how_ended
-from hiu_ros.ros.sources import Picture
 from hiu_ros.ros.topics import LATCHED, OUTPUTS
 
 #: How long the node may take to start, and a frame to be answered, s.

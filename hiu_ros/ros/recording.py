@@ -69,43 +69,6 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-class Video:
-    """A video file that begins with its first picture; mp4, or avi where OpenCV has no mp4."""
-
-    def __init__(self, path: Path, rate: float) -> None:
-        self.path = path
-        # MPEG-4 counts time in 1/65535 s at best, and OpenCV takes three decimals.
-        self._rate = rate if rate < 65 else round(rate, 1)
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-
-    def write(self, picture: np.ndarray) -> None:
-        """Append a picture; one of another size than the first is fitted."""
-        height, width = picture.shape[:2]
-        if self._writer is None:
-            # Codecs want even sides.
-            self._size = (max(2, width - width % 2), max(2, height - height % 2))
-            self._writer = self._open()
-        if (width, height) != self._size:
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
-        self._writer.write(picture)
-
-    def _open(self) -> cv2.VideoWriter:
-        for suffix, codec in (('.mp4', 'mp4v'), ('.avi', 'MJPG')):
-            self.path = self.path.with_suffix(suffix)
-            writer = cv2.VideoWriter(
-                str(self.path), cv2.VideoWriter_fourcc(*codec), self._rate, self._size
-            )
-            if writer.isOpened():
-                return writer
-        raise OSError(f'OpenCV can write neither mp4 nor avi at {self.path.parent}')
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
-
-
 class Sheet:
     """A contact sheet: pictures spread evenly over all that were offered, each with its number."""
 

@@ -21,13 +21,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hiu_ros.perception.picture_source import SourceError
 from hiu_ros.picture_file import check_folder
 from hiu_ros.ros import children
 from hiu_ros.ros.demo import NAMESPACE, rendered_clip
 from hiu_ros.ros.player import NodeEnded
 from hiu_ros.ros.process import how_ended
 from hiu_ros.ros.soak_reader import Reader
-from hiu_ros.ros.sources import SourceError
 
 #: What may come on top of the state after the warm-up, share of the memory.
 GROWTH = 0.05

@@ -17,6 +17,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from hiu_ros.perception.picture_source import Picture, SourceError
 from hiu_ros.ros import messages
 from hiu_ros.ros.process import (
     PATIENCE,
@@ -27,7 +28,7 @@ from hiu_ros.ros.process import (
     leave_after,
     refuse_others,
 )
-from hiu_ros.ros.sources import Picture, SourceError, open_source
+from hiu_ros.ros.sources import open_source
 
 
 class SourceNode(Node):

@@ -1,11 +1,8 @@
 """Pictures to play: a video file, a camera, a folder of images or a bag, all read alike."""
 
-import json
 import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,64 +10,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hiu_ros.perception.image_file import read_image
+from hiu_ros.perception.picture_source import (
+    USUAL_RATE,
+    Picture,
+    Source,
+    SourceError,
+    frames,
+    open_images,
+    open_video,
+)
 from hiu_ros.picture_file import SUFFIXES, pictures_in
 from hiu_ros.ros.images import decode, decode_compressed
 
 BAGS = ('.bag', '.db3', '.mcap')
 #: Words in the names of image topics of a bag that are no camera's.
 NOT_CAMERAS = ('depth', 'label', 'mask', 'annotated')
-#: Where nothing says how fast pictures follow each other, Hz.
-USUAL_RATE = 30.0
-#: Share of a video's duration from which on it counts as read to its end.
-_WHOLE = 0.9
 #: OpenCV takes no larger number for a camera's.
 _LAST_CAMERA = 2**31 - 1
 #: Pictures of a bag that its rate is measured on.
 RATED = 60
-
-
-class SourceError(ValueError):
-    """A source that is not there or cannot be read; the text says which and what would do."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image (H, W, 3) uint8 BGR, seconds since the first, and its camera where known.
-
-    `info` holds the fields of sensor_msgs/CameraInfo but for the header, see `camera_info`.
-    """
-
-    image: np.ndarray
-    time: float
-    info: Mapping[str, Any] | None = None
-
-
-@dataclass
-class Source:
-    """Pictures in order; `count` is None where it is not known before the end.
-
-    `unusable` counts what was skipped among them so far, and `fault` says what the last lacked.
-    """
-
-    name: str
-    pictures: Iterator[Picture]
-    rate: float = USUAL_RATE
-    count: int | None = None
-    live: bool = False
-    unusable: int = 0
-    fault: str = ''
-
-    @property
-    def skipped(self) -> str:
-        """What was skipped so far, in words; empty where nothing was."""
-        return f'{self.unusable} unusable images were skipped, the last: {self.fault}' if (
-            self.unusable) else ''
-
-    def skip(self, error: Exception) -> None:
-        """Count something that no picture can be made of."""
-        self.unusable += 1
-        self.fault = str(error)
 
 
 def open_source(what: str) -> Source:
@@ -87,67 +45,7 @@ def open_source(what: str) -> Source:
     if path.is_dir():
         return _folder(path)
     # OpenCV's videos know neither how a picture is turned nor its bits.
-    return _images(path, [path]) if path.suffix.lower() in SUFFIXES else _video(path)
-
-
-def _video(path: Path) -> Source:
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise SourceError(f'{path} is not a video that OpenCV can read')
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    rate = rate if 1.0 <= rate <= 1000.0 else USUAL_RATE
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    source = Source(path.name, iter(()), rate, count if count > 0 else None)
-
-    def pictures() -> Iterator[Picture]:
-        shown, seconds = 0, 0.0
-        for picture in _frames(capture, rate, _matrix_beside(path)):
-            shown, seconds = shown + 1, 1e-3 * capture.get(cv2.CAP_PROP_POS_MSEC)
-            yield picture
-        # OpenCV takes a damage for the end. By time, since a count may be a guess.
-        if shown and seconds + 1 / rate < _WHOLE * count / rate and shown < count:
-            source.unusable += count - shown
-            source.fault = (f'{path} could not be read beyond frame {shown} of about {count}; '
-                            'it may be damaged')
-
-    source.pictures = pictures()
-    return source
-
-
-def _frames(
-    capture: cv2.VideoCapture, rate: float | None, k: np.ndarray | None = None
-) -> Iterator[Picture]:
-    """rate: Hz, None for a camera, whose pictures are of when they came."""
-    index, begin = 0, None
-    try:
-        while True:
-            ok, image = capture.read()
-            if not ok:
-                return
-            now = time.monotonic()
-            begin = now if begin is None else begin
-            height, width = image.shape[:2]
-            info = None if k is None else pinhole(width, height, k)
-            yield Picture(image, index / rate if rate else now - begin, info)
-            index += 1
-    finally:
-        capture.release()
-
-
-def _matrix_beside(path: Path) -> np.ndarray | None:
-    """K (3, 3) out of <video>.json, which rendered clips have beside them."""
-    try:
-        content = json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
-        k = np.array(content['K'], dtype=float)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return k if k.shape == (3, 3) else None
-
-
-def pinhole(width: int, height: int, k: np.ndarray) -> dict[str, Any]:
-    """The `info` of a camera without distortion; k (3, 3)."""
-    return {'width': width, 'height': height, 'distortion_model': 'plumb_bob', 'd': [0.0] * 5,
-            'k': np.asarray(k, float).ravel().tolist()}
+    return open_images(path, [path]) if path.suffix.lower() in SUFFIXES else open_video(path)
 
 
 def camera_info(message: Any) -> dict[str, Any]:
@@ -169,7 +67,7 @@ def _camera(number: int) -> Source:
     rate = capture.get(cv2.CAP_PROP_FPS)
 
     def pictures() -> Iterator[Picture]:
-        yield from _frames(capture, None)
+        yield from frames(capture, None)
         raise SourceError(f'camera {number} gives no more pictures; is it still plugged in?')
 
     return Source(f'camera {number}', pictures(),
@@ -184,22 +82,7 @@ def _folder(path: Path) -> Source:
                           f'{bags[0]}, or call `ros2 bag reindex {path}`')
     if not files:
         raise SourceError(f'{path} holds no images ({", ".join(SUFFIXES)}) and is no bag')
-    return _images(path, files)
-
-
-def _images(path: Path, files: list[Path]) -> Source:
-    source = Source(path.name, iter(()), USUAL_RATE, len(files))
-
-    def pictures() -> Iterator[Picture]:
-        for index, file in enumerate(files):
-            image = read_image(file)
-            if image is None:
-                source.skip(SourceError(f'{file} is not an image that OpenCV can read'))
-            else:
-                yield Picture(image, index / USUAL_RATE)
-
-    source.pictures = pictures()
-    return source
+    return open_images(path, files)
 
 
 def _bag(path: Path) -> Source:

@@ -124,7 +124,7 @@ def test_a_broken_image_is_named_and_the_others_are_done(place, tmp_path, capsys
      '--hand-length is 19.0, expected 0.08 to 0.3 m\n'),
     (['{place}/a.png', '--json', '{out}', '--views', '0'], '--views is 0, expected 1 to 6\n'),
     (['{place}/a.png', '--json', '{out}', '--max-hands', '-1'], '--max-hands is -1, expected an'),
-    (['{place}/a.png', '--json', '{out}', '--draw-mesh'], '--draw-mesh needs --draw DIR'),
+    (['{place}/a.png', '--json', '{out}', '--draw-mesh'], '--draw-mesh needs --draw'),
     (['{place}/a.png', '--json', '{out}', '--mesh-format', 'obj'], 'needs --meshes DIR'),
     (['{place}/a.png', '--json', '{out}', '--device', 'cuda:63'], 'cuda:63 is not there'),
     (['{place}/a.png', '--json', '{out}', '--device', 'gpu'], "device 'gpu' is none that PyTorch"),

@@ -9,7 +9,8 @@ import pytest
 from hiu_ros.cli import main
 from hiu_ros.perception import pipeline
 from hiu_ros.perception.boxes_file import read_boxes
-from hiu_ros.perception.predict_command import _Names, hand_entry, image_files
+from hiu_ros.perception.hand_record import hand_entry
+from hiu_ros.perception.predict_command import _Names, image_files
 from hiu_ros.perception.result import Hand, Hands
 
 FACES = {'left': np.array([[0, 1, 2]]), 'right': np.array([[0, 2, 1]])}
@@ -147,7 +148,7 @@ def test_who_gives_a_video_is_told_what_videos_are_for(predict, tmp_path, capsys
     assert predict(name, '--draw', 'd')[0] == 1
     error = capsys.readouterr().err
     assert f'{name} is no image that can be read' in error
-    assert ('make demo SOURCE=' in error) == told
+    assert ('hiu follow VIDEO' in error) == told
 
 
 def test_meshes_are_drawn_where_that_is_asked_for_and_through_the_camera(predict, tmp_path):

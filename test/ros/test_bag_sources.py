@@ -15,7 +15,8 @@ from rosbags.highlevel import AnyReader  # noqa: E402
 from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
 from rosbags.typesys import Stores, get_typestore  # noqa: E402
 
-from hiu_ros.ros.sources import SourceError, open_source  # noqa: E402
+from hiu_ros.perception.picture_source import SourceError  # noqa: E402
+from hiu_ros.ros.sources import open_source  # noqa: E402
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 IMAGE = 'sensor_msgs/msg/Image'

@@ -17,7 +17,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 pytest.importorskip('rosbags')
 
-from hiu_ros.ros.sources import Picture, Source, SourceError  # noqa: E402
+from hiu_ros.perception.picture_source import Picture, Source, SourceError  # noqa: E402
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

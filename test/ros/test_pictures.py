@@ -11,13 +11,13 @@ pytest.importorskip('hiu_ros.msg')
 
 from std_msgs.msg import Header  # noqa: E402
 
+from hiu_ros.perception.picture_source import Picture, SourceError, pinhole  # noqa: E402
 from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros import controllers, demo, latency, pictures, soak  # noqa: E402
 from hiu_ros.ros.joint_plot import plot  # noqa: E402
 from hiu_ros.ros.marker_view import MarkerView  # noqa: E402
 from hiu_ros.ros.markers import HandMarkers  # noqa: E402
 from hiu_ros.ros.player import Answer  # noqa: E402
-from hiu_ros.ros.sources import Picture, SourceError, pinhole  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = Header(frame_id='camera')

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.ros.recording import SHEET, Sheet, Video
-from hiu_ros.ros.sources import Picture, SourceError, open_source
+from hiu_ros.perception.picture_source import Picture, SourceError, Video
+from hiu_ros.ros.recording import SHEET, Sheet
+from hiu_ros.ros.sources import open_source
 
 
 def picture(k, size=(64, 48)):
