@@ -313,8 +313,8 @@ def _near_image(box: Sequence[float], image: np.ndarray) -> np.ndarray:
 
 
 def _in_view(crop: Crop, image: np.ndarray) -> bool:
-    """Whether a quarter of a crop's area at least lies in the image."""
-    size = np.array(image.shape[1::-1])
+    """Whether a crop and the image share a quarter at least of the area of the smaller of both."""
+    size = np.array(image.shape[1::-1], dtype=np.float64)
     low = np.maximum(np.array(crop.centre) - crop.size / 2, 0)
     high = np.minimum(np.array(crop.centre) + crop.size / 2, size)
-    return float(np.prod(np.clip(high - low, 0, None))) > 0.25 * crop.size ** 2
+    return float(np.prod(np.clip(high - low, 0, None))) > 0.25 * min(crop.size ** 2, np.prod(size))

@@ -99,6 +99,18 @@ def test_a_hand_that_left_the_image_is_not_looked_for_where_there_is_none(make_s
     assert track.name == 'right_1' and track.misses > 5 and eyes.crops == []
 
 
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_a_followed_hand_that_is_larger_than_the_image_is_seen_in_every_frame(make_stage, side):
+    stage = make_stage()
+    middle = stage.hand(side).keypoints_m.mean(0)
+    hand = stage.hand(side, (-middle[0], -middle[1], 0.12))
+    assert np.ptp(hand.pixels, axis=0).max() > 2 * 480
+    run = Pipeline(FOLLOWING, network=stage, finder=stage)
+    seen = [[found.id for found in run.process(stage.image([hand]), stage.camera, k / 30)]
+            for k in range(6)]
+    assert seen == [[f'{side}_1']] * 6
+
+
 def test_the_region_of_a_whole_image_is_as_large_as_the_image(make_stage):
     stage = make_stage()
     eyes = Watched(stage)
