@@ -17,7 +17,8 @@ def mirrored_frame(frame: Frame) -> Frame:
     width = frame.image.shape[1]
     boxes = frame.boxes
     if boxes is not None:
-        boxes = [[width - 1 - x - w, y, w, h] for x, y, w, h in boxes]
+        # Whole numbers of few bits, or without a sign, cannot be taken from each other.
+        boxes = [[width - 1 - x - w, y, w, h] for x, y, w, h in np.asarray(boxes, float).tolist()]
     return replace(
         frame, image=np.ascontiguousarray(frame.image[:, ::-1]), boxes=boxes,
         depth=None if frame.depth is None else np.ascontiguousarray(frame.depth[:, ::-1]))

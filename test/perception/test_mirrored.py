@@ -18,3 +18,10 @@ def test_image_depth_and_boxes_are_turned_round_alike(deep):
         assert turned.boxes == [[5, 2, 2, 3]]
     else:
         assert turned.depth is None and turned.boxes is None
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16, np.int32, np.float32])
+def test_boxes_of_any_kind_of_numbers_may_reach_out_of_the_picture(kind):
+    boxes = np.array([[200, 1, 100, 3]], kind)
+    turned = mirrored_frame(Frame(np.zeros((6, 259, 3), np.uint8), boxes=boxes))
+    assert turned.boxes == [[-42, 1, 100, 3]]
