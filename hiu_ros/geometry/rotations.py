@@ -26,7 +26,7 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     b = torch.where(small, 0.5 - squared / 24, 2 * half * half)[..., None, None]
     cross = cross_matrix(axis_angle)
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
-    return identity + a * cross + b * (cross @ cross)
+    return identity + a * cross + b * _cross_twice(axis_angle)
 
 
 def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
     unit = torch.nn.functional.normalize(quaternion, dim=-1)
     cross = cross_matrix(unit[..., :3])
     identity = torch.eye(3, dtype=unit.dtype, device=unit.device)
-    return identity + 2 * (unit[..., 3, None, None] * cross + cross @ cross)
+    return identity + 2 * (unit[..., 3, None, None] * cross + _cross_twice(unit[..., :3]))
 
 
 def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
@@ -126,6 +126,14 @@ def cross_matrix(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
+
+
+def _cross_twice(vector: Tensor) -> Tensor:
+    """Give K K (..., 3, 3) of `cross_matrix`; autocast would take a matrix product in half."""
+    x, y, z = vector.unbind(-1)
+    xx, yy, zz, xy, xz, yz = x * x, y * y, z * z, x * y, x * z, y * z
+    return torch.stack((-yy - zz, xy, xz, xy, -xx - zz, yz, xz, yz, -xx - yy), dim=-1).unflatten(
+        -1, (3, 3))
 
 
 def _check(value: Tensor, tail: tuple[int, ...]) -> None:

@@ -24,6 +24,17 @@ def test_axis_angle_to_matrix_agrees_with_scipy(angle):
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize('half', [torch.bfloat16, torch.float16])
+def test_rotations_are_as_exact_where_a_network_runs_in_half_precision(half):
+    vectors = (random_axes() * 2.5).float()
+    matrices = rotations.axis_angle_to_matrix(vectors)
+    with torch.autocast('cpu', half):
+        halved = rotations.axis_angle_to_matrix(vectors)
+        back = rotations.quaternion_to_matrix(rotations.axis_angle_to_quaternion(vectors))
+    torch.testing.assert_close(halved, matrices, atol=2e-6, rtol=0)
+    torch.testing.assert_close(back, matrices, atol=2e-6, rtol=0)
+
+
 @pytest.mark.parametrize('angle', ANGLES)
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float64, 1e-9), (torch.float32, 2e-6)])
 def test_axis_angle_survives_matrix_and_quaternion(angle, dtype, tolerance):
