@@ -59,8 +59,8 @@ def depth_behind_mesh(
     """Measured minus mesh depth over the pixels of a hand; None where there is too little.
 
     vertices: (V, 3) camera frame, m. depth: (H, W) as `metres` gives it, registered to the image.
-    mask: (h, w), 0 outside the hand, at `origin` of the image. reach: differences beyond this
-    share of the hand's distance are no hand.
+    mask: (h, w) uint8, 255 in the hand and 0 outside, at `origin` (x, y) of the image. reach:
+    differences beyond this share of the mesh's depth are no hand.
 
     The surface of the mesh is compared, pixel by pixel, where mesh and mask agree and away from
     their outlines. Of the differences the densest window counts, and its median is the shift:
