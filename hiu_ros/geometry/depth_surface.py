@@ -58,7 +58,7 @@ def depth_behind_mesh(
 ) -> DepthEvidence | None:
     """Measured minus mesh depth over the pixels of a hand; None where there is too little.
 
-    vertices: (V, 3) camera frame, m. depth: (H, W) as `metres` gives it, registered to the image.
+    vertices: (V, 3) camera frame, m. depth: (H, W) as `metres` takes it, registered to the image.
     mask: (h, w) uint8, 255 in the hand and 0 outside, at `origin` (x, y) of the image. reach:
     differences beyond this share of the mesh's depth are no hand.
 
@@ -84,7 +84,9 @@ def depth_behind_mesh(
     # The measurement is read at the pixel centres, never averaged across an edge.
     full_x = np.rint((x + 0.5) / scale[0] - 0.5).astype(int) + origin[0]
     full_y = np.rint((y + 0.5) / scale[1] - 0.5).astype(int) + origin[1]
-    measured = depth[full_y.clip(0, depth.shape[0] - 1), full_x.clip(0, depth.shape[1] - 1)]
+    # Of a large image the hand is a small part: the rest is never turned into metres.
+    measured = metres(depth[full_y.clip(0, depth.shape[0] - 1),
+                            full_x.clip(0, depth.shape[1] - 1)][None])[0]
     modelled = surface[y, x]
     difference = measured - modelled
     with np.errstate(invalid='ignore'):

@@ -71,8 +71,8 @@ class HandMemory:
 class Sighting:
     """One hand of one frame, named and ready to be placed.
 
-    camera: None where the intrinsics are not known. depth: (H, W) m or None. image:
-    (H, W, 3) uint8 BGR.
+    camera: None where the intrinsics are not known. depth: (H, W) uint16 mm or float m, or None.
+    image: (H, W, 3) uint8 BGR.
     """
 
     id: str

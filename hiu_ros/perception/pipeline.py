@@ -3,14 +3,12 @@
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 import torch
 
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.geometry.depth_surface import metres
 from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import joint_box, overlap, without_duplicates
@@ -49,11 +47,6 @@ class _Turn:
     askers: list[int | None] = field(default_factory=list)
     found: list[float] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
-
-    @cached_property
-    def depth(self) -> np.ndarray | None:
-        """(H, W) m, of the frame."""
-        return None if self.frame.depth is None else metres(self.frame.depth)
 
     def ask(self, region: Region, asker: int | None, found: float = 0.0) -> None:
         """Have a region looked at, for a followed hand or because something was found there."""
@@ -281,7 +274,7 @@ class Pipeline:
         frame = turn.frame
         return Sighting(
             id=name, side=side, side_score=side_score, score=score, reading=reading, memory=memory,
-            image=frame.image, stamp=turn.stamp, camera=frame.camera, depth=turn.depth)
+            image=frame.image, stamp=turn.stamp, camera=frame.camera, depth=frame.depth)
 
 
 def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:

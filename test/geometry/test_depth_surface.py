@@ -40,6 +40,15 @@ def test_depth_of_a_board_is_measured_to_its_surface():
     assert 0.001 < found.sigma < 0.005
 
 
+@pytest.mark.parametrize('kind, unit', [(np.uint16, 1000), (np.float32, 1), (np.float64, 1)])
+def test_depth_of_either_unit_is_read_where_the_board_is_and_holes_are_left_out(kind, unit):
+    away = image(0.65) * unit
+    away[210:215] = 0
+    found = measured(away.astype(kind))
+    assert found.shift == pytest.approx(0.05, abs=1e-4)
+    assert found.pixels == (SIDE - 2) ** 2 - 5 * (SIDE - 2) and found.share == 1
+
+
 def test_a_large_tilted_board_is_measured_where_its_pixels_are():
     def away(x, y):
         return 1 / (1.4 + 0.002 * (x - 300) - 0.001 * (y - 200))
