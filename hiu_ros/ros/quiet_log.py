@@ -9,7 +9,8 @@ from typing import Final
 LOG_PERIOD: Final = 5.0
 #: The very line of a fault that stands, such as intrinsics of another size, at most so often, s.
 STANDING_PERIOD: Final = 60.0
-_PARTICULARS = re.compile(r"'[^']*'|[0-9.]+")
+_PARTICULARS = re.compile(
+    r"""'[^']*'|"[^"]*"|[-+]?\b(?:nan|inf)\b|[-+]?[0-9.]+(?:e[-+]?[0-9]+)?""")
 #: Lines remembered before those that no longer matter are forgotten.
 _MANY = 100
 

@@ -36,6 +36,23 @@ def test_a_standing_fault_with_other_numbers_is_told_but_not_thirty_times_a_seco
     assert len(log.lines) == 1 + int(10 / LOG_PERIOD)
 
 
+@pytest.mark.parametrize('particular', [
+    lambda frame: repr(f"{chr(97 + frame % 26)}'s"),  # Python puts it in double quotes
+    lambda frame: str((-1e-5, 1e-5, 0.1, float('nan'), -0.1, float('inf'), 1e300)[frame % 7]),
+], ids=['apostrophe', 'numbers'])
+def test_names_and_numbers_are_particulars_however_they_are_written(log, particular):
+    for frame in range(301):
+        log.now.seconds = frame / 30
+        log.quiet.warning(f'image ignored: it is of {particular(frame)}, not of this camera')
+    assert len(log.lines) == 1 + int(10 / LOG_PERIOD)
+
+
+def test_words_that_look_like_numbers_are_none(log):
+    for word in ('information', 'infinite', 'nanosec', 'e-stop'):
+        log.quiet.warning(f'no {word} came')
+    assert len(log.lines) == 4
+
+
 def test_other_faults_are_told_at_once(log):
     log.quiet.warning('left: image ignored: 3 bytes')
     log.quiet.warning('right: image ignored: 3 bytes')
