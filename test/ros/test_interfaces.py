@@ -113,3 +113,12 @@ def test_the_node_is_imported_where_rclpy_has_the_modules_of_humble():
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_messages_pass_the_checks_of_fields_that_humble_always_makes():
+    """Later distributions make them on request alone and take numbers of any type."""
+    done = subprocess.run(
+        [sys.executable, '-c', 'from hiu_ros.ros import message_cost; message_cost.measure(2)'],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        env={**os.environ, 'ROS_PYTHON_CHECK_FIELDS': '1'})
+    assert done.returncode == 0, done.stderr
