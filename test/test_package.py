@@ -102,6 +102,19 @@ def test_every_import_of_the_ros_free_part_is_a_requirement():
     assert not missing, f'imported, but not in requirements.txt: {sorted(missing)}'
 
 
+def test_numpy_is_called_as_its_oldest_release_can_be():
+    """np.nanmax and its like take `initial` and `where` from NumPy 1.22 on; Humble has 1.21."""
+    assert 'numpy>=1.21,' in (ROOT / 'requirements.txt').read_text()
+    newer = [
+        f'{path.relative_to(ROOT)}:{node.lineno}' for path in PACKAGE.rglob('*.py')
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        and node.func.attr.startswith('nan')
+        and {'initial', 'where'} & {word.arg for word in node.keywords}
+    ]
+    assert not newer
+
+
 def test_pip_only_modules_are_explained_in_the_readme():
     text = (ROOT / 'README.md').read_text()
     assert all(name in text for name in PIP_ONLY)

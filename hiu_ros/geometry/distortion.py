@@ -122,7 +122,8 @@ def _unbrown(coefficients: Sequence[float], bent: np.ndarray) -> np.ndarray:
         for _ in range(_STEPS):
             image, jacobian = _brown(coefficients, flat)
             error = bent - image
-            if np.nanmax(np.abs(error), initial=0.0) < _TOLERANCE:
+            # nanmax would do, but for no points, which it takes only from NumPy 1.22 on.
+            if np.fmax.reduce(np.abs(error), axis=None, initial=0.0) < _TOLERANCE:
                 break
             xx, xy, yy = jacobian[..., 0], jacobian[..., 1], jacobian[..., 2]
             determinant = xx * yy - xy * xy
