@@ -75,12 +75,37 @@ def test_a_rough_mask_is_brought_to_the_edge_that_the_image_shows(size, mirrored
     assert overlap(*rough) < 0.9 and overlap(*fine) > 0.96
 
 
-@pytest.mark.parametrize('origin', [(-3, 2), (-40, 2), (2, -40), (-40, -40), (70, 2), (2, 70)])
+@pytest.mark.parametrize('size', [90.0, 420.0])
+@pytest.mark.parametrize('centre', [(636.0, 240.0), (320.0, 476.0)])
+def test_a_mask_goes_on_to_the_edge_of_the_image_that_cuts_the_hand(size, centre):
+    crop = Crop(centre, size, 0.4, False, 32)
+    y, x = np.mgrid[:480, :640]
+    truth = np.linalg.norm(np.stack([x, y], -1) - centre, axis=-1) < size / 4
+    image = np.where(truth[..., None], (120, 150, 210), (60, 90, 30)).astype(np.uint8)
+    probability = disc(crop, np.array(centre) + size / 100, 1.06 * size / 4).astype(np.float32)
+    mask, (left, top) = seen_mask(probability, crop, image)
+    assert left + mask.shape[1] <= 640 and top + mask.shape[0] <= 480
+    full = full_mask(mask, (left, top), 640, 480) > 0
+    assert (full & truth).sum() / (full | truth).sum() > 0.95
+    last = (slice(None), -1) if centre[0] > 600 else -1
+    assert (full[last] & truth[last]).sum() > 0.95 * truth[last].sum()
+
+
+def test_a_hand_that_fills_its_crop_has_a_mask_as_large():
+    crop = Crop((320.0, 240.0), 64.0, resolution=16)
+    mask, origin = mask_region(np.ones((16, 16)), crop, 640, 480)
+    assert mask.mean() > 0.95 * 255 and mask.shape == pytest.approx((64, 64), abs=2)
+    assert origin == pytest.approx((288, 208), abs=1)
+
+
+@pytest.mark.parametrize('origin', [
+    (-3, 2), (2, -3), (-40, 2), (2, -40), (-40, -40), (70, 2), (2, 70)])
 def test_a_region_that_lies_beside_the_image_is_laid_in_as_far_as_it_reaches(origin):
-    mask = np.full((5, 6), 255, np.uint8)
-    y, x = np.mgrid[:48, :64]
-    inside = (x >= origin[0]) & (x < origin[0] + 6) & (y >= origin[1]) & (y < origin[1] + 5)
-    assert np.array_equal(full_mask(mask, origin, 64, 48) > 0, inside)
+    mask = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (5, 6))
+    around = np.zeros((48 + 100, 64 + 100), np.uint8)  # the image and 50 px beside it
+    x, y = np.array(origin) + 50
+    around[y:y + 5, x:x + 6] = mask
+    assert np.array_equal(full_mask(mask, origin, 64, 48), around[50:98, 50:114])
 
 
 def test_no_hand_and_a_hand_outside_give_one_dark_pixel_in_the_image():
