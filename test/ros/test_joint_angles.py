@@ -115,11 +115,38 @@ def test_sides_and_the_turn_of_the_whole_hand_do_not_matter():
                 joint_angles(hand(turns, side, whole)), reference, atol=1e-5)
 
 
-def test_angles_stay_within_human_limits():
-    wild = {name: (0.0, 0.0, 3.0) for name in JOINT_NAMES[1:]}
-    for name, value in angles(wild).items():
-        low, high = LIMITS[name]
-        assert low <= value <= high
+def test_what_the_fingers_do_changes_no_angle_of_the_thumb():
+    thumb = {'thumb1': (0.3, -0.2, 0.1), 'thumb2': (0.2, 0.3, -0.1), 'thumb3': (0.1, 0.3, 0.2)}
+    fist = {name: (0.0, 0.2, 1.0) for name in JOINT_NAMES[1:] if 'thumb' not in name}
+    alone, with_fist = angles(thumb), angles(thumb | fist)
+    for name in ANGLE_NAMES[:4]:
+        assert abs(alone[name]) > 0.01
+        assert with_fist[name] == pytest.approx(alone[name], abs=1e-5)
+
+
+@pytest.mark.parametrize('turn', [3.0, -3.0])
+def test_angles_stay_within_human_limits(turn):
+    for axis in np.eye(3):
+        wild = {name: turn * axis for name in JOINT_NAMES[1:]}
+        for name, value in angles(wild).items():
+            low, high = LIMITS[name]
+            assert low <= value <= high
+
+
+#: Degrees that most hands reach, and that hardly any hand goes beyond.
+RANGES = {
+    'mcp_flexion': (-30, 90, -45, 110), 'pip_flexion': (-5, 110, -20, 125),
+    'dip_flexion': (-10, 80, -35, 95), 'mcp_abduction': (-20, 20, -40, 40),
+    'thumb_cmc_flexion': (-15, 45, -45, 60), 'thumb_cmc_abduction': (-20, 60, -45, 80),
+    'thumb_mcp_flexion': (-10, 60, -30, 90), 'thumb_ip_flexion': (-20, 80, -45, 100)}
+
+
+@pytest.mark.parametrize('name', ANGLE_NAMES)
+def test_limits_hold_what_hands_can_do_and_no_more(name):
+    reached = RANGES.get(name) or RANGES[name.split('_', 1)[1]]
+    least, most, lowest, highest = np.radians(reached)
+    lower, upper = LIMITS[name]
+    assert lowest <= lower <= least and most <= upper <= highest
 
 
 def test_joint_frames_chain_from_the_wrist():
