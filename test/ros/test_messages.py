@@ -56,6 +56,8 @@ def test_keypoints_carry_every_value_of_a_hand(fake, header):
         assert list(entry.valid) == list(hand.keypoints_valid)
         np.testing.assert_allclose(entry.box, hand.box)
         assert entry.scale_source == entry.CAMERA_INFO
+        place = entry.translation.x, entry.translation.y, entry.translation.z
+        assert place == pytest.approx(tuple(hand.translation_m))
         assert entry.wrist_pose.position == entry.translation
         assert entry.depth_stddev == pytest.approx(0.02)
         q = entry.wrist_pose.orientation
@@ -66,7 +68,8 @@ def test_keypoints_carry_every_value_of_a_hand(fake, header):
 def test_unknown_distance_is_nan_and_points_are_relative_to_the_wrist(fake, header):
     hands = fake.make_hands(1, known=False)
     entry = messages.keypoints(hands, header).hands[0]
-    assert math.isnan(entry.translation.x) and math.isnan(entry.wrist_pose.position.z)
+    for place in (entry.translation, entry.wrist_pose.position):
+        assert np.isnan([place.x, place.y, place.z]).all()
     assert math.isnan(entry.depth_stddev)
     np.testing.assert_allclose(np.array(entry.points).reshape(21, 3), hands.hands[0].keypoints_m)
     mesh = messages.meshes(hands, header, 'fake').hands[0]
@@ -116,6 +119,8 @@ def test_masks_and_labels_agree(fake, header):
     assert (array_message.image_width, array_message.image_height) == (640, 480)
     seen = np.zeros_like(picture)
     for number, entry in reversed(list(enumerate(array_message.hands, 1))):
+        hand = hands.hands[number - 1]
+        assert (entry.id, entry.side) == (hand.id, messages.SIDES[hand.side])
         region = entry.region
         mask = np.array(entry.mask.data).reshape(region.height, region.width)
         part = seen[region.y_offset :, region.x_offset :][: region.height, : region.width]
@@ -180,6 +185,14 @@ def test_points_are_the_vertices_with_number_and_colour(fake, header):
     np.testing.assert_allclose(xyz, hand.vertices_m + hand.translation_m, atol=1e-6)
     red, green, blue = (round(255 * c) for c in messages.colour(4))
     assert cloud['rgb'][0] == red * 65536 + green * 256 + blue
+
+
+def test_eight_hands_can_be_told_apart_by_their_colours():
+    colours = np.array([messages.colour(number) for number in range(1, 9)])
+    assert (colours >= 0).all() and (colours <= 1).all()
+    apart = np.linalg.norm(colours[:, None] - colours, axis=-1) + np.eye(8)
+    assert apart.min() > 0.2
+    assert messages.colour(9) == messages.colour(1)
 
 
 def test_points_have_the_bytes_of_sensor_msgs_py(fake, header):
