@@ -9,6 +9,7 @@ import torch
 
 from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.geometry.crop import Crop
+from hiu_ros.training import mix as mix_module
 from hiu_ros.training.augment import thing_shape
 from hiu_ros.training.batch import collate
 from hiu_ros.training.losses import palm_length
@@ -195,6 +196,21 @@ def test_a_thing_hides_up_to_half_of_the_joints_which_keep_their_labels(bank, mo
     assert 0.2 < np.mean(shares) < 0.5 and max(shares) < 0.7 and np.mean(gone) > 0.9
 
 
+@pytest.mark.parametrize('share, maker', [
+    ('occluder_share', 'occluder_shape'), ('thing_share', 'thing_shape'),
+    ('arm_share', 'bare_arm'), ('other_hand_share', 'other_hand'), ('edge_share', 'cut_off'),
+    ('recolour_share', 'recoloured'), ('glove_share', 'gloved'), ('harsh_share', 'harsh')])
+def test_each_change_is_made_to_its_share_of_the_crops(cache, monkeypatch, share, maker):
+    made, change = [], getattr(mix_module, maker)
+    monkeypatch.setattr(mix_module, maker, lambda *given: made.append(1) or change(*given))
+    for asked, least, most in ((0.0, 0, 0), (0.3, 3, 16)):
+        mix = mix_of(photos=str(cache), **CALM | {'other_hand_share': 0.0, share: asked})
+        made.clear()
+        for i in range(30):
+            mix[i]
+        assert least <= len(made) <= most
+
+
 def test_a_camera_changes_the_picture_where_that_is_asked_for(bank):
     picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     for asked in (False, True):
@@ -229,8 +245,23 @@ def test_unlabelled_hands_are_those_of_the_sets_asked_for_and_none_to_validate_w
 
 
 def test_photographs_count_in_space_as_far_as_they_are_trusted(cache):
-    sample = mix_of(photos=str(cache), photo_3d_weight=0.4, **CALM)[0]
-    assert sample['weights_3d'] == pytest.approx(0.4 * 0.5)
+    mix = mix_of(photos=str(cache), photo_3d_weight=0.8, photo_parameter_weight=0.7, **CALM)
+    samples = [mix[i] for i in range(8)]
+    assert {round(float(one['weights_3d']), 6) for one in samples} == {0.8 * 0.5}
+    assert {round(float(one['parameter_weights']), 6) for one in samples} <= {0.0, 0.7}
+
+
+def test_photographs_whose_labels_are_not_trusted_are_left_out(cache):
+    for least, numbers in ((0.05, set(range(9))), (0.5, set(range(9)) - {1})):
+        photos = mix_of(photos=str(cache), least_trust=least).sources['photo']
+        assert set(photos.rows[:, 1]) == numbers
+
+
+def test_what_has_no_share_is_drawn_for_nothing(bank, cache):
+    given = {'photos': str(cache), 'renders': (str(bank),), 'unlabelled': str(cache)}
+    assert list(mix_of(**given, render_share=0.0).sources) == ['photo', 'unlabelled']
+    assert list(mix_of(**given, photo_share=0.0).sources) == ['render', 'unlabelled']
+    assert list(mix_of(**given, unlabelled_share=0.0).sources) == ['photo', 'render']
 
 
 def test_joints_beyond_the_crop_have_no_weight(bank):
@@ -247,6 +278,18 @@ def test_without_near_misses_crops_without_a_hand_show_backgrounds(bank, tmp_pat
     mix = mix_of(renders=(str(bank),), backgrounds=str(tmp_path / 'red.npy'), photometric=False)
     images = [mix.negative(np.random.default_rng(k))['images'] for k in range(20)]
     assert sum((image == (0, 0, 255)).all() for image in images) > 15
+
+
+def test_three_of_four_crops_without_a_hand_show_near_misses_where_there_are_some(bank, tmp_path):
+    files = {}
+    for name, colour in (('backgrounds', (0, 0, 255)), ('near_misses', (255, 0, 0))):
+        files[name] = str(tmp_path / f'{name}.npy')
+        np.save(files[name], np.full((1, 160, 160, 3), colour, np.uint8))
+    mix = mix_of(renders=(str(bank),), photometric=False, **files)
+    images = [mix.negative(np.random.default_rng(k))['images'] for k in range(120)]
+    blue, red = ([(image == colour).all() for image in images]
+                 for colour in ((255, 0, 0), (0, 0, 255)))
+    assert np.mean(blue) / (np.mean(blue) + np.mean(red)) == pytest.approx(0.75, abs=0.12)
 
 
 def test_sets_and_banks_have_their_share_of_the_draws(bank, tmp_path):
