@@ -51,8 +51,15 @@ def test_the_circle_of_three_points_goes_through_them():
     assert _circle(*line)[1] == np.inf
 
 
-def test_a_thing_is_its_pattern_s_thing_turned_and_moved(grasps):
-    for thing in held(grasps[0]):
+def pinching(keypoints):
+    """The hand with the thumb's tip brought to 2 cm from that of the index finger."""
+    pinch = keypoints.copy()
+    pinch[4] = pinch[8] + [0, 0.02, 0]
+    return pinch
+
+
+def test_a_thing_is_its_pattern_s_thing_turned_and_moved(grasps, flat):
+    for thing in (one for hand in (grasps[0], flat, pinching(flat)) for one in held(hand)):
         # Rigid, and not mirrored: faces keep turning their outside out.
         one, two = (points - points.mean(0) for points in (thing.local, thing.vertices))
         u, _, v = np.linalg.svd(one.T @ two)
@@ -99,8 +106,7 @@ def test_what_lies_on_a_flat_hand_lies_on_the_palm_s_side(flat, inwards):
 
 
 def test_a_pinch_has_its_thing_between_thumb_and_index(flat):
-    pinch = flat.copy()
-    pinch[4] = pinch[8] + [0, 0.02, 0]
+    pinch = pinching(flat)
     middle = (pinch[4] + pinch[8]) / 2
     things = held(pinch, 60)
     near = [np.linalg.norm(thing.vertices - middle, axis=1).min() for thing in things]
