@@ -6,7 +6,13 @@ Every argument has a default; `ros2 launch hiu_ros hiu.launch.py --show-args` li
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
@@ -71,7 +77,10 @@ def _actions(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         arguments=['--ros-args', '--log-level', values['log_level']],
     )
     actions = [*(_events(node) if values['lifecycle_events'] == 'true' else []), node]
-    if values['rviz'] == 'true':
+    missing = launch_values.no_viewer() if values['rviz'] == 'true' else ''
+    if missing:
+        actions.append(LogInfo(msg=missing))
+    elif values['rviz'] == 'true':
         clock = launch_values.viewer_parameters(values)
         actions.append(Node(
             package='rviz2', executable='rviz2', name='rviz', namespace=values['namespace'],

@@ -1,5 +1,6 @@
 """What the arguments of the launch files mean for the nodes: their parameters and remappings.
-Also the name of the environment variable that commands and launch files set for them.
+Also the environment variable that commands and launch files set for them, and whether there is
+an RViz.
 
 An argument of launch/hiu.launch.py that is empty leaves its parameter as the parameters file says.
 """
@@ -98,3 +99,16 @@ def source_arguments(values: Mapping[str, str]) -> list[str]:
             # JSON is YAML, as which parameters are read.
             '-p', f'source:={json.dumps(values["source"], ensure_ascii=False)}',
             '-p', f'loop:={values["loop"]}']
+
+
+def no_viewer() -> str:
+    """Why RViz is not started, in words; empty where it is installed."""
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        distribution = os.environ.get('ROS_DISTRO', '<distribution>')
+        return ('rviz:=true, but RViz is not installed (apt install '
+                f'ros-{distribution}-rviz2); everything else is started without it')
+    return ''

@@ -141,6 +141,8 @@ def random_patch(patches: np.ndarray, n: int, rng: Rng) -> np.ndarray:
     """A background (n, n, 3) uint8: a random part of a random patch, mirrored and turned."""
     if len(patches) == 0 or rng.random() < 0.08:
         base = rng.uniform(0, 255, (int(rng.integers(1, 6)),) * 2 + (3,)).astype(np.float32)
+        # OpenCV 4.5.4, that of Ubuntu 22.04, cannot enlarge a single pixel.
+        base = np.tile(base, (2, 2, 1)) if len(base) == 1 else base
         return cv2.resize(base, (n, n), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(
             np.uint8)
     patch = patches[rng.integers(len(patches))]

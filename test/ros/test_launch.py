@@ -166,13 +166,31 @@ def actions_of(**arguments):
     return module._actions(context)
 
 
-def test_hiu_launch_starts_what_was_asked_for():
+def test_hiu_launch_starts_what_was_asked_for(monkeypatch):
+    monkeypatch.setattr(launch_values, 'no_viewer', lambda: '')
     names = [type(a).__name__ for a in actions_of()]
     assert names == ['LifecycleNode']
     with pytest.raises(ValueError, match='params_file'):
         actions_of(params_file='/no/such.yaml')
     names = [type(a).__name__ for a in actions_of(rviz='true', lifecycle_events='true')]
     assert names == ['RegisterEventHandler', 'EmitEvent', 'LifecycleNode', 'Node']
+
+
+def test_without_rviz_the_node_is_started_all_the_same(monkeypatch):
+    monkeypatch.setattr(launch_values, 'no_viewer', lambda: 'RViz is not installed')
+    names = [type(a).__name__ for a in actions_of(rviz='true')]
+    assert names == ['LifecycleNode', 'LogInfo']
+
+
+def test_whether_rviz_is_there_is_what_the_index_of_packages_says(monkeypatch, tmp_path):
+    pytest.importorskip('ament_index_python')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    assert 'apt install ros-jazzy-rviz2' in launch_values.no_viewer()
+    marker = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'rviz2'
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    assert launch_values.no_viewer() == ''
 
 
 def start(file, *arguments, domain):
