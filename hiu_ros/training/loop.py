@@ -95,6 +95,7 @@ class Trainer:
         if not self.resume() and settings.start_from:
             load_into(network, settings.start_from)
             self.average = Average(network, settings.ema)
+        self.check_company()
         self.wrapped: nn.Module = network
         if self.world > 1:
             ids = [self.device.index] if cuda else None
@@ -105,6 +106,18 @@ class Trainer:
         if settings.compiled:
             self.wrapped = torch.compile(self.wrapped, dynamic=False)
             self.loss.compile()
+
+    def check_company(self) -> None:
+        """StateError where processes are at other steps: they do not see one run folder."""
+        if self.world == 1:
+            return
+        ends = torch.tensor([self.step, -self.step], device=self.device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        last, first = int(ends[0]), -int(ends[1])
+        if first != last:
+            raise StateError(f'some processes go on with {self.folder} at step {last} and others '
+                             f'at step {first}; all machines must see the same state.safetensors '
+                             'there: put it on a shared disk, or copy it to each of them')
 
     def batches(self) -> DataLoader:
         """The stream of batches from the current step on, this process's share of it."""

@@ -22,6 +22,7 @@ from hiu_ros.network import checkpoint
 from hiu_ros.training.board import Board
 from hiu_ros.training.loop import Trainer, train
 from hiu_ros.training.settings import as_yaml, read_settings
+from hiu_ros.training.state import StateError
 from hiu_ros.training.step_loop import Share
 
 HERE = Path(__file__).parent
@@ -111,6 +112,29 @@ def test_two_processes_share_the_work_and_stay_equal(tiny_settings, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / 'report.json').read_text()) == {'steps': 3, 'world': 2}
     assert [line['step'] for line in figures(settings.run)] == [1, 2, 3]
+
+
+def test_processes_that_do_not_see_one_state_are_refused(tiny_settings, tmp_path, monkeypatch):
+    settings = tiny_settings('steps=2', 'save_every=2')
+    train(settings)
+
+    def other_process_is_at(step):
+        def all_reduce(ends, operation):
+            ends.copy_(torch.maximum(ends, torch.tensor([step, -step])))
+
+        return all_reduce
+
+    trainer = Trainer(settings)
+    trainer.world = 2
+    monkeypatch.setattr(torch.distributed, 'all_reduce', other_process_is_at(2))
+    trainer.check_company()
+    for name, value in (('is_initialized', True), ('get_rank', 0), ('get_world_size', 2)):
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    for step in (0, 4):
+        monkeypatch.setattr(torch.distributed, 'all_reduce', other_process_is_at(step))
+        with pytest.raises(StateError, match=f'at step {max(step, 2)} and others at step '
+                           f'{min(step, 2)}.*shared disk'):
+            Trainer(settings)
 
 
 def test_command_under_torchrun_trains_and_ends_in_order(tiny_settings, tmp_path):
