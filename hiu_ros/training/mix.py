@@ -261,7 +261,8 @@ class HandMix(torch.utils.data.Dataset):
                 rotations=to_crop_axes(turn, tile.pose, crop.mirrored).astype(np.float32),
                 parameter_weights=np.float32(tile.parameter_weight))
         if tile.shape is not None and canonical:
-            sample.update(shapes=tile.shape.astype(np.float32), shape_weights=np.float32(1))
+            sample.update(shapes=tile.shape.astype(np.float32),
+                          shape_weights=np.float32(tile.parameter_weight))
 
     @staticmethod
     def cross(image: np.ndarray, mask: np.ndarray, points: np.ndarray, rng: np.random.Generator

@@ -144,6 +144,7 @@ def test_weights_of_a_set_reach_the_sample(seen):
                    'self_supervised': True})[0]
     assert sample['keypoint_weights'].max() == 3 and sample['weights_3d'] == 0.5
     assert sample['parameter_weights'] == sample['vertex_weights'] == pytest.approx(0.2)
+    assert sample['shape_weights'] == pytest.approx(0.2)
     assert sample['mask_weights'] == 0
     assert sample['self_supervised'] == 1
 
