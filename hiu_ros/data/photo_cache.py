@@ -46,8 +46,8 @@ STAGES = ('crops', 'fits', 'masks', 'trim')
 CHECKPOINT = 1000
 #: Squares of fewer px are refused.
 _LEAST_PIXELS = 32
-#: px of the image, by which a crop may differ from that of a label: labels are rounded.
-_SAME_PX = 0.1
+#: px of the image and m by which a cache may differ from labels: those are rounded.
+_SAME_PX, _SAME_M = 0.1, 1e-4
 
 
 def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
@@ -142,23 +142,39 @@ def check_cache(cache: str | Path, photos: PhotoFolder) -> None:
     """Raise PhotoError for a cache made of other photographs or hands than the labels tell of."""
     labels = read_labels(cache)
     hands = list(photos.hands())
-    crops = [Crop.around_keypoints(hand.keypoints_px, CROP_SCALE) for *_, hand in hands]
     files = [photo.file for photo in photos]
-    places = [(*crop.centre, crop.size) for crop in crops]
-    made = np.column_stack([labels['crop_centre'], labels['crop_size']])
     if labels['files'].tolist() != files:
         what = _difference('photographs', labels['files'].tolist(), files)
     elif list(zip(labels['photo'], labels['hand'])) != [(k, n) for k, n, *_ in hands]:
         what = _difference('hands', [files[k] for k in labels['photo']],
                            [photo.file for *_, photo, _ in hands])
-    elif hands and np.abs(made - places).max() > _SAME_PX:
-        row = int(np.abs(made - places).max(1).argmax())
-        what = f'hand {hands[row][1]} of {hands[row][2].file} has other keypoints'
     else:
-        return
+        what = _other_label(labels, hands, tile_size(cache))
+        if not what:
+            return
     raise PhotoError(f'{cache} is a cache of other labels than those of {photos.path}: {what}; '
                      'remove it, or make all of it anew with '
                      '`python -m hiu_ros.data.photo_cache ... --again`')
+
+
+def _other_label(labels: dict[str, np.ndarray], hands: Sequence[tuple], size: int) -> str:
+    """Which hand has another label than in a cache of squares of `size` px; '' if none has."""
+    pixel = labels['crop_size'][:, None, None] / size
+    px = labels['crop_centre'][:, None] + (labels['keypoints'] - (size - 1) / 2) * pixel
+    names = labels['sets'][labels['set']]
+    for what, made, wanted, tolerance in (
+            ('other keypoints', px, [hand.keypoints_px for *_, hand in hands], _SAME_PX),
+            ('other keypoints_m', labels['keypoints_m'],
+             [hand.keypoints_m for *_, hand in hands], _SAME_M),
+            ('another side', labels['side'], [SIDES.index(hand.side) for *_, hand in hands], 0),
+            ('another split', labels['split'],
+             [SPLITS.index(photo.split) for *_, photo, _ in hands], 0),
+            ('another set', names != [photo.set for *_, photo, _ in hands], 0, 0)):
+        apart = np.abs(np.asarray(made, float) - wanted).reshape(len(hands), -1).max(1, initial=0)
+        if (apart > tolerance).any():
+            _, number, photo, _ = hands[int(apart.argmax())]
+            return f'hand {number} of {photo.file} has {what}'
+    return ''
 
 
 def _difference(what: str, made: list[str], wanted: list[str]) -> str:

@@ -132,11 +132,38 @@ def moved(lines: list[dict]) -> None:
         point[0] -= 5
 
 
+def bent(lines: list[dict]) -> None:
+    points = np.array(lines[3]['hands'][0]['keypoints_px'])
+    inside = ((points > points.min(0)) & (points < points.max(0))).all(axis=1)
+    lines[3]['hands'][0]['keypoints_px'][int(np.flatnonzero(inside)[0])][1] += 2
+
+
+def deeper(lines: list[dict]) -> None:
+    lines[0]['hands'][0]['keypoints_m'][7][2] += 0.01
+
+
+def other_side(lines: list[dict]) -> None:
+    lines[0]['hands'][0]['side'] = 'left'
+
+
+def to_validate_with(lines: list[dict]) -> None:
+    lines[3]['split'] = 'val'
+
+
+def renamed(lines: list[dict]) -> None:
+    lines[3]['set'] = 'first'
+
+
 @pytest.mark.parametrize('change, what', [
     (reordered, 'first/a.png in the cache where the labels have second/d.png'),
     (shortened, '4 photographs in the cache, 3 in the labels'),
     (one_hand_less, '4 hands in the cache, 3 in the labels'),
     (moved, 'hand 1 of second/d.png has other keypoints'),
+    (bent, 'hand 0 of second/d.png has other keypoints'),
+    (deeper, 'hand 0 of first/a.png has other keypoints_m'),
+    (other_side, 'hand 0 of first/a.png has another side'),
+    (to_validate_with, 'hand 0 of second/d.png has another split'),
+    (renamed, 'hand 0 of second/d.png has another set'),
 ])
 def test_a_cache_of_other_labels_is_not_gone_on_with(
     photo_folder, tmp_path, capsys, change, what

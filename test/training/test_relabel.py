@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.data.photo_cache import CROP_PIXELS, CROP_SCALE
+from hiu_ros.data.photo_cache import CROP_PIXELS, CROP_SCALE, build_crops, update_labels
 from hiu_ros.data.photo_fits import HandFits
 from hiu_ros.data.photo_trust import FIT_BEND, FIT_RESIDUAL, FIT_STRAIN
 from hiu_ros.data.photos import LabelledHand, Photo, PhotoFolder, label_line
@@ -246,23 +246,19 @@ def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch
                 {'side': h.side, 'side_score': 1.0, 'keypoints_px': h.keypoints_px.tolist(),
                  'keypoints_m': h.keypoints_m.tolist()} for h in given[k]]}))
     (tmp_path / 'labels.jsonl').write_text('\n'.join(lines))
-    cache = tmp_path / 'cache'
-    cache.mkdir()
-    crops = [Crop.around_keypoints(one.keypoints_px, CROP_SCALE) for one in (*given[1], *given[2])]
-    table = {'photo': [1, 2], 'hand': [0, 0], 'side': [1, 1], 'trust': [1.0, 1.0],
-             'split': [0, 0], 'crop_centre': [crop.centre for crop in crops],
-             'crop_size': [crop.size for crop in crops]}
+    cache, files = tmp_path / 'cache', np.array([f'{k}.png' for k in range(4)])
+    build_crops(PhotoFolder(tmp_path), cache)
     monkeypatch.setattr(stage, 'fuse', lambda: stage, raising=False)
     monkeypatch.setattr(checkpoint, 'load', lambda *_: stage)
     monkeypatch.setattr(HandFinder, 'from_file', lambda *_: stage)
     out = tmp_path / 'out'
     arguments = [str(path) for path in (tmp_path, cache, out)]
-    np.savez(cache / 'labels.npz', **table, files=[f'{k}.png' for k in (1, 0, 2, 3)])
+    update_labels(cache, files=files[[1, 0, 2, 3]])
     with pytest.raises(SystemExit):
         relabel.main(arguments)
     assert '1.png in the cache where the labels have 0.png' in capsys.readouterr().err
     assert not out.exists()
-    np.savez(cache / 'labels.npz', **table, files=[f'{k}.png' for k in range(4)])
+    update_labels(cache, files=files)
     relabel.main(arguments)
     counts = json.loads((out / 'statistics.json').read_text())
     # The wrong label's hand is found as one without a label, too, and its place is empty.
@@ -276,8 +272,7 @@ def test_the_command_writes_labels_that_a_cache_is_made_of(tmp_path, monkeypatch
     assert '"added": 2' in capsys.readouterr().out
 
     # Photographs go by their numbers, labels by their rows: nothing seen of others may be used.
-    np.savez(cache / 'labels.npz', **table | {'trust': [1.0, 0.3]},
-             files=[f'{k}.png' for k in range(4)])
+    update_labels(cache, trust=np.array([1.0, 0.3]))
     before = (out / 'dropped.npy').read_bytes()
     with pytest.raises(SystemExit):
         relabel.main(arguments)
