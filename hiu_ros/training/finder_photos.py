@@ -34,9 +34,9 @@ class Shot:
 class Shots:
     """The labelled training photographs of a folder, by number.
 
-    Packed into `pack`.npy beside `pack`.json when first used; a pack of other photographs is
-    made anew, beside runs that go on with the old one. DataSetError for a damaged one. `draw`
-    takes sets by the square root of their size.
+    Packed into `pack`.npy beside `pack`.json when first used; a pack of other photographs, or of
+    those at other sizes, is made anew, beside runs that go on with the old one. DataSetError for a
+    damaged one. `draw` takes sets by the square root of their size.
     """
 
     def __init__(self, folder: str | Path, pack: Path, leave_out: Sequence[str] = ()):
@@ -58,7 +58,8 @@ class Shots:
             table = json.loads(self._index.read_text()) if self._index.exists() else {}
         except ValueError:
             table = {}  # cut off: made anew
-        if table.get('files') != files or not data.exists():
+        shapes = [_reduced_shape(photo) for photo in self.photos]
+        if table.get('files') != files or table.get('shapes') != shapes or not data.exists():
             table = _pack(photos, self.photos, data, self._index)
         self._shapes, self._starts = table['shapes'], table['starts']
         self._pixels = map_array(data, 'remove it to have it made anew')
@@ -84,11 +85,16 @@ class Shots:
             len(photo.hands) > 1 or photo.set not in TWO_HANDED_SETS)
 
 
+def _reduced_shape(photo: Photo) -> list[int]:
+    """Height and width, px, of what is kept of a photograph."""
+    scale = min(1.0, LONG_SIDE / max(photo.height, photo.width))
+    return [round(photo.height * scale), round(photo.width * scale)]
+
+
 def _pack(folder: PhotoFolder, photos: Sequence[Photo], data: Path, index: Path) -> dict:
     shapes, starts, total = [], [], 0
     for photo in photos:
-        scale = min(1.0, LONG_SIDE / max(photo.height, photo.width))
-        shape = (round(photo.height * scale), round(photo.width * scale))
+        shape = _reduced_shape(photo)
         shapes.append(shape)
         starts.append(total)
         total += 3 * (shape[0] * shape[1] + (shape[0] // 2) * (shape[1] // 2))
@@ -107,7 +113,7 @@ def _pack(folder: PhotoFolder, photos: Sequence[Photo], data: Path, index: Path)
 
 
 def _fill(path: Path, total: int, folder: PhotoFolder, photos: Sequence[Photo],
-          shapes: Sequence[tuple[int, int]], starts: Sequence[int]) -> None:
+          shapes: Sequence[Sequence[int]], starts: Sequence[int]) -> None:
     pixels = new_array(path, (total,))
     for photo, (height, width), start in zip(tqdm(photos, 'packing photos', mininterval=5),
                                              shapes, starts):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -275,6 +276,19 @@ def test_a_pack_that_is_made_anew_leaves_other_runs_what_they_had(photos, tmp_pa
     for shot, image in zip(shots, before):
         assert np.array_equal(shot.image, image)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['other', 'p.json', 'p.npy']
+
+
+def test_a_photograph_that_was_cut_since_is_packed_anew(photos, tmp_path):
+    other = tmp_path / 'other'
+    shutil.copytree(photos, other)
+    before = Shots(other, tmp_path / 'p')[0]
+    cv2.imwrite(str(other / '0.png'), cv2.imread(str(other / '0.png'))[:, :60])
+    lines = [json.loads(line) for line in (other / 'labels.jsonl').read_text().splitlines()]
+    lines[0]['width'] = 60
+    (other / 'labels.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+    after = Shots(other, tmp_path / 'p')[0]
+    assert np.array_equal(after.image, before.image[:, :60])
+    assert np.allclose(after.points[0], before.points[0])
 
 
 def test_a_pack_that_was_cut_off_is_named_or_made_anew(photos, tmp_path):
