@@ -28,7 +28,7 @@ from hiu_ros.network.regressor import Legibility
 from hiu_ros.output_file import check_output
 from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.finder import HandFinder
-from hiu_ros.perception.options import hand_weights
+from hiu_ros.perception.options import FINDER_WEIGHTS, hand_weights
 from hiu_ros.training.readings import Reader, Readings, of_photos, of_video
 
 #: First seed and number of the videos; none is one of the bench or of those that choices are made
@@ -42,8 +42,8 @@ _FOLLOWED, _FOUND, _PHOTO = 6.0, 2.0, 2.0
 #: Log odds that are added in the end: in following, a hand that is not believed costs more than
 #: what is no hand and is believed in one frame.
 _LENIENT = 0.5
-#: File in the folder of `--keep` that tells the weights.
-FINGERPRINT = 'weights.sha256'
+#: Files in the folder of `--keep` that tell the weights, and those of the finder.
+FINGERPRINT, FINDER_FINGERPRINT = 'weights.sha256', 'finder.sha256'
 _EPOCHS, _BATCH, _RATE, _DECAY, _DROPPED = 30, 256, 2e-3, 1.0, (0.1, 0.3)
 #: Every so many-th video is held back at first.
 _HELD_BACK = 5
@@ -131,7 +131,7 @@ def run(a: argparse.Namespace) -> None:
     checkpoint.keep_inputs(a.out, source)
     check_output(a.out)  # written after hours
     network = checkpoint.load(source, choose_device(a.device))
-    keep_apart(a.keep, source)
+    keep_apart(a.keep, source, Path(a.finder_weights or FINDER_WEIGHTS))
     videos, photos = _collected(a, source)
     held = Readings.joined(videos[::_HELD_BACK])
     rest = [r for k, r in enumerate(videos) if k % _HELD_BACK]
@@ -150,17 +150,23 @@ def run(a: argparse.Namespace) -> None:
     print(f'{a.out}: fitted to {sum(map(len, parts))} readings')
 
 
-def keep_apart(folder: Path, source: Path) -> None:
-    """Note in a folder of readings whose they are; ValueError where they are of other weights.
+def keep_apart(folder: Path, source: Path, finder: Path = FINDER_WEIGHTS) -> None:
+    """Note in a folder of readings whose they are; ValueError where they are of other weights, or
+    of regions that another finder found.
 
     A folder without a note is taken to be of these.
     """
-    own, note = checkpoint.fingerprint(source), folder / FINGERPRINT
-    if note.exists() and note.read_text().strip() != own:
-        raise ValueError(f'{folder} holds what other weights than {source} read; give another '
-                         'folder with --keep')
+    checkpoint.read_header(finder)  # tells in its words what is wrong with the file
+    found = hashlib.sha256(finder.read_bytes()).hexdigest()
+    notes = ((FINGERPRINT, checkpoint.fingerprint(source), f'what other weights than {source}'),
+             (FINDER_FINGERPRINT, found, f'readings of what another finder than {finder}'))
+    for (name, own, what), done in zip(notes, ('read', 'found')):
+        note = folder / name
+        if note.exists() and note.read_text().strip() != own:
+            raise ValueError(f'{folder} holds {what} {done}; give another folder with --keep')
     folder.mkdir(parents=True, exist_ok=True)
-    replace_text(note, f'{own}\n')
+    for name, own, _ in notes:
+        replace_text(folder / name, f'{own}\n')
 
 
 def _weights(videos: list[Readings], photos: Readings | None) -> np.ndarray:

@@ -6,6 +6,7 @@ import torch
 
 from hiu_ros.network import checkpoint
 from hiu_ros.network.config import preset
+from hiu_ros.network.finder import Finder, FinderConfig, save_finder
 from hiu_ros.network.hiu import HIU
 from hiu_ros.training import legibility_fit
 from hiu_ros.training.legibility_fit import believed, fit, judged, main, weigh
@@ -94,6 +95,12 @@ def test_what_other_weights_read_is_not_fitted_to(tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert stop.value.code == 2
     assert f'{keep} holds what other weights than {files[1]} read' in error
+    finder = tmp_path / 'finder.safetensors'
+    save_finder(finder, Finder(FinderConfig(channels=(8,) * 5)))
+    with pytest.raises(SystemExit):
+        main([str(files[0]), str(out), *more, '--finder-weights', str(finder)])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f'readings of what another finder than {finder} found' in error
 
 
 def test_other_photographs_are_read_anew_and_the_same_are_not(tmp_path, monkeypatch):
