@@ -1,5 +1,6 @@
 """Skin, cloth, metal and light of rendered hands. Colours are linear RGB unless said otherwise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,6 +30,32 @@ def to_linear(colour: np.ndarray) -> np.ndarray:
     return np.asarray(colour, dtype=np.float64) ** 2
 
 
+def skin_pictures(directory: str | Path | None, only: Sequence[str] = (),
+                  leave_out: Sequence[str] = ()) -> list[Path]:
+    """Hand pictures of a `SkinLibrary`; none of a directory of None.
+
+    FileNotFoundError where the directory holds none that match, or none that a pattern is for.
+    """
+    if directory is None:
+        return []
+    every = sorted(Path(directory).glob('*_hand*.png'))
+    paths = [path for path in every if (not only or _fits(path, only))
+             and not _fits(path, leave_out)]
+    if not paths:
+        raise FileNotFoundError(
+            f'no skin picture NAME_hand*.png in {directory} (only={list(only)}, '
+            f'leave_out={list(leave_out)})')
+    for pattern in (*only, *leave_out):
+        if not any(_fits(path, [pattern]) for path in every):
+            raise FileNotFoundError(f'no skin picture in {directory} fits {pattern!r}; there are '
+                                    f'{", ".join(path.stem for path in every)}')
+    return paths
+
+
+def _fits(path: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(path.stem, pattern) for pattern in patterns)
+
+
 class SkinLibrary:
     """Skin pictures of a directory: NAME_hand*.png with NAME_forearm*.png beside.
 
@@ -38,26 +65,17 @@ class SkinLibrary:
 
     def __init__(self, directory: str | Path | None, only: list[str] | None = None,
                  leave_out: list[str] | None = None) -> None:
-        """Read the pictures; FileNotFoundError where the directory holds none that match."""
+        """Read the pictures; FileNotFoundError as `skin_pictures`."""
         self.names: list[str] = []
         self.brightness: list[float] = []
         hands, forearms = [], []
-        paths = sorted(Path(directory).glob('*_hand*.png')) if directory is not None else []
-        for path in paths:
-            if only and not any(fnmatch(path.stem, pattern) for pattern in only):
-                continue
-            if leave_out and any(fnmatch(path.stem, pattern) for pattern in leave_out):
-                continue
+        for path in skin_pictures(directory, only or (), leave_out or ()):
             arm = path.with_name(path.name.replace('_hand', '_forearm'))
             if not arm.is_file():
                 raise FileNotFoundError(f'{path.name} has no forearm picture {arm.name} beside it')
             self.names.append(path.stem)
             hands.append(self._read(path, HAND_TEXELS))
             forearms.append(self._read(arm, FOREARM_TEXELS))
-        if directory is not None and not self.names:
-            raise FileNotFoundError(
-                f'no skin picture NAME_hand*.png in {directory} (only={only}, '
-                f'leave_out={leave_out})')
         if self.names:
             self.brightness = [float(np.median(hand)) for hand in hands]
             self.texels = torch.from_numpy(np.concatenate([

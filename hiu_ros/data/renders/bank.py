@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from hiu_ros.command_errors import in_one_line
-from hiu_ros.data.renders.appearance import SkinLibrary
+from hiu_ros.data.renders.appearance import SkinLibrary, skin_pictures
 from hiu_ros.data.renders.renderer import Renderer, Tiles
 from hiu_ros.data.renders.scenes import FRONT, GLOVES, HELD, SceneSampler
 from hiu_ros.data.renders.stage import Stage
@@ -35,7 +35,8 @@ _PATIENCE_S = 5.0
 #: Groups between two writes of the labels.
 _SAVE_EVERY = 100
 
-#: Shares that banks of before may not name, and what they were rendered with.
+#: Shares that banks of before may not name, and what they were rendered with; they do not name
+#: their skins either.
 _SHARES = {'gloves': GLOVES, 'held': HELD, 'front': FRONT}
 
 _LABELS = {'keypoints_px': ((21, 2), np.float32), 'keypoints_m': ((21, 3), np.float32),
@@ -140,13 +141,14 @@ class _Bank:
     def __init__(self, out: Path, count: int, options: BankOptions) -> None:
         self.out, self.count = out, count
         facts = {'count': count, **asdict(options)}
-        facts.pop('skins')
+        facts['skins'] = [path.stem for path in skin_pictures(
+            options.skins, options.only, options.leave_out)]
         facts = json.loads(json.dumps(facts))
         about, again = out / 'bank.json', f'remove {out} and render it again'
         out.mkdir(parents=True, exist_ok=True)
         if about.is_file():
             try:
-                old = {**_SHARES, **json.loads(about.read_text())}
+                old = {**_SHARES, 'skins': facts['skins'], **json.loads(about.read_text())}
             except (TypeError, ValueError) as error:
                 raise DataSetError(f'{about} is damaged ({error}); {again}') from error
             if old != facts:

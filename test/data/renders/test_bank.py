@@ -2,11 +2,13 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,35 @@ def test_a_bank_of_other_options_is_not_overwritten(written):
         write_bank(written, GROUP + 3, BankOptions(seed=9, size=48), quiet=True)
 
 
+def skins_in(folder, *names):
+    folder.mkdir()
+    for name in names:
+        for part in ('hand', 'forearm'):
+            cv2.imwrite(str(folder / f'{name}_{part}.png'), np.full((8, 8, 3), 90, np.uint8))
+    return str(folder)
+
+
+def test_a_bank_of_other_skins_is_not_taken_for_the_one_asked_for(written, tmp_path):
+    skins = skins_in(tmp_path / 'skins', 'old', 'young')
+    with pytest.raises(ValueError, match=r"another bank \(skins \[\], wanted \['old_hand', "):
+        write_bank(written, GROUP + 3, replace(OPTIONS, skins=skins), quiet=True)
+    out, options = tmp_path / 'bank', replace(OPTIONS, skins=skins, leave_out=('old_*',))
+    write_bank(out, 1, options, quiet=True)
+    moved = shutil.move(skins, tmp_path / 'moved')
+    write_bank(out, 1, replace(options, skins=str(moved)), quiet=True)  # where they lie is all one
+    with pytest.raises(ValueError, match=r"\(skins \['young_hand'\], wanted \[\]\)"):
+        write_bank(out, 1, replace(options, skins=None), quiet=True)
+
+
+@pytest.mark.parametrize('name', ['only', 'leave_out'])
+def test_a_pattern_that_no_skin_fits_is_told(tmp_path, name):
+    skins = skins_in(tmp_path / 'skins', 'old', 'young')
+    options = replace(OPTIONS, skins=skins, **{name: ('old_*', 'yuong_*')})
+    with pytest.raises(FileNotFoundError, match="fits 'yuong_.*; there are old_hand, young_hand"):
+        write_bank(tmp_path / 'bank', 1, options, quiet=True)
+    assert not (tmp_path / 'bank').exists()
+
+
 def test_a_bank_with_damaged_labels_is_named(written, tmp_path, capsys):
     for path in written.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -146,7 +177,7 @@ def test_things_are_as_frequent_as_asked_for_and_leave_the_hands_as_they_are(
 def test_a_bank_from_before_there_were_shares_goes_on(written):
     about = written / 'bank.json'
     facts = json.loads(about.read_text())
-    for name in ('gloves', 'held', 'front'):
+    for name in ('gloves', 'held', 'front', 'skins'):
         del facts[name]
     about.write_text(json.dumps(facts))
     write_bank(written, GROUP + 3, OPTIONS, quiet=True)
