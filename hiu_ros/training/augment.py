@@ -74,7 +74,8 @@ def _blur(picture: np.ndarray, rng: Rng) -> np.ndarray:
 
 def motion_blur(picture: np.ndarray, rng: Rng, limit: int) -> np.ndarray:
     """Blur along a line of 3 to `limit` - 1 pixels in any direction."""
-    length = int(rng.integers(3, limit))
+    # A line of an even number of pixels has no middle one: the picture would be shifted.
+    length = int(rng.integers(3, limit)) - 1 | 1
     return cv2.filter2D(picture, -1, motion_line(length, rng.uniform(0, 180)))
 
 

@@ -4,7 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from hiu_ros.training.augment import occluder_shape, photometric, random_patch, thing_shape
+from hiu_ros.training.augment import (
+    motion_blur,
+    occluder_shape,
+    photometric,
+    random_patch,
+    thing_shape,
+)
 
 N = 64
 
@@ -77,6 +83,18 @@ def test_some_are_blurred_or_coarse_or_have_the_blocks_of_bad_compression():
     strength = np.array(strength) / (fine.std() / fine.mean())
     assert 0.05 < np.mean(strength < 0.5) < 0.35 and 0.3 < np.mean(strength > 0.9)
     assert 0.3 < np.mean(np.array(flat) < 0.7) < 0.8
+
+
+@pytest.mark.parametrize('limit', [16, 27])
+def test_a_motion_leaves_the_picture_where_it_is(limit):
+    dot = np.zeros((N + 1, N + 1, 3), np.float32)
+    dot[N // 2, N // 2] = 1000
+    away = []
+    for seed in range(60):
+        seen = motion_blur(dot, np.random.default_rng(seed), limit)[..., 0]
+        rows, columns = (np.arange(N + 1) - N // 2 for _ in range(2))
+        away.append([(seen.sum(1) * rows).sum(), (seen.sum(0) * columns).sum()] / seen.sum())
+    assert np.abs(away).max() < 0.05
 
 
 def test_light_may_fall_from_any_side():
