@@ -59,10 +59,11 @@ class HandMix(torch.utils.data.Dataset):
         if o.photos and o.photo_share:
             self.sources['photo'] = PhotoSource(
                 Path(o.photos), o.leave_out, o.least_trust, o.photo_3d_weight,
-                o.photo_parameter_weight, [Path(more) for more in o.more_photos], o.dropped)
+                o.photo_parameter_weight, [Path(more) for more in o.more_photos], o.dropped,
+                parameters=not mano)
             shares['photo'] = o.photo_share
         if o.renders and o.render_share:
-            self.sources['render'] = RenderSource(o.renders)
+            self.sources['render'] = RenderSource(o.renders, parameters=not mano)
             shares['render'] = o.render_share
         shares['negative'] = o.negative_share
         if o.unlabelled and o.unlabelled_share:

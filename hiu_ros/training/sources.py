@@ -58,13 +58,15 @@ class PhotoSource:
     """Labelled photographs of photo caches; each set is drawn by the root of its size.
 
     more: further caches, of the same sets or others. dropped: file of rows of the first cache
-    that are left out.
+    that are left out. parameters: False where another hand than the project's is trained, of
+    which the fitted poses are not.
     """
 
     def __init__(self, folder: Path, leave_out: tuple[str, ...] = (), least_trust: float = 0.4,
                  weight_3d: float = 0.3, parameter_weight: float = 0.3,
-                 more: Sequence[Path] = (), dropped: str = ''):
+                 more: Sequence[Path] = (), dropped: str = '', parameters: bool = True):
         self.weight_3d, self.parameter_weight = weight_3d, parameter_weight
+        self.parameters = parameters
         self.caches = [open_cache(one) for one in (folder, *more)]
         known = sorted({name for *_, names in self.caches for name in names})
         check_names(leave_out, known, 'leave_out')
@@ -92,7 +94,7 @@ class PhotoSource:
             mask=np.asarray(masks[i]) if one['mask_ok'] else None,
             keypoints=one['keypoints'], keypoints_m=one['keypoints_m'],
             weight_3d=self.weight_3d * float(one['trust_3d']),
-            pose=one['pose'] if one['fit_ok'] else None,
+            pose=one['pose'] if one['fit_ok'] and self.parameters else None,
             parameter_weight=self.parameter_weight,
         )
 
@@ -124,9 +126,10 @@ class UnlabelledSource:
 
 
 class RenderSource:
-    """Tiles of render banks, still without a background."""
+    """Tiles of render banks, still without a background. parameters: as of `PhotoSource`."""
 
-    def __init__(self, folders: tuple[str, ...]):
+    def __init__(self, folders: tuple[str, ...], parameters: bool = True):
+        self.parameters = parameters
         self.banks = [RenderBank(folder) for folder in folders]
         # Of a bank that is still being rendered, what has labels.
         counts = np.array([len(bank) for bank in self.banks])
@@ -140,8 +143,9 @@ class RenderSource:
         points = bank.keypoints_px[i]
         return Tile(
             np.asarray(bank.bgra[i]), points, True, mask=np.asarray(bank.mask[i]),
-            keypoints=points, keypoints_m=bank.keypoints_m[i], pose=bank.pose[i],
-            shape=bank.shape[i],
+            keypoints=points, keypoints_m=bank.keypoints_m[i],
+            pose=bank.pose[i] if self.parameters else None,
+            shape=bank.shape[i] if self.parameters else None,
         )
 
 

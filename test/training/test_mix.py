@@ -76,6 +76,15 @@ def test_photo_labels_are_one_hand_left_or_right(cache, hand):
     assert 8 < posed < 24
 
 
+def test_another_hand_does_not_learn_the_parameters_of_ours(bank, cache):
+    options = MixOptions(photos=str(cache), renders=(str(bank),), **CALM)
+    for i in range(12):
+        ours, other = (HandMix(options, 64, seed=3, mano=mano)[i] for mano in (False, True))
+        assert other['parameter_weights'] == other['shape_weights'] == 0
+        for name in ('images', 'keypoints', 'keypoints_m', 'weights_3d', 'masks', 'mask_weights'):
+            assert np.array_equal(ours[name], other[name])
+
+
 def test_mask_lies_on_the_hand(bank):
     mix = mix_of(renders=(str(bank),), **CALM)
     for i in range(4):
