@@ -47,7 +47,7 @@ CHECKPOINT = 1000
 #: Squares of fewer px are refused.
 _LEAST_PIXELS = 32
 #: px of the image and m by which a cache may differ from labels: those are rounded.
-_SAME_PX, _SAME_M = 0.1, 1e-4
+SAME_PX, _SAME_M = 0.1, 1e-4
 
 
 def read_labels(cache: str | Path) -> dict[str, np.ndarray]:
@@ -163,7 +163,7 @@ def _other_label(labels: dict[str, np.ndarray], hands: Sequence[tuple], size: in
     px = labels['crop_centre'][:, None] + (labels['keypoints'] - (size - 1) / 2) * pixel
     names = labels['sets'][labels['set']]
     for what, made, wanted, tolerance in (
-            ('other keypoints', px, [hand.keypoints_px for *_, hand in hands], _SAME_PX),
+            ('other keypoints', px, [hand.keypoints_px for *_, hand in hands], SAME_PX),
             ('other keypoints_m', labels['keypoints_m'],
              [hand.keypoints_m for *_, hand in hands], _SAME_M),
             ('another side', labels['side'], [SIDES.index(hand.side) for *_, hand in hands], 0),

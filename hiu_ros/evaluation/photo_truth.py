@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hiu_ros.data.photo_cache import CROP_PIXELS, CROP_SCALE, read_labels
+from hiu_ros.data.photo_cache import CROP_PIXELS, CROP_SCALE, SAME_PX, read_labels
 from hiu_ros.data.photo_masks import hand_mask
 from hiu_ros.data.photos import LabelledHand, Photo
 from hiu_ros.geometry.crop import Crop
@@ -53,7 +53,10 @@ class PhotoCacheTruth:
     def mask(
         self, photo: Photo, number: int, image: np.ndarray | None = None
     ) -> tuple[Crop, np.ndarray] | None:
-        """Crop and mask (n, n), or None where the cache holds no good mask of the hand."""
+        """Crop and mask (n, n), or None where the cache holds no good mask of the hand.
+
+        Raises ValueError where the cache was made of other labels.
+        """
         row = self.row(photo, number)
         if not self.labels['mask_ok'][row]:
             return None
@@ -61,6 +64,10 @@ class PhotoCacheTruth:
             tuple(self.labels['crop_centre'][row]), self.labels['crop_size'][row],
             resolution=self.masks.shape[-1],
         )
+        now = Crop.around_keypoints(photo.hands[number].keypoints_px, CROP_SCALE)
+        if np.abs(np.subtract((*crop.centre, crop.size), (*now.centre, now.size))).max() > SAME_PX:
+            raise ValueError(f'hand {number} of {photo.file} has other joints in the photo cache; '
+                             'build it again')
         return crop, np.asarray(self.masks[row])
 
     def trust(self, photo: Photo, number: int) -> float:

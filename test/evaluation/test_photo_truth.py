@@ -34,8 +34,8 @@ def cache(tmp_path):
         masks[row, :10 * (row + 1)] = 255
     np.save(tmp_path / 'mask.npy', masks)
     np.savez(tmp_path / 'labels.npz', files=[ONE.file, TWO.file], photo=[1, 1, 0], hand=[0, 1, 0],
-             mask_ok=[True, False, True], trust=[0.4, 0.6, 0.5], crop_size=[44.0, 44, 50],
-             crop_centre=[[40.0, 40], [160, 160], [100, 101]])
+             mask_ok=[True, False, True], trust=[0.4, 0.6, 0.5], crop_size=[44.0, 44, 44],
+             crop_centre=[[40.0, 40], [160, 160], [100, 100]])
     return tmp_path
 
 
@@ -43,7 +43,7 @@ def test_masks_are_those_of_the_hand_where_they_are_good(cache):
     truth = PhotoCacheTruth(cache)
     assert [truth.row(TWO, 0), truth.row(TWO, 1), truth.row(ONE, 0)] == [0, 1, 2]
     crop, mask = truth.mask(ONE, 0)
-    assert (crop.centre, crop.size, crop.resolution) == ((100, 101), 50, SIZE)
+    assert (crop.centre, crop.size, crop.resolution) == ((100, 100), 44, SIZE)
     assert mask[:30].all() and not mask[30:].any()
     assert truth.mask(TWO, 1) is None and truth.mask(TWO, 0) is not None
 
@@ -62,6 +62,13 @@ def test_photos_that_a_cache_does_not_hold_are_told(cache):
     (cache / 'labels.npz').unlink()
     with pytest.raises(FileNotFoundError, match='labels.npz is missing'):
         PhotoCacheTruth(cache)
+
+
+def test_masks_of_other_labels_are_told(cache):
+    truth = PhotoCacheTruth(cache)
+    for shot in (photo(TWO.file, 160, 40), photo(TWO.file, 41)):  # exchanged, moved
+        with pytest.raises(ValueError, match=f'hand 0 of {shot.file} has other joints in the'):
+            truth.mask(shot, 0)
 
 
 def test_a_mask_is_made_of_one_hand_and_kept_off_the_others(monkeypatch):
