@@ -27,10 +27,11 @@ STUDIO_LABELS = f'{STUDIO}/hands_v143_14817.json'
 
 
 class Panoptic:
-    """One part: 'manual_train', 'manual_test', 'synth' or 'studio'."""
+    """One part: 'manual_train', 'synth', 'studio' or 'manual_test'."""
 
     name = 'panoptic'
-    splits = ('manual_train', 'manual_test', 'synth', 'studio')
+    # The first is trained on and the last evaluated on where none is named.
+    splits = ('manual_train', 'synth', 'studio', 'manual_test')
 
     def __init__(self, root: str | Path, split: str = 'manual_train') -> None:
         if split not in self.splits:

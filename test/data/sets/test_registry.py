@@ -8,6 +8,7 @@ from hiu_ros.data.sets.folder import ImageFolder
 from hiu_ros.data.sets.layout import DataSetError
 from hiu_ros.data.sets.photos import PhotoSet
 from hiu_ros.data.sets.registry import DATA_SETS, detect, open_data_set, splits
+from hiu_ros.evaluation.evaluate_command import LABELLED
 
 
 def touch(path):
@@ -54,6 +55,11 @@ def test_unknown_names_and_splits_are_told(tmp_path):
     with pytest.raises(ValueError, match="rhd has the splits .*not 'test'"):
         open_data_set('rhd', tmp_path, 'test')
     assert splits('renders') == ('all',)
+
+
+@pytest.mark.parametrize('name', LABELLED)
+def test_what_is_evaluated_on_by_default_is_made_for_it(name):
+    assert splits(name)[-1] in ('evaluation', 'test', 'val', 'manual_test')
 
 
 def test_an_unknown_option_is_told_with_those_that_there_are(tmp_path):
