@@ -84,8 +84,10 @@ class FrameLog:
     def start(self, now: float) -> None:
         """The camera is listened to from now on."""
         with self._lock:
+            # Where it was listened to before, what was counted is of all of this period.
+            self._since = now if self._started is None else self._since
             self._started, self._last_image, self._unanswered = now, None, None
-            self._since, self._hands, self._unfit = now, 0, 0
+            self._hands, self._unfit = 0, 0
 
     def image(self, now: float, dropped: bool) -> None:
         """An image came; `dropped` where an older one had to give way to it."""

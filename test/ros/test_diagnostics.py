@@ -132,6 +132,18 @@ def test_a_log_counts_by_period():
     assert (newest.ages, newest.inference, newest.hands) == ((0.9,), (0.3,), 0)
 
 
+def test_rates_are_of_the_whole_period_also_where_readers_go_and_come_in_it():
+    log = FrameLog()
+    log.start(100.0)
+    log.summary(101.0)
+    for k in range(20):
+        log.image(101.0 + 0.04 * k, dropped=False)
+        log.result(0.05, 0.03, hands=0)
+    log.start(101.95)
+    pairs = values(log.summary(102.0), ACTIVE)
+    assert (pairs['rate in [Hz]'], pairs['rate out [Hz]']) == ('20.00', '20.00')
+
+
 def test_hands_are_followed_no_more_where_no_result_came_for_as_long_as_a_pause_ends_them():
     """Because the camera is dead, or sends nothing but what cannot be used."""
     log = FrameLog()
