@@ -24,6 +24,8 @@ class Reader(Peer):
     """A peer below a namespace; with `with` its thread reads."""
 
     def __init__(self, namespace: str) -> None:
+        #: Whose diagnostics are read: drivers of the same machine may send theirs, too.
+        self._watched = f'{namespace.strip("/")}/hiu_node'
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._times: dict[str, list[float]] = {name: [] for name in TIMES}
@@ -51,6 +53,8 @@ class Reader(Peer):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         with self._lock:
             for status in message.status:
+                if status.hardware_id != self._watched:
+                    continue
                 values = {pair.key: pair.value for pair in status.values}
                 self._counts['received'] += float(values['rate in [Hz]'])
                 self._counts['dropped'] += int(values['dropped'])

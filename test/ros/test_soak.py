@@ -12,7 +12,12 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
-from hiu_ros.ros import soak  # noqa: E402
+from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402
+
+from hiu_ros.ros import soak, soak_reader  # noqa: E402
+from hiu_ros.ros.diagnostics import State, Summary, to_message  # noqa: E402
+from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 #: An hour is `python -m hiu_ros.ros.soak`, or this test with HIU_SOAK_SECONDS=3600.
@@ -46,6 +51,24 @@ def test_growth_is_a_fault_by_name(change, words):
 def test_the_warm_up_of_a_short_soak_is_its_first_third():
     result = soak.judge([row(5.0 * k, 400 if k < 4 else 500) for k in range(1, 13)])
     assert result['faults'] == [] and result['warm_up_s'] == 20
+
+
+def test_diagnostics_of_other_nodes_are_not_counted(monkeypatch, domain):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    seen = Summary(period=1.0, received=30, published=20, dropped=9, ages=(0.1,),
+                   inference=(0.1,))
+    report = {'': (seen, State())}
+    lidar = DiagnosticStatus(
+        name='lidar', hardware_id='lidar', values=[KeyValue(key='rpm', value='600')])
+    with soak_reader.Reader('/here') as reader:
+        for message in (
+            DiagnosticArray(status=[lidar]),
+            to_message(Time(), 'here/hiu_node', report, NodeOptions()),
+            to_message(Time(), 'there/hiu_node', report, NodeOptions()),
+        ):
+            reader._on_diagnostics(message)
+        sample = reader.sample()
+    assert (sample['received'], sample['dropped']) == (30, 9)
 
 
 @pytest.fixture(scope='module')
