@@ -124,6 +124,16 @@ class Pipeline:
         for tracker in self._trackers.values():
             tracker.reset()
 
+    @property
+    def named(self) -> dict[Hashable, int]:
+        """How many hands of each camera (key) were named so far: the last one's number."""
+        return {key: tracker.named for key, tracker in self._trackers.items()}
+
+    def name_on(self, named: dict[Hashable, int]) -> None:
+        """Use no name again of a pipeline in whose place this one is; see `named`."""
+        for key, number in named.items():
+            self._tracker(key).named = number
+
     def warm_up(self, height: int = 480, width: int = 640) -> None:
         """Run both networks, so that the first image does not pay for it."""
         self._estimator.warm_up()
@@ -177,10 +187,7 @@ class Pipeline:
             for detection in self._detections(frame):
                 turn.ask(self._region(frame.image, detection), None, detection.score)
             return turn
-        tracker = self._trackers.get(frame.key)
-        if tracker is None:
-            tracker = self._trackers[frame.key] = Tracker(
-                options.tracking, options.max_hands, options.min_score, _new_memory(options))
+        tracker = self._tracker(frame.key)
         height, width = frame.image.shape[:2]
         turn = _Turn(
             frame, tracker, tracker.begin(frame.stamp, (width, height), frame.view), lost)
@@ -200,6 +207,14 @@ class Pipeline:
                                          [d.score for d in detections]):
                 turn.ask(self._region(frame.image, detections[k]), None, detections[k].score)
         return turn
+
+    def _tracker(self, key: Hashable) -> Tracker:
+        """The hands followed by a camera; none at first."""
+        options = self.options
+        if key not in self._trackers:
+            self._trackers[key] = Tracker(
+                options.tracking, options.max_hands, options.min_score, _new_memory(options))
+        return self._trackers[key]
 
     def _detections(self, frame: Frame) -> list[Detection]:
         if frame.boxes is not None:

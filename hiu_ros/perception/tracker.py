@@ -58,7 +58,7 @@ class Tracker:
         self.options, self.max_hands, self.min_score = options, max_hands, min_score
         self.new_memory = new_memory
         self.tracks: list[Track] = []
-        self._named = 0
+        self.named = 0  #: hands that were named so far
         self._stamp: float | None = None
         self._size: tuple[int, int] | None = None
         self._view: Hashable = None
@@ -256,8 +256,8 @@ class Tracker:
         else:
             # What was learned of the other hand does not hold for this one.
             track.memory = self.new_memory()
-        self._named += 1
-        track.side, track.name = side, f'{side}_{self._named}'
+        self.named += 1
+        track.side, track.name = side, f'{side}_{self.named}'
         return True
 
     def _doubts(self, track: Track) -> int:

@@ -6,7 +6,7 @@ one is made, not before, so that a node with a wrong parameter says so at once.
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -32,6 +32,13 @@ class Engine(Protocol):
     vertex_count: int
     triangles: np.ndarray  #: (F, 3) of the right hand
     device: str
+
+    @property
+    def named(self) -> dict[Hashable, int]:
+        """How many hands of each camera were named so far."""
+
+    def name_on(self, named: dict[Hashable, int]) -> None:
+        """Use no name again of an engine, now closed, in whose place this one is."""
 
     def process(self, frames: Sequence[Frame]) -> list[Hands]:
         """Hands of each camera's frame, as one batch. DeviceError where the device is lost."""
@@ -117,6 +124,15 @@ class PipelineEngine:
         self.model, self.vertex_count = template.name, len(template.vertices)
         self.triangles = np.asarray(template.faces)
         self.device = str(self._pipeline.device)
+
+    @property
+    def named(self) -> dict[Hashable, int]:
+        """See `Engine.named`."""
+        return self._pipeline.named
+
+    def name_on(self, named: dict[Hashable, int]) -> None:
+        """See `Engine.name_on`."""
+        self._pipeline.name_on(named)
 
     def process(self, frames: Sequence[Frame]) -> list[Hands]:
         """See `Engine.process`."""

@@ -65,9 +65,11 @@ class LastingEngine:
         with self._changing:
             if self._closed or self.current.device == 'cpu' or not self._options.cpu_fallback:
                 raise error
+            named = self.current.named
             self.current.close()
             try:
                 self.current = self._on_cpu(error)
+                self.current.name_on(named)
             except Exception as other:
                 raise DeviceError(f'{error}; and on the CPU: {other}') from None
 

@@ -284,6 +284,21 @@ def test_hands_that_come_later_are_followed_as_the_options_are_by_then(make_stag
     assert [len(hands) for hands in seen] == shown
 
 
+def test_a_pipeline_in_the_place_of_another_one_uses_no_name_again(make_stage):
+    stage = make_stage()
+    options = PipelineOptions(device='cpu', tracking=TrackingOptions(min_hits=1))
+
+    def numbers(run, key):
+        hands = run.process(stage.image(two_hands(stage)), stage.camera, 0.0, key=key)
+        return sorted(hand.number for hand in hands)
+
+    first, second = pipeline(stage, options), pipeline(stage, options)
+    assert first.named == {} and numbers(first, 'left') == [1, 2]
+    assert first.named == {'left': 2}
+    second.name_on(first.named)
+    assert numbers(second, 'left') == [3, 4] and numbers(second, 'right') == [1, 2]
+
+
 def test_two_frames_of_one_camera_in_a_call_are_refused_unless_tracking_is_off(make_stage):
     stage = make_stage()
     frames = [Frame(stage.image([stage.hand()]), key='front') for _ in range(2)]

@@ -74,6 +74,7 @@ class FakeEngine:
 
     def __init__(self, options):
         self.options = options
+        self.named = {}
         self.device = 'cpu' if options.device == 'cpu' else 'fake'
         if options.device == 'cuda':
             raise_device_error()
@@ -99,6 +100,9 @@ class FakeEngine:
 
     def reset(self):
         pass
+
+    def name_on(self, named):
+        self.named = named
 
     def update(self, options):
         if options.max_hands == 7:

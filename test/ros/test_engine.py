@@ -28,7 +28,10 @@ class StandIn:
 
     def __init__(self, options, template=None):
         self.options, self.template, self.device = options, template, 'cpu'
-        self.calls = []
+        self.calls, self.named = [], {}
+
+    def name_on(self, named):
+        self.named = named
 
     def warm_up(self):
         self.calls.append('warm_up')
@@ -155,12 +158,14 @@ def test_a_device_that_faults_at_every_call_is_left_for_the_cpu(engine, monkeypa
     warnings = []
     lasting = LastingEngine(PipelineEngine, NodeOptions(device='cpu'), warnings.append)
     lost, lost.device = lasting.current, 'cuda:0'
+    lost._pipeline.named = {'left': 3}
 
     def process_many(frames):
         raise RuntimeError('CUDA error: an illegal memory access was encountered\nmore')
 
     lost._pipeline.process_many = process_many
     assert [len(hands) for hands in lasting.process([FRAME])] == [0]
+    assert lasting.current.named == {'left': 3}
     assert freed == [True] and lasting.current is not lost and lasting.current.device == 'cpu'
     assert warnings == [
         'CUDA error: an illegal memory access was encountered; going on on the CPU']

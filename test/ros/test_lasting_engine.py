@@ -59,6 +59,13 @@ def test_the_engine_on_the_cpu_has_the_parameters_of_by_then(make, precision, th
     assert seen == [later, 'closed']
 
 
+def test_the_engine_on_the_cpu_uses_no_name_again(make):
+    engine, _ = make()
+    engine.current.named = {'left': 3, 'right': 1}
+    engine.process([frame(1, order=254)])
+    assert engine.current.device == 'cpu' and engine.current.named == {'left': 3, 'right': 1}
+
+
 def test_without_anything_to_go_on_with_the_device_is_told(make, fake):
     def on_a_gpu_alone(options):
         if options.device == 'cpu':
