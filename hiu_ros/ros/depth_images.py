@@ -6,8 +6,10 @@ came would be the depth of the frame before: wrong by what a hand moves in betwe
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
+from time import monotonic
 
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -28,19 +30,32 @@ def seconds(stamp: object) -> float:
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
+@dataclass
+class _Asked:
+    """An image asked for: its time, how far off (s) its depth was, the tolerance, and until when
+    (monotonic) depth would have been waited for."""
+
+    time: float
+    off: float
+    tolerance: float
+    until: float
+
+
 class DepthImages:
     """The last depth images of a camera. `put` is called by one thread, `nearest` by another.
 
-    It is waited for only where it was seen to help: where a depth image came that would have been
-    nearer than the one that an image had got. A wait in vain ends that. Nor is it waited for where
-    depth comes more seldom than images and the next will be no nearer than what is there.
+    It is waited for only where it was seen to help: where a depth image came, soon enough, that
+    would have been nearer than the one that an image had got. A wait in vain ends that. Nor is it
+    waited for where depth comes more seldom than images and the next will be no nearer than what
+    is there.
     """
 
     def __init__(self) -> None:
         self._came = threading.Condition()
         self._images: deque[Depth] = deque()
-        #: Of the last image asked for: its time, how far off (s) its depth was, and the tolerance.
-        self._asked: tuple[float, float, float] | None = None
+        #: The images that what comes now would still have been waited for; more than one where
+        #: depth comes later than the next image.
+        self._asked: deque[_Asked] = deque()
         #: How far off (s) the depth was that came too late; None where none is waited for.
         self._late: float | None = None
 
@@ -48,12 +63,22 @@ class DepthImages:
         """Keep a depth image that came."""
         with self._came:
             self._keep(depth)
-            if self._asked is not None:
-                time, off, tolerance = self._asked
-                here = _off(depth, time)
-                if here < off and here <= tolerance:
-                    self._late, self._asked = here, (time, here, tolerance)
+            self._learn(depth)
             self._came.notify_all()
+
+    def _learn(self, depth: Depth) -> None:
+        self._forget(monotonic())
+        nearer = []
+        for image in self._asked:
+            here = _off(depth, image.time)
+            if here < image.off and here <= image.tolerance:
+                image.off = here
+                nearer.append(here)
+        self._late = min(nearer, default=self._late)
+
+    def _forget(self, now: float) -> None:
+        while self._asked and self._asked[0].until < now:
+            self._asked.popleft()
 
     def _keep(self, depth: Depth) -> None:
         newest = seconds(depth.header.stamp)
@@ -70,7 +95,8 @@ class DepthImages:
         """Forget all of them."""
         with self._came:
             self._images.clear()
-            self._asked = self._late = None
+            self._asked.clear()
+            self._late = None
             self._came.notify_all()
 
     def nearest(self, time: float, tolerance: float) -> Depth | None:
@@ -79,7 +105,9 @@ class DepthImages:
         tolerance: how far off (s) it may be to be of use, and to be waited for. Images without a
         stamp (0) get the newest.
         """
+        asked = monotonic()
         with self._came:
+            self._forget(asked)
             waited = self._late is not None and time > 0 and self._nearer_due(time, tolerance)
             if waited:
                 came = self._came.wait_for(lambda: self._here(time), WAIT)
@@ -87,7 +115,8 @@ class DepthImages:
             off = float('inf') if best is None else _off(best, time)
             if waited and self._late is not None:
                 self._late = off if came and off <= tolerance else None
-            self._asked = (time, off, tolerance) if time > 0 else None
+            if time > 0:
+                self._asked.append(_Asked(time, off, tolerance, asked + WAIT))
             return best
 
     def _here(self, time: float) -> bool:

@@ -140,6 +140,32 @@ def test_what_is_out_of_tolerance_is_not_waited_for():
     assert camera.ask(40) == 10 and camera.waits[-1] < 1.0
 
 
+def test_depth_that_comes_after_the_next_image_is_waited_for():
+    camera = Camera()
+    assert [camera.ask(k) for k in (0, 1, 2)] == [None] * 3
+    camera.put(0)
+    assert [camera.ask(k, late=k) for k in (3, 4)] == [3, 4]
+    assert max(camera.waits[:3]) < 1.0 and min(camera.waits[3:]) > 0.05
+
+
+def test_depth_that_comes_later_than_it_would_be_waited_for_is_not(monkeypatch):
+    camera = Camera()
+    monkeypatch.setattr(depth_images, 'WAIT', 0.05)
+    camera.ask(0)
+    time.sleep(0.1)
+    camera.put(0)
+    monkeypatch.setattr(depth_images, 'WAIT', 2.0)
+    assert camera.ask(6) == 0 and camera.waits[-1] < 1.0
+
+
+def test_images_asked_for_are_forgotten_also_where_no_depth_comes(monkeypatch):
+    monkeypatch.setattr(depth_images, 'WAIT', 0.0)
+    camera = Camera()
+    for k in range(20):
+        camera.ask(k)
+    assert len(camera.images._asked) < 5
+
+
 def test_images_without_a_stamp_wait_for_nothing():
     images = DepthImages()
     first, second = Image(width=1), Image(width=2)
