@@ -96,19 +96,16 @@ class Outputs:
         """Publish everything that somebody reads, every message with this very header."""
         self._last = header, Hands(hands.width, hands.height)
         self._send('hands', lambda: messages.keypoints(hands, header))
-        if self.wanted('hand_joint_states') or any(self.wanted(f'wrist_pose/{side}')
-                                                   for side in ('left', 'right')):
-            chosen = self._chosen(hands, options.max_misses)
-            self._send('hand_joint_states', lambda: controllers.joint_states(chosen, header))
-            for side, hand in chosen.items():
-                if hand.translation_m is not None:
-                    self._unplaced = None
-                    self._send(
-                        f'wrist_pose/{side}',
-                        lambda hand=hand: controllers.wrist_pose(hand, header),
-                    )
-                elif self.wanted(f'wrist_pose/{side}'):
-                    self._tell_cure()
+        # Also while no controller reads: who left meanwhile keeps nobody waiting later.
+        chosen = self._chosen(hands, options.max_misses)
+        self._send('hand_joint_states', lambda: controllers.joint_states(chosen, header))
+        for side, hand in chosen.items():
+            if hand.translation_m is not None:
+                self._unplaced = None
+                self._send(
+                    f'wrist_pose/{side}', lambda hand=hand: controllers.wrist_pose(hand, header))
+            elif self.wanted(f'wrist_pose/{side}'):
+                self._tell_cure()
         if options.tf and self._transforms.wanted():
             self._transforms.send(
                 controllers.transforms(

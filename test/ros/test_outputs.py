@@ -13,6 +13,7 @@ from rclpy.context import Context  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from hiu_ros.perception.frame import Frame  # noqa: E402
+from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros.outputs import Limit, Outputs  # noqa: E402
 from hiu_ros.ros.parameters import NodeOptions  # noqa: E402
 from hiu_ros.ros.topics import LATCHED, OUTPUTS  # noqa: E402
@@ -97,6 +98,25 @@ def test_transforms_are_built_for_listeners_of_tf_alone(world, fake):
     assert transforms.sent == [['hand_right_0', 'hand_left_1']]
     outputs.publish(fake.make_hands(1), Header(), FRAME, replace(OPTIONS, tf_joints=True))
     assert len(transforms.sent[1]) == 17 and outputs.built == {'tf': 2}
+
+
+def test_a_controller_that_comes_later_does_not_wait_for_who_left_long_ago(
+    world, fake, monkeypatch
+):
+    outputs, _, _ = world
+    reading, states = {'hand_joint_states'}, []
+    monkeypatch.setattr(outputs, 'wanted', reading.__contains__)
+    monkeypatch.setitem(outputs._publishers, 'hand_joint_states',
+                        SimpleNamespace(publish=states.append))
+    options = replace(OPTIONS, max_misses=3)
+    gone, here = (fake.make_hand(number, 'right') for number in (1, 2))
+    outputs.publish(Hands(640, 480, (gone, here)), Header(), FRAME, options)
+    reading.clear()
+    for _ in range(10):
+        outputs.publish(Hands(640, 480, (here,)), Header(), FRAME, options)
+    reading.add('hand_joint_states')
+    outputs.publish(Hands(640, 480, (here,)), Header(), FRAME, options)
+    assert [len(state.name) for state in states] == [20, 20]
 
 
 def test_why_there_is_no_wrist_pose_is_told_once_and_to_its_readers_alone(
