@@ -67,7 +67,7 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
                 raise ValueError(f'{name}:={values[name]} is for a single camera, and cameras are '
                                  f'named: their topics are <name>/{name}')
         return []
-    folder, slash, _ = _image(values).rpartition('/')
+    folder, slash, _ = _plain(values).rpartition('/')
     return [
         ('image', _image(values)),
         ('camera_info', values['camera_info'] or f'{folder}{slash}camera_info'),
@@ -81,13 +81,19 @@ def _image(values: Mapping[str, str]) -> str:
     return image.removesuffix('/compressed') if values['compressed'] == 'true' else image
 
 
+def _plain(values: Mapping[str, str]) -> str:
+    """The same where the parameters file may say that images are compressed."""
+    image = values['image']
+    return image if values['compressed'] == 'false' else image.removesuffix('/compressed')
+
+
 def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     """The topics of config/hiu.rviz: those of the node, or of the first of its named cameras.
 
     Relative, and so below the namespace that RViz shares with the node, also where a launch file
     that includes ours pushes another one.
     """
-    image = _image(values)
+    image = _plain(values)
     below = '/'.join([*cameras(values)[:1], ''])
     return [('/image', image if image.startswith('/') else below + image),
             *((f'/{topic}', below + topic) for topic in _SHOWN)]

@@ -103,6 +103,13 @@ def test_of_compressed_images_the_topic_may_be_named_as_it_is(values):
     given = values(image='/a/image/compressed', compressed='true')
     assert launch_values.remappings(given) == launch_values.remappings(values(image='/a/image'))
     assert dict(launch_values.viewer_remappings(given))['/image'] == '/a/image'
+    # The parameters file may say so, and the node takes either name.
+    by_file = values(image='/a/image/compressed')
+    assert dict(launch_values.remappings(by_file)) == {
+        'image': '/a/image/compressed', 'camera_info': '/a/camera_info', 'depth': 'depth'}
+    assert dict(launch_values.viewer_remappings(by_file))['/image'] == '/a/image'
+    raw = values(image='/a/compressed', compressed='false')
+    assert dict(launch_values.remappings(raw))['camera_info'] == '/a/camera_info'
     raw = values(image='/a/compressed')
     assert dict(launch_values.remappings(raw))['image'] == '/a/compressed'
 
