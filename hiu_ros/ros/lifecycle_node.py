@@ -142,6 +142,8 @@ class HiuNode(LifecycleNode):
         engine, self._engine = self._engine, None
         self._abandoned = None
         self._state = 'unconfigured'
+        # Ids begin at 1 again: the same name is then another hand's.
+        self._calibration.forget()
         if engine is not None:
             engine.close()
 

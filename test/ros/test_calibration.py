@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip('rclpy')
+rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
 from hiu_ros.srv import CalibrateHandSize  # noqa: E402
+from rclpy.context import Context  # noqa: E402
 
 from hiu_ros.perception.result import Hands, ScaleSource  # noqa: E402
 from hiu_ros.ros.calibration import Calibration  # noqa: E402
+from hiu_ros.ros.lifecycle_node import HiuNode  # noqa: E402
 
 #: m; of the fake engine's hand.
 LENGTH = 0.1801
@@ -106,3 +108,20 @@ def test_measurements_that_disagree_are_refused(measure):
     response = measure([('', 0.5), ('', 0.7)] * 10)
     assert not response.success and 'differ too much' in response.message
     assert math.isnan(response.hand_length_m)
+
+
+def test_a_hand_from_before_a_cleanup_is_not_measured_under_the_same_name(fake, domain):
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = HiuNode(fake.FakeEngine, context=context)
+    measured = []
+    for _ in range(2):
+        node.trigger_configure()
+        if not measured:
+            for _ in range(6):
+                node._calibration.observe('', Hands(640, 480, (fake.make_hand(1),)))
+        measured.append(node._calibration._ratios('right_1', 30.0)[0])
+        node.trigger_cleanup()
+    node.end()
+    rclpy.shutdown(context=context)
+    assert [len(ratios) for ratios in measured] == [6, 0]
