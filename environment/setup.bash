@@ -1,5 +1,9 @@
 # Source this for an interactive shell: the virtual environment, the built package, and before it
 # the modules of this work tree. A ROS distribution, where there is one, is sourced before.
+if [ -z "${BASH_VERSION:-}" ]; then
+    echo "environment/setup.bash is for bash and cannot be sourced here; call bash first" >&2
+    return 1
+fi
 _hiu_root="$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 if [ -f "$_hiu_root/.venv/bin/activate" ]; then
     . "$_hiu_root/.venv/bin/activate"

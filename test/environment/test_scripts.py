@@ -156,3 +156,11 @@ def test_environment_is_made_anew_where_it_cannot_run(tree):
     moved.rename(tree)
     (tree / '.venv' / 'bin' / 'python').unlink()
     assert not up_to_date(tree)
+
+
+@pytest.mark.skipif(shutil.which('dash') is None, reason='no shell here that is not bash')
+def test_a_shell_that_is_not_bash_is_told_so():
+    done = subprocess.run(
+        ['dash', '-c', '. environment/setup.bash; echo "status $? PYTHONPATH ${PYTHONPATH:-}"'],
+        cwd=ROOT, capture_output=True, text=True, env={'PATH': os.environ['PATH']})
+    assert 'is for bash' in done.stderr and done.stdout == 'status 1 PYTHONPATH \n'
