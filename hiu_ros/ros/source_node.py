@@ -58,6 +58,7 @@ class SourceNode(Node):
                     time.sleep(max(0.0, begin + picture.time - time.monotonic()))
                 if not rclpy.ok():
                     return
+                self._listen()
                 self._publish(picture)
             if picture is None:
                 raise SourceError(f'{source.name} has no pictures'
@@ -69,6 +70,10 @@ class SourceNode(Node):
                 return
             # The last picture stands as long as the others, or a single one would flood the graph.
             time.sleep(max(0.0, begin + picture.time + 1 / source.rate - time.monotonic()))
+
+    def _listen(self) -> None:
+        """Hear /clock, or answer who asks for parameters."""
+        rclpy.spin_once(self, timeout_sec=0)
 
     def _publish(self, picture: Picture) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.frame_id)

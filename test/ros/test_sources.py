@@ -229,6 +229,35 @@ def test_a_single_picture_is_repeated_at_a_cameras_rate(spawn, peer, wait_for, t
     assert np.diff(stamps).min() > 0.02
 
 
+def test_the_source_node_hears_the_clock_and_answers_for_its_parameters(
+        spawn, peer, wait_for, tmp_path):
+    from rcl_interfaces.srv import GetParameters
+    from rclpy.qos import qos_profile_sensor_data
+    from rosgraph_msgs.msg import Clock
+    from sensor_msgs.msg import Image
+
+    cv2.imwrite(str(tmp_path / '0.png'), picture(0))
+    stamps = set()
+    peer.node.create_subscription(
+        Image, 'image', lambda m: stamps.add(m.header.stamp.sec), qos_profile_sensor_data)
+    clock = peer.node.create_publisher(Clock, '/clock', 1)
+    now = Clock()
+    now.clock.sec = 1234
+    spawn('-p', f'source:={tmp_path}', '-p', 'use_sim_time:=true',
+          module='hiu_ros.ros.source_node')
+
+    def told():
+        clock.publish(now)
+        return 1234 in stamps
+
+    assert wait_for(told)
+    client = peer.node.create_client(GetParameters, 'source/get_parameters')
+    assert wait_for(client.service_is_ready)
+    answer = client.call_async(GetParameters.Request(names=['source']))
+    assert wait_for(answer.done)
+    assert answer.result().values[0].string_value == str(tmp_path)
+
+
 @pytest.fixture
 def played(monkeypatch):
     """`played(times, loop, live, slow)`: when (s) the source node shows pictures of these times,
@@ -251,7 +280,8 @@ def played(monkeypatch):
             pictures=pictures(), live=live, rate=10.0, name='a', skipped=''))
         monkeypatch.setattr(module.rclpy, 'ok', lambda: len(shown) < 7)
         module.SourceNode.play(SimpleNamespace(
-            what='a', loop=loop, _publish=lambda _: shown.append(round(now[0] - 100, 6))))
+            what='a', loop=loop, _listen=lambda: None,
+            _publish=lambda _: shown.append(round(now[0] - 100, 6))))
         return shown
 
     return run
