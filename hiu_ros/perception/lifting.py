@@ -18,13 +18,13 @@ from hiu_ros.geometry.outline_fit import fit_outline, silhouette
 from hiu_ros.geometry.placement import NEAREST_M, crop_to_camera, place
 from hiu_ros.geometry.pose_fit import chain, fit_pose
 from hiu_ros.hand.model import HandModel
-from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
+from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length, shape_of_other
 from hiu_ros.hand.template import HandTemplate
+from hiu_ros.perception.hand_memory import LENGTH_NOISE, HandMemory
 from hiu_ros.perception.masks import seen_mask
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hand, ScaleSource
-from hiu_ros.perception.smoothing import HandSmoother
 from hiu_ros.perception.wrist_frame import wrist_rotation
 
 #: Expected error of a seen joint: pixels at least, and as a share of the hand in the image.
@@ -34,37 +34,7 @@ _POSE_DOUBT_M = 0.009
 #: Predicted poses are flatter than true ones, which makes their meshes larger in the image by this
 #: factor at the same distance: see docs/evaluation.md for how it was measured.
 MESH_EXCESS = 1.016
-#: Frames that the shape of a hand is averaged over.
-_SHAPE_FRAMES = 60.0
-#: One depth image tells the length of a hand to about this share.
-_LENGTH_NOISE, _LENGTH_FRAMES = 0.04, 30.0
 
-
-@dataclass
-class HandMemory:
-    """What is known of a followed hand from its frames so far; a hand does not grow."""
-
-    smoother: HandSmoother | None = None
-    shape: np.ndarray = field(default_factory=lambda: np.zeros(10))
-    shape_weight: float = 0.0
-    log_length: float = 0.0  #: of the hand, m, from depth images
-    length_weight: float = 0.0
-
-    def see_shape(self, shape: np.ndarray, weight: float) -> np.ndarray:
-        """Average the shape (10,) over time; returns the average."""
-        self.shape_weight = min(self.shape_weight + weight, _SHAPE_FRAMES)
-        self.shape = self.shape + (shape - self.shape) * (weight / max(self.shape_weight, 1e-9))
-        return self.shape
-
-    def see_length(self, length: float) -> None:
-        """Average the length (m) measured in a depth image."""
-        self.length_weight = min(self.length_weight + 1.0, _LENGTH_FRAMES)
-        self.log_length += (np.log(length) - self.log_length) / self.length_weight
-
-    @property
-    def length(self) -> float | None:
-        """Measured length, m, None before the first measurement."""
-        return float(np.exp(self.log_length)) if self.length_weight else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +81,10 @@ class _Draft:
 class Lifter:
     """Makes `Hand`s of sightings, all hands of all cameras at once."""
 
-    def __init__(self, template: HandTemplate, options: PipelineOptions) -> None:
-        self.options = options
+    def __init__(self, template: HandTemplate, options: PipelineOptions,
+                 learned: HandTemplate | None = None) -> None:
+        """template: of the meshes. learned: the hand whose shapes are read, if another."""
+        self.options, self._learned = options, learned
         self._models = {'right': HandModel(template), 'left': HandModel(template.mirrored())}
 
     @property
@@ -140,10 +112,12 @@ class Lifter:
         reading, memory, options = sighting.reading, sighting.memory, self.options
         camera = sighting.camera or Camera.assumed(*sighting.size)
         shape = memory.see_shape(reading.shape, reading.quality + 1e-3)
+        if self._learned is not None:
+            shape = shape_of_other(self._learned, shape, self._template(sighting))
         length, doubt = options.hand_length_m, options.known_length_doubt
         if memory.length is not None:
             length = memory.length
-            doubt = max(0.01, _LENGTH_NOISE / np.sqrt(memory.length_weight))
+            doubt = max(0.01, LENGTH_NOISE / np.sqrt(memory.length_weight))
         elif length is None:
             length = hand_length(self._template(sighting), shape)
             doubt = options.length_doubt

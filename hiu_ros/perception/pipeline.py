@@ -1,7 +1,7 @@
 """Images in, hands out: finder, network, placement and tracking, for one camera or many."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,14 +9,15 @@ import torch
 
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.hand.template import HandTemplate, load_template
+from hiu_ros.hand.template import DETAILS, HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import joint_box, overlap, without_duplicates
 from hiu_ros.perception.device import choose_device
 from hiu_ros.perception.estimator import HandEstimator, Network, Region
 from hiu_ros.perception.finder import Detection, Finder, HandFinder
 from hiu_ros.perception.frame import Frame, check_frame
-from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
+from hiu_ros.perception.hand_memory import HandMemory
+from hiu_ros.perception.lifting import Lifter, Sighting
 from hiu_ros.perception.mirrored import mirrored_back, mirrored_frame
 from hiu_ros.perception.options import PipelineOptions, hand_weights
 from hiu_ros.perception.poor_light import in_good_light
@@ -70,13 +71,16 @@ class Pipeline:
         where weights are missing or damaged, and as `hand_weights`."""
         self.options = options or PipelineOptions()
         self.device = choose_device(self.options.device)
+        template, learned = template or load_template(self.options.detail), None
         if network is None and estimator is None:
-            network = checkpoint.load(hand_weights(self.options.weights), self.device).fuse()
+            weights = hand_weights(self.options.weights)
+            network = checkpoint.load(weights, self.device).fuse()
+            learned = _learned(checkpoint.read_header(weights).notes, template)
         self._finder = finder
         self.load_finder(self.options)
         self._estimator = estimator or HandEstimator(
             network, self.device, self.options.crop_scale, self.options.half)
-        self._lifter = Lifter(template or load_template(self.options.detail), self.options)
+        self._lifter = Lifter(template, self.options, learned)
         self._trackers: dict[Hashable, Tracker] = {}
         self.seconds: dict[str, float] = {}  #: of the steps of the last call
 
@@ -299,6 +303,13 @@ def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
 def _thoroughness(options: PipelineOptions) -> dict[str, bool]:
     """What the options say of how a `HandFinder` searches."""
     return {'small_hands': options.small_hands, 'both_ways': options.views > 1}
+
+
+def _learned(notes: Mapping, template: HandTemplate) -> HandTemplate | None:
+    """The shipped hand, where a network has learned its shapes and meshes are of another hand."""
+    shipped = load_template('fast')
+    names = {load_template(detail).name for detail in DETAILS}
+    return shipped if notes.get('hand') in names and template.name not in names else None
 
 
 def _new_memory(options: PipelineOptions) -> Callable[[], HandMemory]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hiu_ros.perception.association import Awaited, steadiness
 from hiu_ros.perception.colour import UNKNOWN
-from hiu_ros.perception.lifting import HandMemory
+from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.reading import Reading
 
 #: Log odds of the side: what one frame adds at most, what remains of it after a frame, how much

@@ -21,7 +21,7 @@ from hiu_ros.perception.association import (
     without_duplicates,
 )
 from hiu_ros.perception.colour import colour_difference
-from hiu_ros.perception.lifting import HandMemory
+from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.track import FRAME, YOUNG, Track

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
-from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length
+from hiu_ros.hand.size import LENGTH_RANGE, hand_length, shape_for_length, shape_of_other
 
 TEMPLATE = load_template('fast')
 
@@ -56,3 +58,33 @@ def test_a_length_that_no_hand_has_is_refused(length):
         shape_for_length(TEMPLATE, np.zeros(10), length)
     with pytest.raises(ValueError, match='not that of a hand'):
         shape_for_length(TEMPLATE, np.zeros((2, 10)), np.array([0.19, length]))
+
+
+def other_hand(mix):
+    """The same hand, whose shapes are other combinations (10, 10) of ours."""
+    return replace(TEMPLATE, **{name: np.tensordot(mix, getattr(TEMPLATE, name), 1)
+                                for name in ('shapedirs', 'joint_dirs', 'tip_dirs')})
+
+
+def test_what_another_hand_model_calls_a_shape_has_bones_as_long():
+    rng = np.random.default_rng(0)
+    mix, _ = np.linalg.qr(rng.normal(size=(10, 10)))
+    other, still = other_hand(mix), np.eye(3, dtype=np.float32)[None, None].repeat(16, 1)
+    for shape in rng.normal(0, 1, (5, 10)):
+        answer = shape_of_other(TEMPLATE, shape, other)
+        made, wanted, unturned = (
+            HandModel(hand).keypoints(torch.from_numpy(still), torch.tensor(s[None]).float())[0]
+            for hand, s in ((other, answer), (TEMPLATE, shape), (other, shape)))
+        bones = [np.linalg.norm(np.diff(points, axis=0), axis=-1)[[1, 2, 3, 5, 6, 7, 9, 10, 11]]
+                 for points in (made, wanted, unturned)]
+        assert np.abs(bones[0] - bones[1]).max() < 1e-3 < np.abs(bones[2] - bones[1]).max()
+        assert np.linalg.norm(answer) < np.linalg.norm(shape) + 0.1  # never less likely
+
+
+def test_a_shape_of_the_same_hand_model_is_one_with_the_same_bones():
+    assert np.abs(shape_of_other(TEMPLATE, np.zeros(10), TEMPLATE)).max() < 1e-6
+    shape = np.array([1.5, *np.zeros(9)])
+    assert hand_length(TEMPLATE, shape_of_other(TEMPLATE, shape, TEMPLATE)) == pytest.approx(
+        hand_length(TEMPLATE, shape), rel=0.01)
+    left = shape_of_other(TEMPLATE, shape, TEMPLATE.mirrored())
+    assert np.allclose(left, shape_of_other(TEMPLATE, shape, TEMPLATE))

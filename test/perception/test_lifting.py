@@ -10,8 +10,13 @@ from hiu_ros.geometry.depth_surface import DepthEvidence
 from hiu_ros.geometry.outline_fit import OutlineFit
 from hiu_ros.geometry.placement import crop_to_camera
 from hiu_ros.hand.template import load_template
-from hiu_ros.perception.lifting import HandMemory, Lifter, Sighting
+from hiu_ros.network import checkpoint
+from hiu_ros.network.config import HIU_LITE
+from hiu_ros.network.hiu import HIU
+from hiu_ros.perception.hand_memory import HandMemory
+from hiu_ros.perception.lifting import Lifter, Sighting
 from hiu_ros.perception.options import PipelineOptions
+from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import ScaleSource
 from hiu_ros.perception.smoothing import HandSmoother, OneEuro, Smoothing
@@ -45,6 +50,23 @@ def test_a_perfect_reading_is_the_hand_itself_and_is_not_changed(make_stage):
     assert np.abs(first.keypoints_m - true.keypoints_m).max() < 2e-3
     assert np.array_equal(first.translation_m, again.translation_m)
     assert np.array_equal(first.pose, again.pose)
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_a_mesh_of_another_hand_model_has_the_bones_that_were_seen(make_stage, side):
+    """Its first two shapes are ours the other way round."""
+    ours, order = load_template('fast'), [1, 0, *range(2, 10)]
+    other = replace(ours, name='MANO_RIGHT', **{
+        name: -getattr(ours, name)[order] for name in ('shapedirs', 'joint_dirs', 'tip_dirs')})
+    stage = make_stage()
+    seen = sighting(stage, stage.hand(side, place=(0.1, 0.0, 0.6), size=1.5))
+    options = PipelineOptions(device='cpu')
+    (true,), (hand,), (wrong,) = (lifter.lift([replace(seen, memory=HandMemory())]) for lifter in (
+        Lifter(ours, options), Lifter(other, options, ours), Lifter(other, options)))
+    assert np.abs(hand.keypoints_m - true.keypoints_m).max() < 2e-3
+    assert np.abs(hand.vertices_m - true.vertices_m).max() < 4e-3
+    assert abs(hand.translation_m[2] - true.translation_m[2]) < 0.01
+    assert abs(wrong.translation_m[2] - true.translation_m[2]) > 0.03
 
 
 def test_hands_are_lifted_in_their_order_and_none_to_none(make_stage):
@@ -144,3 +166,19 @@ def test_an_outline_never_moves_a_wrist_behind_the_camera(make_stage, monkeypatc
     assert not list(fits)
     assert behind.translation_m[2] == pytest.approx(0.03, abs=0.002)
     assert 0.0 < before.translation_m[2] < 0.025
+
+
+@pytest.mark.parametrize('learned, template, told', [
+    ('hand_right_fast', 'MANO_RIGHT', True), ('hand_right_render', 'mine', True),
+    ('MANO_RIGHT', 'MANO_RIGHT', False), ('hand_right_fast', 'hand_right_render', False),
+    (None, 'MANO_RIGHT', False),
+])
+def test_shapes_are_carried_over_where_weights_learned_the_shipped_hand_and_meshes_are_of_another(
+        tmp_path, monkeypatch, learned, template, told):
+    checkpoint.save(tmp_path / 'w.safetensors', HIU(HIU_LITE), learned and {'hand': learned})
+    seen = []
+    monkeypatch.setattr('hiu_ros.perception.pipeline.Lifter',
+                        lambda template, options, learned: seen.append(learned))
+    Pipeline(replace(SINGLE, weights=tmp_path / 'w.safetensors', regions='boxes'),
+             template=replace(load_template('fast'), name=template))
+    assert seen == [load_template('fast') if told else None]

@@ -11,7 +11,8 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.geometry.rasteriser import rasterise
 from hiu_ros.hand.size import LENGTH_RANGE, hand_length
 from hiu_ros.hand.template import load_template
-from hiu_ros.perception.lifting import HandMemory, _beyond_wrist, _within
+from hiu_ros.perception.hand_memory import HandMemory
+from hiu_ros.perception.lifting import _beyond_wrist, _within
 from hiu_ros.perception.options import PipelineOptions
 from hiu_ros.perception.result import ScaleSource
 from hiu_ros.perception.smoothing import Smoothing

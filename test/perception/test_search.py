@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.perception.association import joint_box
-from hiu_ros.perception.lifting import HandMemory
+from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.track import Track
 from hiu_ros.perception.tracker import LATE, PAUSE, Tracker

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hiu_ros.perception.colour import UNKNOWN
-from hiu_ros.perception.lifting import HandMemory
+from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.track import YOUNG, Track
 
 STEP = 1 / 30

@@ -11,7 +11,7 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.association import steadiness
 from hiu_ros.perception.colour import UNKNOWN
 from hiu_ros.perception.estimator import HandEstimator, Region
-from hiu_ros.perception.lifting import HandMemory
+from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.reading import Reading
