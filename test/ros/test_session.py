@@ -172,8 +172,9 @@ def test_topics_that_were_open_before_one_that_cannot_be_are_closed_again(domain
     rclpy.shutdown(context=context)
 
 
-@pytest.mark.parametrize('age, told', [(50.0, 50.0), (None, 0.05)], ids=['stamped', 'unstamped'])
-def test_what_is_told_of_a_frame_is_its_age_its_work_and_its_hands(world, wait_for, age, told):
+@pytest.mark.parametrize('age', [50.0, None], ids=['stamped', 'unstamped'])
+def test_what_is_told_of_a_frame_is_its_age_its_work_and_its_hands(world, wait_for, age):
+    begin = time.monotonic()
     session = world.make()
     world.gate.set()
     session.slots.put('left', image('one', order=50, hands=1, age=age))
@@ -186,10 +187,15 @@ def test_what_is_told_of_a_frame_is_its_age_its_work_and_its_hands(world, wait_f
         return any(r.published for r in reports['left']) and any(
             r.faults for r in reports['right'])
 
-    assert wait_for(done, 5.0)
-    summary = reports['left'][-1]
-    assert summary.ages == pytest.approx((told,), abs=1.5) and summary.hands == 1
-    assert 0.04 < summary.inference[0] < 2.0
+    assert wait_for(done)
+    took = time.monotonic() - begin
+    (summary,) = (report for report in reports['left'] if report.published)
+    assert 0.04 < summary.inference[0] < took and summary.hands == 1
+    if age is None:
+        assert tuple(summary.ages) == tuple(summary.inference)
+    else:
+        # Stamps are of whole seconds.
+        assert age < summary.ages[0] < age + 1.0 + took and len(summary.ages) == 1
     assert world.observed == [('left', 1)]
 
 
