@@ -37,10 +37,10 @@ class Camera:
 
     def ask(self, k, late=None):
         """Number of the depth image that image k gets; `late` comes once it is asked for."""
+        start = time.monotonic()
         if late is not None:
             thread = threading.Timer(0.1, self.put, [late])
             thread.start()
-        start = time.monotonic()
         found = self.images.nearest(5 + k / 30, self.tolerance)
         self.waits.append(time.monotonic() - start)
         if late is not None:
