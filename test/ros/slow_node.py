@@ -12,7 +12,7 @@ from hiu_ros.ros.process import run
 class SlowEngine(FakeEngine):
     def __init__(self, options):
         print('loading', flush=True)
-        time.sleep(60.0)
+        time.sleep(600.0)
         super().__init__(options)
 
 

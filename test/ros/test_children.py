@@ -25,7 +25,7 @@ signal.signal(signal.SIGINT, end)
 end_with_command()
 sys.stdout.write('ready\\n')
 sys.stdout.flush()
-time.sleep(20)
+time.sleep(600)
 """
 SCRIPT = f"""
 import sys, time
@@ -34,7 +34,7 @@ def run(processes):
     processes += [children.start([sys.executable, '-c', {CHILD!r}]) for _ in range(2)]
     sys.stdout.write(' '.join(str(process.pid) for process in processes) + '\\n')
     sys.stdout.flush()
-    time.sleep(20)
+    time.sleep(600)
 sys.exit(children.run_with_children('test', run))
 """
 
@@ -46,6 +46,14 @@ def _alive(pid):
         return ') Z ' not in Path(f'/proc/{pid}/stat').read_text()
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def _killed(pids):
+    """Those of some processes that were still there."""
+    left = [pid for pid in pids if _alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return left
 
 
 @pytest.mark.parametrize('distribution, variable', [
@@ -72,7 +80,7 @@ def test_processes_have_room_for_images_wherever_the_package_lies(
 def test_a_domain_that_cannot_be_is_one_line_before_any_process_starts():
     done = subprocess.run(
         [sys.executable, '-c', SCRIPT], cwd=Path(__file__).parents[2], capture_output=True,
-        text=True, timeout=60, env={**os.environ, 'ROS_DOMAIN_ID': '233'})
+        text=True, timeout=240, env={**os.environ, 'ROS_DOMAIN_ID': '233'})
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr == "test: ROS_DOMAIN_ID is '233', expected a number from 0 to 232\n"
 
@@ -88,10 +96,11 @@ def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
     # The second one comes while the first is obeyed.
     assert not wait_for(lambda: command.poll() is not None, 0.5)
     command.send_signal(number)
-    _, errors = command.communicate(timeout=15)
-    left = [pid for pid in pids if _alive(pid)]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
+    try:
+        _, errors = command.communicate(timeout=60)
+    finally:
+        command.kill()
+        left = _killed(pids)
     assert len(pids) == 2 and not left
     assert command.returncode == 130 and not errors
 
@@ -105,7 +114,8 @@ def test_a_command_that_is_killed_leaves_no_process_behind(wait_for):
     assert len(pids) == 2 and all(_alive(pid) for pid in pids)
     command.kill()
     command.wait()
-    assert wait_for(lambda: not any(_alive(pid) for pid in pids), 3.0)
+    wait_for(lambda: not any(_alive(pid) for pid in pids), 60.0)
+    assert not _killed(pids)
 
 
 @pytest.mark.parametrize('named, said', [(str(os.getpid()), 'lives'), ('1x', ''), ('', 'lives')])
@@ -113,5 +123,5 @@ def test_a_process_whose_command_has_ended_ends_at_once(named, said):
     done = subprocess.run(
         [sys.executable, '-c', 'from hiu_ros.ros.process import end_with_command\n'
          'end_with_command()\nprint("lives")'], cwd=Path(__file__).parents[2],
-        env={**os.environ, 'HIU_COMMAND': named}, capture_output=True, text=True, timeout=30)
+        env={**os.environ, 'HIU_COMMAND': named}, capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, said, '')
