@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from hiu_ros.picture_file import check_folder
 if TYPE_CHECKING:
     from hiu_ros.geometry.camera import Camera
     from hiu_ros.perception.options import PipelineOptions
+
+#: Bytes of an image's name that go into the names of its masks and pictures.
+_LONGEST_STEM = 200
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -96,17 +100,37 @@ def _as_given() -> Iterator[None]:
         raise ValueError(words.removesuffix(' or None')) from error
 
 
-def camera_of(
-    intrinsics: Sequence[float] | None, width: int, height: int
-) -> tuple['Camera | None', str]:
-    """The camera of images of a size, and in words why it is hardly theirs; empty if it may be."""
-    if intrinsics is None:
-        return None, ''
-    from hiu_ros.geometry.camera import Camera
+class Cameras:
+    """The cameras of images; where one is hardly theirs that is said on standard error, once."""
 
-    camera = Camera(*intrinsics, width, height)
-    doubt = camera.doubt()
-    return camera, f'{doubt}{_other_order(camera)}' if doubt else ''
+    def __init__(self, command: str, intrinsics: Sequence[float] | None) -> None:
+        """intrinsics: of the command line, fx, fy, cx, cy."""
+        self._command, self._intrinsics = command, intrinsics
+        self._told: set[str] = set()
+
+    def of(self, file: str, width: int, height: int,
+           beside: Sequence[float] | None = None) -> 'Camera | None':
+        """The camera of an image; None where nothing tells it, CameraError for what is none.
+
+        beside: what the file brings along, for want of those of the command line.
+        """
+        given = beside if self._intrinsics is None else self._intrinsics
+        if given is None:
+            return None
+        from hiu_ros.geometry.camera import Camera, CameraError
+
+        source = '--intrinsics' if given is self._intrinsics else f'K beside {file}'
+        try:
+            camera = Camera(*given, width, height)
+        except CameraError as error:
+            raise CameraError(f'{source}: {error}') from error
+        doubt = camera.doubt()
+        if doubt and doubt not in self._told:
+            self._told.add(doubt)
+            of = f' hardly those of {file}' if given is self._intrinsics else ' doubtful'
+            print(f'hiu {self._command}: {source} are{of}: {doubt}{_other_order(camera)}',
+                  file=sys.stderr)
+        return camera
 
 
 def _other_order(camera: 'Camera') -> str:
@@ -117,6 +141,11 @@ def _other_order(camera: 'Camera') -> str:
             numbers = ' '.join(f'{value:g}' for value in given)
             return f'; they go FX FY CX CY, and {numbers} looks like {order}'
     return ''
+
+
+def short_stem(file: str) -> str:
+    """A file's stem, no longer than leaves room for what masks and meshes add to it."""
+    return os.fsdecode(os.fsencode(Path(file).stem)[:_LONGEST_STEM])
 
 
 def is_stream(path: str) -> bool:

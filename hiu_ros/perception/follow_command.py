@@ -7,17 +7,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from hiu_ros.command_errors import named
 from hiu_ros.perception.command_options import (
+    Cameras,
     add_outputs,
     add_pipeline,
-    camera_of,
     check_outputs,
     is_stream,
     make_folders,
     pipeline_options,
+    short_stem,
 )
 from hiu_ros.picture_file import SUFFIXES, pictures_in
 
@@ -72,18 +73,15 @@ def run(options: argparse.Namespace) -> int:
     make_folders([options.masks, options.meshes, *(
         os.path.dirname(os.path.realpath(path)) for path in (options.json, options.draw)
         if path and not is_stream(path))])
-    stem, doubts = Path(options.video).resolve().stem, set()
+    stem, picture = short_stem(os.path.realpath(options.video)), None
+    cameras = Cameras('follow', options.intrinsics)
     video = Video(Path(options.draw), rate) if options.draw else None
     try:
         with _lines(options.json) as lines:
             for picture in tqdm(source.pictures, unit='picture', total=source.count, disable=None):
                 number = round(picture.time * source.rate)
                 height, width = picture.image.shape[:2]
-                camera, doubt = camera_of(_intrinsics(options, picture), width, height)
-                if doubt and doubt not in doubts:
-                    doubts.add(doubt)
-                    tqdm.write(f'hiu follow: --intrinsics are hardly those of {options.video}: '
-                               f'{doubt}', file=sys.stderr)
+                camera = cameras.of(options.video, width, height, _intrinsics(picture))
                 hands = pipeline.process(picture.image, camera, number / rate)
                 entry = {'frame': number, 'time': round(number / rate, 6), 'width': width,
                          'height': height,
@@ -99,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
     if video is not None and video.path != Path(options.draw):
         print(f'hiu follow: OpenCV writes no mp4 here; the video is {video.path}',
               file=sys.stderr)
+    if picture is None and not source.skipped:
+        raise ValueError(f'{options.video} has no pictures')
     if source.skipped:
         print(f'hiu follow: {source.skipped}', file=sys.stderr)
     return 1 if source.skipped else 0
@@ -140,10 +140,10 @@ def _check_files(options: argparse.Namespace) -> None:
         taken[real] = f'what --{option} writes'
 
 
-def _intrinsics(options: argparse.Namespace, picture: 'Picture') -> Any:
-    """Those of the command line, else those beside the video, as (fx, fy, cx, cy), or None."""
-    if options.intrinsics is not None or picture.info is None:
-        return options.intrinsics
+def _intrinsics(picture: 'Picture') -> tuple[float, ...] | None:
+    """(fx, fy, cx, cy) of a picture whose file brings them along."""
+    if picture.info is None:
+        return None
     k = picture.info['k']
     return k[0], k[4], k[2], k[5]
 

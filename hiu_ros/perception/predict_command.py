@@ -11,20 +11,19 @@ from typing import Any
 from hiu_ros.command_errors import named
 from hiu_ros.perception.boxes_file import in_image, read_boxes
 from hiu_ros.perception.command_options import (
+    Cameras,
     add_outputs,
     add_pipeline,
-    camera_of,
     check_outputs,
     is_stream,
     make_folders,
     pipeline_options,
+    short_stem,
 )
 from hiu_ros.picture_file import SUFFIXES, check_folder, pictures_in, write_picture
 
 #: Images that go through the networks together.
 _BATCH = 8
-#: Bytes of an image's name that go into the names of its masks and pictures.
-_LONGEST_STEM = 200
 _VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 
@@ -71,11 +70,12 @@ def run(options: argparse.Namespace) -> int:
     if options.json and not is_stream(options.json):
         folders.append(os.path.dirname(os.path.realpath(options.json)))
     make_folders(folders)
-    entries, unreadable, doubts = [], [], set()
+    entries, unreadable = [], []
+    cameras = Cameras('predict', options.intrinsics)
     with tqdm(total=len(files), unit='image', disable=None if len(files) > 3 else True) as bar:
         for start in range(0, len(files), _BATCH):
             part = files[start:start + _BATCH]
-            for file, image, hands in _hands(pipeline, part, boxes, options.intrinsics, doubts):
+            for file, image, hands in _hands(pipeline, part, boxes, cameras):
                 if image is None:
                     unreadable.append(file)
                     entries.append({'file': file, 'width': 0, 'height': 0, 'hands': []})
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
                     tqdm.write(f'hiu predict: {file} is no image that can be read{cure}',
                                file=sys.stderr)
                 else:
-                    entries.append(_written(file, image, hands, pipeline, options, names))
+                    entries.append(_written(file, image, hands, cameras, pipeline, options, names))
             bar.update(len(part))
     if options.json:
         _write_json({'images': entries}, options.json)
@@ -114,13 +114,9 @@ def image_files(paths: Sequence[str]) -> list[str]:
 
 
 def _hands(
-    pipeline: Any, files: Sequence[str], boxes: dict | None, intrinsics: Sequence[float] | None,
-    doubts: set[str],
+    pipeline: Any, files: Sequence[str], boxes: dict | None, cameras: Cameras
 ) -> Iterator[tuple[str, Any, Any]]:
-    """File, image (None if it cannot be read) and hands, from one batch.
-
-    doubts: what was said on standard error of the intrinsics; each is said once.
-    """
+    """File, image (None if it cannot be read) and hands, from one batch."""
     from hiu_ros.perception.frame import Frame
     from hiu_ros.perception.image_file import read_image
 
@@ -134,11 +130,7 @@ def _hands(
     for file, image in zip(files, images):
         if image is None:
             continue
-        camera, doubt = camera_of(intrinsics, image.shape[1], image.shape[0])
-        if doubt and doubt not in doubts:
-            doubts.add(doubt)
-            print(f'hiu predict: --intrinsics are hardly those of {file}: {doubt}',
-                  file=sys.stderr)
+        camera = cameras.of(file, image.shape[1], image.shape[0])
         frames.append(Frame(image, camera, boxes=None if boxes is None else boxes[file]))
     hands = iter(pipeline.process_many(frames))
     for file, image in zip(files, images):
@@ -156,7 +148,7 @@ class _Names:
 
         No longer than leaves room for what is added to it in the name of a file.
         """
-        stem, count = os.fsdecode(os.fsencode(Path(file).stem)[:_LONGEST_STEM]), 1
+        stem, count = short_stem(file), 1
         while self._stems.setdefault(name := stem + (f'-{count}' if count > 1 else ''),
                                      file) != file:
             count += 1
@@ -182,7 +174,7 @@ def _check_json(path: str, boxes: str | None, files: Sequence[str]) -> None:
                          'to write the results to, such as hands.json')
 
 
-def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, Any]:
+def _written(file, image, hands, cameras, pipeline, options, names: _Names) -> dict[str, Any]:
     """The entry of an image; its masks, meshes and picture are written on the way."""
     from hiu_ros.perception.hand_record import drawn, hand_entries
 
@@ -190,7 +182,7 @@ def _written(file, image, hands, pipeline, options, names: _Names) -> dict[str, 
     entry = {'file': file, 'width': hands.width, 'height': hands.height,
              'hands': hand_entries(hands, stem, options, pipeline)}
     if options.draw:
-        camera, _ = camera_of(options.intrinsics, hands.width, hands.height)
+        camera = cameras.of(file, hands.width, hands.height)
         write_picture(os.path.join(options.draw, f'{stem}.jpg'),
                       drawn(image, hands, camera, options, pipeline))
     return entry

@@ -10,7 +10,7 @@ import pytest
 
 from hiu_ros.cli import main
 from hiu_ros.perception import pipeline as pipelines
-from hiu_ros.perception.picture_source import open_video
+from hiu_ros.perception.picture_source import Source, open_video
 from hiu_ros.perception.pipeline import Pipeline
 from hiu_ros.perception.result import Hands
 
@@ -87,20 +87,53 @@ def test_times_are_of_the_rate_that_is_told(video, tmp_path):
 
 def test_a_video_file_is_followed_at_its_rate_with_the_camera_beside_it(
         video, tmp_path, monkeypatch):
-    clip = tmp_path / 'clip.avi'
+    clip = clip_with_matrix(tmp_path, [[70, 0, 31], [0, 71, 23], [0, 0, 1]])
+    seen = []
+    monkeypatch.setattr(Pipeline, 'process', lambda self, image, camera, stamp: seen.append(
+        (camera, stamp)) or Hands(width=64, height=48, hands=()))
+    assert main(['follow', str(clip), '--json', str(tmp_path / 'o')]) == 0
+    assert [stamp for _, stamp in seen] == pytest.approx([0, 0.05, 0.1])
+    assert {(c.fx, c.fy, c.cx, c.cy, c.width) for c, _ in seen} == {(70, 71, 31, 23, 64)}
+
+
+def clip_with_matrix(folder, matrix):
+    """A video of three pictures of 64 x 48, 20 a second, with a matrix beside it."""
+    clip = folder / 'clip.avi'
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*'MJPG'), 20.0, (64, 48))
     for _ in range(3):
         writer.write(np.zeros((48, 64, 3), np.uint8))
     writer.release()
-    clip.with_suffix('.json').write_text(json.dumps(
-        {'K': [[70, 0, 31], [0, 71, 23], [0, 0, 1]]}))
-    seen = []
-    monkeypatch.setattr(Pipeline, 'process', lambda self, image, camera, stamp: seen.append(
-        (camera, stamp)) or self.empty)
-    monkeypatch.setattr(Pipeline, 'empty', Hands(width=64, height=48, hands=()), raising=False)
-    assert main(['follow', str(clip), '--json', str(tmp_path / 'o')]) == 0
-    assert [stamp for _, stamp in seen] == pytest.approx([0, 0.05, 0.1])
-    assert {(c.fx, c.fy, c.cx, c.cy, c.width) for c, _ in seen} == {(70, 71, 31, 23, 64)}
+    clip.with_suffix('.json').write_text(json.dumps({'K': matrix}))
+    return clip
+
+
+@pytest.mark.parametrize('focal, status, words', [
+    (0, 1, 'hiu follow: K beside {clip}: camera focal lengths must be positive'),
+    (3, 1, 'hiu follow: K beside {clip}: camera focal lengths must be pixels'),
+    (5, 0, 'hiu follow: K beside {clip} are doubtful: '),
+])
+def test_a_matrix_beside_the_video_is_named_where_it_is_at_fault(
+        video, tmp_path, monkeypatch, capsys, focal, status, words):
+    clip = clip_with_matrix(tmp_path, [[focal, 0, 31], [0, focal, 23], [0, 0, 1]])
+    monkeypatch.setattr(Pipeline, 'process',
+                        lambda self, image, camera, stamp: Hands(width=64, height=48, hands=()))
+    assert main(['follow', str(clip), '--json', str(tmp_path / 'o')]) == status
+    error = capsys.readouterr().err
+    assert error.count('hiu follow') == 1 and words.format(clip=clip) in error
+
+
+def test_a_video_without_pictures_is_an_error(video, tmp_path, monkeypatch, capsys):
+    clip = clip_with_matrix(tmp_path, [])
+    monkeypatch.setattr('hiu_ros.perception.picture_source.open_video',
+                        lambda path: Source('clip', iter(())))
+    assert main(['follow', str(clip), '--json', str(tmp_path / 'o')]) == 1
+    assert f'{clip} has no pictures' in capsys.readouterr().err
+
+
+def test_the_longest_name_leaves_room_for_those_of_its_masks(video, tmp_path):
+    folder = video.folder.rename(tmp_path / ('x' * 251))
+    assert main(['follow', str(folder), '--masks', str(tmp_path / 'masks')]) == 0
+    assert len(list((tmp_path / 'masks').iterdir())) == 10
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_followed(video, tmp_path, capsys):
