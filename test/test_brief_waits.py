@@ -27,5 +27,5 @@ def test_it_is_said_before_torch_comes(command):
             'command.wait_briefly = said\n'
             'command.main([])')
     done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=240)
     assert done.stdout == 'False\n', done.stderr

@@ -29,10 +29,19 @@ COMMAND = 'HIU_COMMAND'
 _SIGNAL_OF_PARENT = 1
 #: How ROS arguments are written, for errors of those that are not.
 _WRITTEN = '--ros-args -p name:=value -r from:=to --params-file FILE'
+#: A signal during the import of torch comes again so much later, s.
+_AGAIN = 0.05
 
 
 class _Stopped(BaseException):
     """A signal came while the node was still starting."""
+
+
+def _importing(name: str) -> bool:
+    """Whether the import of the module is under way. That of torch goes through C++ that ends the
+    process over an exception of Python."""
+    specification = getattr(sys.modules.get(name), '__spec__', None)
+    return getattr(specification, '_initializing', False)
 
 
 class ROSArgumentsError(ValueError):
@@ -72,6 +81,11 @@ class Stop:
         start = self.phase == 'starting' or self.phase == 'spinning' and self.loading()
         # Not by `asked`, which _watch may have set before: this waits for the end of a long call.
         if start and not self._broken_off:
+            if _importing('torch'):
+                again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+                again.daemon = True
+                again.start()
+                return
             self._broken_off = True
             raise _Stopped
 

@@ -219,7 +219,7 @@ def test_the_camera_stops_and_returns(node, peer, wait_for):
                      and 's: the publisher of /image sends none, or they are lost' in s.message]
         return DiagnosticStatus.ERROR in levels
 
-    assert wait_for(silent, 8.0) and DiagnosticStatus.WARN in levels, [
+    assert wait_for(silent, 30.0) and DiagnosticStatus.WARN in levels, [
         (s.level, s.message) for m in peer.received['/diagnostics'] for s in m.status]
     assert len(peer.ask(2).hands) == 2
 
@@ -249,8 +249,8 @@ def test_a_pause_takes_back_what_was_shown(node, peer, wait_for):
     assert peer.call(SetBool, 'hiu_node/enable', SetBool.Request(data=False)).success
     try:
         assert wait_for(lambda: [m.action for m in peer.received['markers'][-1].markers]
-                        == [Marker.DELETEALL], 5.0)
-        assert wait_for(lambda: not peer.received['hands'][-1].hands, 5.0)
+                        == [Marker.DELETEALL])
+        assert wait_for(lambda: not peer.received['hands'][-1].hands)
         assert peer.received['hands'][-1].header == last.header
     finally:
         assert peer.call(SetBool, 'hiu_node/enable', SetBool.Request(data=True)).success

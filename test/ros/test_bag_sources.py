@@ -165,7 +165,7 @@ def source_node(domain):
             [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', f'loop:={loop}',
              '-p', f'source:={bag}'],
             cwd=Path(__file__).parents[2], env={**os.environ, 'ROS_DOMAIN_ID': str(domain)},
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=240)
 
     return run
 

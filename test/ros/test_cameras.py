@@ -60,7 +60,7 @@ def test_a_publisher_that_nothing_comes_from_may_have_large_images_unless_none_c
 
     def told(name):
         return peer.status(
-            lambda s: name in s.name and 'mute/image sends none' in s.message, timeout=30.0)
+            lambda s: name in s.name and 'mute/image sends none' in s.message)
 
     assert 'docs/ros.md, Large images' in told('lossy').message
     assert 'lost' not in told('lossless').message
@@ -84,7 +84,7 @@ def test_why_no_camera_info_comes_is_told_and_one_sent_before_is_had_by_its_cure
             values = {pair.key: pair.value for pair in status.values}
             return name in status.name and text in values['camera_info'] and status
 
-        found = peer.status(wanted, timeout=30.0)
+        found = peer.status(wanted)
         assert found and 'camera_info' not in found.message
         return True
 
@@ -100,19 +100,22 @@ def test_why_no_camera_info_comes_is_told_and_one_sent_before_is_had_by_its_cure
     assert told('placed', 'used')
 
 
-def test_two_cameras_share_one_node(spawn, peer):
+def test_two_cameras_share_one_node(spawn, peer, wait_for):
     node = spawn('-r', '__node:=pair', parameters={'cameras': "['left','right']"})
     assert node.wait_log('fake on fake')
     for camera in ('left', 'right'):
         peer.listen(f'{camera}/hands', HandKeypointsArray)
-    for _ in range(30):
+
+    def answered():
         images = {'left': peer.image(1), 'right': peer.image(3, size=(64, 48))}
         for camera, image in images.items():
             peer.send(image, f'{camera}/image')
-        answers = [peer.answer(image.header, f'{camera}/hands', timeout=1.0)
-                   for camera, image in images.items()]
-        if all(answers):
-            break
+        found = [peer.answer(image.header, f'{camera}/hands', timeout=1.0)
+                 for camera, image in images.items()]
+        return all(found) and found
+
+    answers = wait_for(answered)
+    assert answers, node.log
     assert [len(answer.hands) for answer in answers] == [1, 3]
     assert [answer.image_width for answer in answers] == [160, 64]
 

@@ -25,22 +25,26 @@ def frames():
 def test_a_rendered_hand_is_found_and_placed(spawn, peer, wait_for, frames):
     sequence, pictures = frames
     node = spawn(module='hiu_ros.ros.node', parameters={'device': 'cpu', 'threads': 1})
-    assert node.wait_log(' on cpu', 120.0)
+    assert node.wait_log(' on cpu')
     info = CameraInfo(width=320, height=240, k=sequence.camera_matrix.ravel().tolist(),
                       d=[0.0] * 5, distortion_model='plumb_bob')
-    peer.ask(0, timeout=60.0)
+    peer.ask(0)
 
     def ask(picture):
-        header = peer.image().header
-        peer.send(info, 'camera_info')
-        peer.send(messages.image(header, picture.image, 'bgr8'))
-        answer = peer.answer(header, timeout=30.0)
+        def asked():
+            """The answer to one image; a busy machine may lose one."""
+            header = peer.image().header
+            peer.send(info, 'camera_info')
+            peer.send(messages.image(header, picture.image, 'bgr8'))
+            return peer.answer(header, timeout=30.0)
+
+        answer = wait_for(asked)
         assert answer is not None, node.log
         return answer
 
     # Image and camera_info come on two topics: the first image may overtake the first of those.
     assert wait_for(lambda: any(hand.scale_source == HandKeypoints.CAMERA_INFO
-                                for hand in ask(pictures[0]).hands), 30.0), node.log
+                                for hand in ask(pictures[0]).hands)), node.log
     errors, places = [], []
     for picture in pictures:
         answer, truth = ask(picture), picture.hands[0]

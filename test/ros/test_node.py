@@ -97,13 +97,17 @@ def test_a_hand_has_a_place_as_soon_as_camera_info_comes_and_not_before(spawn, p
                                                              'wrist_pose/right')}
     for topic, kind in kinds.items():
         peer.listen(topic, kind)
-    for _ in range(20):
+
+    def answered():
+        """The answers to an image, once all readers are known."""
         image = peer.image(1)
         peer.send(image, 'plain/image')
-        answers = [peer.answer(image.header, f'plain/{topic}', timeout=1.0)
-                   for topic in ('hands', 'meshes', 'points')]
-        if all(answers):
-            break
+        found = [peer.answer(image.header, f'plain/{topic}', timeout=1.0)
+                 for topic in ('hands', 'meshes', 'points')]
+        return all(found) and found
+
+    answers = wait_for(answered)
+    assert answers, node.log
     hand = answers[0].hands[0]
     assert hand.scale_source == hand.ASSUMED_SIZE
     assert math.isnan(hand.translation.z) and math.isnan(hand.wrist_pose.position.x)

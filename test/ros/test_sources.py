@@ -182,7 +182,7 @@ def test_the_source_node_takes_a_camera_number_or_a_path_and_says_what_is_wrong(
     done = subprocess.run(
         [sys.executable, '-m', 'hiu_ros.ros.source_node', '--ros-args', '-p', f'source:={source}'],
         cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True,
-        timeout=120)
+        timeout=240)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith('source: ') and ('camera 93' if source == '93' else source) in last

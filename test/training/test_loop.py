@@ -350,7 +350,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_and_the_end(tiny_settings, tm
     sets = (f'data.sets=[{{name: folder, root: {tmp_path / "pictures"}, share: 99, '
             'options: {side: left}}]')
     command = [sys.executable, '-m', 'hiu_ros.cli', 'train', path, sets, f'workers={workers}']
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert done.stderr.splitlines()[-1] == (
         f'hiu train: cannot read the image {tmp_path}/pictures/a.png; it is missing or damaged')
