@@ -118,7 +118,8 @@ def test_a_command_that_is_killed_leaves_no_process_behind(wait_for):
     assert not _killed(pids)
 
 
-@pytest.mark.parametrize('named, said', [(str(os.getpid()), 'lives'), ('1x', ''), ('', 'lives')])
+@pytest.mark.parametrize('named, said', [(str(os.getpid()), 'lives'), ('1x', ''), ('', 'lives')],
+                         ids=['its', 'others', 'none'])
 def test_a_process_whose_command_has_ended_ends_at_once(named, said):
     done = subprocess.run(
         [sys.executable, '-c', 'from hiu_ros.ros.process import end_with_command\n'
