@@ -326,8 +326,7 @@ def test_the_image_topic_is_left_alone_while_nobody_reads(node, peer, wait_for):
     image, depth = (peer.publisher(topic, Image, wait=False) for topic in ('image', 'depth'))
     assert wait_for(lambda: image.get_subscription_count() == 0)
     assert wait_for(lambda: depth.get_subscription_count() == 0)
-    assert peer.status(lambda s: 'nobody listens' in s.message
-                  and s.level == DiagnosticStatus.OK)
+    assert peer.status(lambda s: 'nobody listens' in s.message and s.level == DiagnosticStatus.OK)
     peer.listen('hand_joint_states')
     assert wait_for(lambda: image.get_subscription_count() == 1)
     assert wait_for(lambda: depth.get_subscription_count() == 1)
