@@ -10,6 +10,7 @@ from typing import Final
 from hiu_ros import __version__
 from hiu_ros.brief_waits import wait_briefly
 from hiu_ros.command_errors import USER_ERRORS, in_words, traceback_wanted
+from hiu_ros.interrupts import end_imports_on_interrupt
 
 #: Subcommand -> module that defines it. The module has a function `add_<subcommand>(subparsers)`
 #: (underscores for dashes) that adds a parser and sets its default `run`: a function that takes
@@ -45,14 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An OSError, ValueError, RuntimeError or FloatingPointError (a loss that is not finite) of a
     subcommand becomes one line on stderr and status 1; with HIU_TRACEBACK set in the environment
-    the traceback is shown instead.
+    the traceback is shown instead. Ctrl-C ends it with status 130.
     """
     wait_briefly()
+    end_imports_on_interrupt()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else ''
-    parser = make_parser((command,) if command in COMMANDS else tuple(COMMANDS))
-    options = parser.parse_args(arguments)
     try:
+        parser = make_parser((command,) if command in COMMANDS else tuple(COMMANDS))
+        options = parser.parse_args(arguments)
         return options.run(options) or 0
     except BrokenPipeError:  # what we print into, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         if traceback_wanted():
             raise
-        print(f'hiu {options.command}: {in_words(error)}', file=sys.stderr)
+        print(f'hiu {command}: {in_words(error)}', file=sys.stderr)
         return 1
 
 

@@ -96,3 +96,38 @@ def test_traceback_is_there_on_demand(fail_with, monkeypatch):
     monkeypatch.setenv('HIU_TRACEBACK', '1')
     with pytest.raises(ValueError):
         cli.main(['fail-now'])
+
+
+def interrupted(code: str) -> tuple[int, str, str]:
+    """Exit code and output of `hiu describe hiu_deep` behind the code, which may `interrupt()`."""
+    done = subprocess.run([sys.executable, '-c', f"""
+import builtins, importlib, linecache, os, signal, sys
+from hiu_ros import cli
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+{code}
+sys.exit(cli.main(['describe', 'hiu_deep']))
+"""], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_ctrl_c_in_the_import_of_torch_ends_at_once_with_130():
+    """It imports Python modules from C++, which may abort the process over an exception."""
+    assert interrupted("""
+importing = builtins.__import__
+def signalled(name, *arguments):
+    frame = sys._getframe(1)
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    if '_C._autograd_init()' in line:
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            print('raised')
+            raise
+    return importing(name, *arguments)
+builtins.__import__ = signalled""") == (130, '', '')
+
+
+def test_ctrl_c_in_the_import_of_a_command_ends_with_130():
+    assert interrupted(
+        'importlib.import_module = lambda name: interrupt()') == (130, '', '')
