@@ -1,29 +1,26 @@
-"""Ctrl-C while torch is imported, which goes through C++ that an exception of Python would abort.
-
-This module imports nothing but the standard library: it is at hand before the slow imports.
-"""
+"""Ctrl-C while modules are imported, where KeyboardInterrupt may be lost or abort the process."""
 
 import os
 import signal
-import sys
 import threading
-
-
-def importing(name: str) -> bool:
-    """Whether the import of the module is under way."""
-    specification = getattr(sys.modules.get(name), '__spec__', None)
-    return getattr(specification, '_initializing', False)
+from types import FrameType
 
 
 def end_imports_on_interrupt() -> None:
-    """Have Ctrl-C raise KeyboardInterrupt as ever, but end the process with 130, at once, while
-    torch is imported: commands write nothing before that. Another handler of SIGINT stays."""
+    """Have Ctrl-C raise KeyboardInterrupt as ever, but end the process with 130, at once, within
+    an import: commands import before they write. Another handler of SIGINT stays.
+
+    torch imports modules from C++, which may abort over an exception of Python, or make another
+    of it; and importlib has callbacks out of which none comes.
+    """
     if (threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
         signal.signal(signal.SIGINT, _interrupt)
 
 
-def _interrupt(number: int, frame: object) -> None:
-    if importing('torch'):
-        os._exit(130)
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename == '<frozen importlib._bootstrap>':
+            os._exit(130)
+        frame = frame.f_back
     raise KeyboardInterrupt

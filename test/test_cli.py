@@ -128,6 +128,19 @@ def signalled(name, *arguments):
 builtins.__import__ = signalled""") == (130, '', '')
 
 
+def test_ctrl_c_in_an_import_is_not_lost_in_a_callback_of_the_import_system():
+    assert interrupted("""
+class Lost:
+    def __del__(self):
+        interrupt()
+exec(compile('def drop(): Lost()', '<frozen importlib._bootstrap>', 'exec'))
+def import_module(name):
+    drop()
+    print('went on')
+    sys.exit(0)
+importlib.import_module = import_module""") == (130, '', '')
+
+
 def test_ctrl_c_in_the_import_of_a_command_ends_with_130():
     assert interrupted(
         'importlib.import_module = lambda name: interrupt()') == (130, '', '')

@@ -4,7 +4,7 @@ Python runs signal handlers between bytecodes of the main thread, which here mos
 the middleware. So a pipe (signal.set_wakeup_fd) wakes a small thread, and that one wakes the
 executor; the node then closes its topics, while they still work, and the process ends with 0.
 
-This module imports nothing slow: its handlers stand before the slow imports.
+This module imports nothing but the standard library: its handlers stand before the slow imports.
 """
 
 import ctypes
@@ -16,8 +16,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
-
-from hiu_ros.interrupts import importing
 
 #: An end that takes longer is cut short, s.
 PATIENCE = 2.0
@@ -37,6 +35,13 @@ _AGAIN = 0.05
 
 class _Stopped(BaseException):
     """A signal came while the node was still starting."""
+
+
+def _importing(name: str) -> bool:
+    """Whether the import of the module is under way. That of torch goes through C++ that ends the
+    process over an exception of Python."""
+    specification = getattr(sys.modules.get(name), '__spec__', None)
+    return getattr(specification, '_initializing', False)
 
 
 class ROSArgumentsError(ValueError):
@@ -76,7 +81,7 @@ class Stop:
         start = self.phase == 'starting' or self.phase == 'spinning' and self.loading()
         # Not by `asked`, which _watch may have set before: this waits for the end of a long call.
         if start and not self._broken_off:
-            if importing('torch'):
+            if _importing('torch'):
                 again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
                 again.daemon = True
                 again.start()
