@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +135,13 @@ class Cameras:
 
 
 def _other_order(camera: 'Camera') -> str:
-    """What to say of doubtful intrinsics that would fit in another usual order."""
+    """What to say of doubtful intrinsics that would fit in another usual order, in which the focal
+    lengths differ by no larger factor."""
     fx, fy, cx, cy = given = (camera.fx, camera.fy, camera.cx, camera.cy)
     for order, read in (('CX CY FX FY', (cx, cy, fx, fy)), ('FX CX FY CY', (fx, cx, fy, cy))):
-        if min(read) > 0 and not type(camera)(*read, camera.width, camera.height).doubt():
+        if min(read) <= 0 or abs(log(read[0] / read[1])) > abs(log(fx / fy)):
+            continue
+        if not type(camera)(*read, camera.width, camera.height).doubt():
             numbers = ' '.join(f'{value:g}' for value in given)
             return f'; they go FX FY CX CY, and {numbers} looks like {order}'
     return ''

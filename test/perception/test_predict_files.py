@@ -120,6 +120,12 @@ def test_intrinsics_in_another_order_are_told(predict, tmp_path, capsys, given, 
     assert f'{" ".join(map(str, given))} looks like {order}\n' in capsys.readouterr().err
 
 
+def test_intrinsics_in_their_order_are_not_told_to_be_in_another(predict, tmp_path, capsys):
+    image(tmp_path / 'a.png', 9)
+    predict('a.png', '--intrinsics', 38, 38, 20, 15)  # as CX CY FX FY none would be doubted
+    assert capsys.readouterr().err.endswith('it may be of another resolution\n')
+
+
 def test_masks_and_meshes_are_written_beside_their_names(predict, tmp_path):
     image(tmp_path / 'a.png', 50)
     _, (entry,) = predict('a.png', '--masks', 'm', '--meshes', 'n')
