@@ -11,6 +11,7 @@ pytest.importorskip('visualization_msgs')
 from std_msgs.msg import Header  # noqa: E402
 from visualization_msgs.msg import Marker  # noqa: E402
 
+from hiu_ros.geometry.camera import Camera  # noqa: E402
 from hiu_ros.perception.result import Hands  # noqa: E402
 from hiu_ros.ros.markers import (  # noqa: E402
     NAMESPACES,
@@ -56,10 +57,14 @@ def test_lists_hold_bones_joints_and_triangles_at_the_hand(fake, build):
             Marker.TRIANGLE_LIST, Marker.LINE_LIST, Marker.SPHERE_LIST, Marker.TEXT_VIEW_FACING]
         assert [mine[ns].color.a for ns in NAMESPACES] == pytest.approx([0.6, 1.0, 1.0, 1.0])
         assert [mine['mesh'].scale.x, mine['mesh'].scale.y, mine['mesh'].scale.z] == [1.0] * 3
+        bone, ball = mine['bones'].scale, mine['joints'].scale
+        # Metres: bones thinner than joints, which are round and smaller than a finger.
+        assert 0.002 < bone.x < ball.x == ball.y == ball.z < 0.015
+        assert bone.y == bone.z == 0.0 and 0.015 < mine['names'].scale.z < 0.04
         label, wrist = mine['names'], keypoints[0]
         assert label.text == hand.id
-        # Below the wrist, as y points down.
-        assert label.pose.position.y > wrist[1]
+        # Below the wrist, as y points down, and near enough to be read as its name.
+        assert 0.01 < label.pose.position.y - wrist[1] < 0.06
         assert (label.pose.position.x, label.pose.position.z) == pytest.approx(wrist[[0, 2]])
         hue = mine['bones'].color
         assert (hue.r, hue.g, hue.b) == pytest.approx(colour(number))
@@ -134,6 +139,16 @@ def test_a_hand_of_unknown_distance_is_drawn_in_line_with_its_image(fake, build)
     np.testing.assert_allclose(places(markers['joints'])[0], place, atol=1e-5)
     vertices = unknown.vertices_m[fake.TRIANGLES.ravel()] + place
     np.testing.assert_allclose(places(markers['mesh']), vertices, atol=1e-5)
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_the_place_of_a_hand_seen_by_the_assumed_camera_is_its_true_one(fake, mirrored):
+    hand, place = fake.make_hand(at=None, turn=(0.9, -0.6, 0.4)), np.array([0.06, -0.04, 0.7])
+    pixels = Camera.assumed(640, 400).project(hand.keypoints_m + place)
+    if mirrored:
+        pixels = pixels * (-1, 1) + (639, 0)
+    seen = replace(hand, keypoints_px=pixels)
+    np.testing.assert_allclose(assumed_translation(seen, 640, 400, mirrored), place, atol=1e-6)
 
 
 def test_a_hand_of_unknown_distance_in_a_mirrored_image_is_drawn_where_it_is_in_the_world(fake):
