@@ -91,8 +91,11 @@ def test_wrist_frame_is_a_rotation_and_refuses_a_line():
     frame = wrist_frame(rest('right'))
     np.testing.assert_allclose(frame.T @ frame, np.eye(3), atol=1e-9)
     assert np.linalg.det(frame) == pytest.approx(1.0)
-    with pytest.raises(ValueError, match='plane'):
-        wrist_frame(np.zeros((21, 3)))
+    unseen = rest('right')
+    unseen[5, 1] = np.nan
+    for points in (np.zeros((21, 3)), unseen):
+        with pytest.raises(ValueError, match='plane'):
+            wrist_frame(points)
     with pytest.raises(ValueError, match=r'\(20, 3\)'):
         wrist_frame(rest('right')[:20])
     with pytest.raises(ValueError, match='side'):
@@ -104,10 +107,11 @@ def message(points, side):
                            points=points.astype(np.float32).ravel())
 
 
-def test_operator_points_come_from_a_message():
-    points = rest('left')
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_operator_points_come_from_a_message(side):
+    points = rest(side)
     np.testing.assert_allclose(
-        operator_points_of(message(points, 'left')), operator_points(points, 'left'), atol=1e-6)
+        operator_points_of(message(points, side)), operator_points(points, side), atol=1e-6)
 
 
 @pytest.mark.parametrize('side', ['left', 'right'])
