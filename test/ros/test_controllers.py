@@ -1,6 +1,7 @@
 """Joint states, wrist poses and transforms: which hand, which names, what without a distance."""
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -128,6 +129,22 @@ def test_transforms_agree_with_the_hand_and_its_pose(fake):
     np.testing.assert_allclose(turn, (0.2, -0.4, 1.0), atol=1e-6)
     assert [t.child_frame_id for t in controllers.transforms(hands, HEADER, 'h_')] == [
         'h_right_1']
+
+
+def test_the_frame_of_a_joint_turns_with_all_joints_before_it(fake):
+    pose = np.random.default_rng(5).normal(0, 0.4, (16, 3))
+    hand = replace(fake.make_hand(), pose=pose.ravel())
+    frames = {t.child_frame_id: t.transform for t in controllers.transforms(
+        Hands(640, 480, (hand,)), HEADER, '', joints=True)}
+    turns = Rotation.from_rotvec(pose)
+    for finger, first, knuckle in (('index', 1, 5), ('pinky', 7, 17), ('thumb', 13, 1)):
+        turn = turns[0]
+        for k in range(3):
+            frame, turn = frames[f'right_1_{finger}{k + 1}'], turn * turns[first + k]
+            at, q = frame.translation, frame.rotation
+            place = hand.keypoints_m[knuckle + k] + hand.translation_m
+            assert (at.x, at.y, at.z) == pytest.approx(place, abs=1e-6)
+            assert (turn.inv() * Rotation.from_quat([q.x, q.y, q.z, q.w])).magnitude() < 1e-6
 
 
 class FakeNode:
