@@ -46,7 +46,8 @@ def test_keypoints_carry_every_value_of_a_hand(fake, header):
     assert message.header == header
     assert (message.image_width, message.image_height) == (640, 480)
     for entry, hand in zip(message.hands, hands):
-        assert (entry.id, entry.side) == (hand.id, messages.SIDES[hand.side])
+        assert entry.id == hand.id
+        assert entry.side == {'left': entry.LEFT, 'right': entry.RIGHT}[hand.side]
         scores = entry.side_confidence, entry.score, entry.residual_px
         assert scores == pytest.approx((hand.side_score, hand.score, hand.residual_px))
         np.testing.assert_allclose(entry.image_points, hand.keypoints_px.ravel())
@@ -70,7 +71,7 @@ def test_unknown_distance_is_nan_and_points_are_relative_to_the_wrist(fake, head
     entry = messages.keypoints(hands, header).hands[0]
     for place in (entry.translation, entry.wrist_pose.position):
         assert np.isnan([place.x, place.y, place.z]).all()
-    assert math.isnan(entry.depth_stddev)
+    assert math.isnan(entry.depth_stddev) and entry.scale_source == entry.ASSUMED_SIZE
     np.testing.assert_allclose(np.array(entry.points).reshape(21, 3), hands.hands[0].keypoints_m)
     mesh = messages.meshes(hands, header, 'fake').hands[0]
     assert math.isnan(mesh.translation.z) and mesh.scale_source == mesh.ASSUMED_SIZE
@@ -147,12 +148,21 @@ def test_masks_that_reach_beyond_the_image_are_cut(fake, header, origin):
     assert bytes(messages.labels(hands, header).data) == (full // 255).tobytes()
 
 
+def test_a_label_is_where_a_mask_is_more_likely_than_not(fake, header):
+    hand = replace(fake.make_hand(), mask=np.array([[0, 1, 127, 128, 255]], np.uint8),
+                   mask_origin=(10, 20))
+    labels = messages.labels(Hands(640, 480, (hand,)), header)
+    assert list(np.array(labels.data).reshape(480, 640)[20, 10:15]) == [0, 0, 0, 1, 1]
+    assert sum(labels.data) == 2
+
+
 def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
     message = messages.topology('fake', fake.COUNT, fake.TRIANGLES)
     right = np.array(message.triangles_right).reshape(-1, 3)
     left = np.array(message.triangles_left).reshape(-1, 3)
     assert np.array_equal(right, fake.TRIANGLES)
-    assert np.array_equal(np.sort(left), np.sort(right)) and not np.array_equal(left, right)
+    # The other way around, so that they face outwards on the mirrored hand, too.
+    assert np.array_equal(left, right[:, ::-1])
     assert list(message.joint_parents[:3]) == [-1, 0, 1]
     assert list(message.bones[:2]) == [1, 0]
     assert (message.model, message.vertex_count) == ('fake', fake.COUNT)
