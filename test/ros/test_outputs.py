@@ -110,13 +110,42 @@ def test_a_controller_that_comes_later_does_not_wait_for_who_left_long_ago(
                         SimpleNamespace(publish=states.append))
     options = replace(OPTIONS, max_misses=3)
     gone, here = (fake.make_hand(number, 'right') for number in (1, 2))
-    outputs.publish(Hands(640, 480, (gone, here)), Header(), FRAME, options)
+    for hands in ((gone, here), (here,)):
+        outputs.publish(Hands(640, 480, hands), Header(), FRAME, options)
     reading.clear()
     for _ in range(10):
         outputs.publish(Hands(640, 480, (here,)), Header(), FRAME, options)
     reading.add('hand_joint_states')
     outputs.publish(Hands(640, 480, (here,)), Header(), FRAME, options)
-    assert [len(state.name) for state in states] == [20, 20]
+    assert [len(state.name) for state in states] == [20, 0, 20]
+
+
+def test_every_message_is_its_topics_own_and_has_the_header_of_the_image(world, fake, monkeypatch):
+    outputs, _, engine = world
+    monkeypatch.setattr(outputs, 'wanted', lambda topic: True)
+    sent = {topic: [] for topic in OUTPUTS}
+    for topic, received in sent.items():
+        monkeypatch.setitem(outputs._publishers, topic, SimpleNamespace(publish=received.append))
+    outputs._transforms = SimpleNamespace(
+        wanted=lambda: True, send=lambda transforms: sent.update(tf=transforms))
+    header = Header(frame_id='optical')
+    header.stamp.sec = 12
+    places = {'left': (-0.1, 0.0, 0.6), 'right': (0.2, 0.0, 0.7)}
+    hands = Hands(640, 480, tuple(
+        fake.make_hand(number, side, at) for number, (side, at) in enumerate(places.items())))
+    outputs.publish(hands, header, FRAME, OPTIONS)
+    stamped = [*sent['tf'], *sent['markers'][0].markers]
+    stamped += [message for topic in set(OUTPUTS) - {*LATCHED, 'markers'}
+                for message in sent[topic]]
+    assert len(sent['tf']) == 2 and all(message.header == header for message in stamped)
+    assert all(len(sent[topic]) == 1 for topic in OUTPUTS if topic not in LATCHED)
+    assert [mesh.model for mesh in sent['meshes'][0].hands] == [engine.model] * 2
+    for side, place in places.items():
+        at = sent[f'wrist_pose/{side}'][0].pose.position
+        assert (at.x, at.y, at.z) == pytest.approx(place)
+    picture, = sent['annotated']
+    assert picture.encoding == 'bgr8'
+    assert bytes(picture.data) == engine.draw(FRAME, hands).tobytes()
 
 
 def test_why_there_is_no_wrist_pose_is_told_once_and_to_its_readers_alone(
@@ -183,6 +212,9 @@ def test_markers_and_annotated_images_keep_to_their_rate(world, fake, wait_for):
     for _ in range(4):
         outputs.publish(fake.make_hands(1), Header(), FRAME, slow)
     assert outputs.built == {'hands': 4, 'markers': 1, 'annotated': 1}
+    for changes in ({'marker_rate': 0.0}, {'annotated_rate': 0.0}, {'annotated_rate': 0.0}):
+        outputs.publish(fake.make_hands(1), Header(), FRAME, replace(slow, **changes))
+    assert outputs.built == {'hands': 7, 'markers': 2, 'annotated': 3}
 
 
 def test_deletes_wait_for_the_next_markers_and_spare_who_is_back_by_then(world, fake, wait_for):
