@@ -9,7 +9,9 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
+from geometry_msgs.msg import Point, TransformStamped  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
+from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
 from hiu_ros.perception.picture_source import Picture, SourceError, pinhole  # noqa: E402
 from hiu_ros.perception.result import Hands  # noqa: E402
@@ -37,6 +39,8 @@ def test_the_eye_looks_at_its_centre_and_knows_left_from_right():
     assert (x, y, depth) == pytest.approx((319.5, 239.5, 1.0))
     assert ahead.see((0.2, 0.0, 0.6))[0] > x and ahead.see((0.1, 0.1, 0.6))[1] > y
     assert ahead.see((0.1, 0.0, 0.7))[2] > depth
+    turned = MarkerView((0, 0, 0.6), 1.0, yaw=0.5, pitch=0.0)
+    assert turned.see((0, 0, 0.8))[0] < turned.see((0, 0, 0.6))[0]
     # From above what is farther away stands higher in the picture.
     above = MarkerView((0, 0, 0.6), 1.0, yaw=0.0, pitch=0.5)
     assert above.see((0, 0, 0.8))[1] < above.see((0, 0, 0.6))[1] < above.see((0, 0, 0.4))[1]
@@ -66,6 +70,30 @@ def test_what_is_behind_the_eye_is_not_drawn(fake):
     behind = Hands(640, 480, (fake.make_hand(at=(0.0, 0.0, 0.1)),))
     frames = controllers.transforms(behind, HEADER, 'hand_')
     assert np.array_equal(view.draw(markers.build(behind, HEADER), frames), nothing)
+
+
+def test_axes_lines_and_the_picture_stand_where_the_messages_say():
+    view = MarkerView((0, 0, 0.6), 0.6, yaw=0.0, pitch=0.0, width=320, height=240)
+
+    def at(canvas, *place):
+        x, y = np.rint(view.see(place)[:2]).astype(int)
+        return canvas[y, x].tolist()
+
+    frame = TransformStamped(header=HEADER)
+    frame.transform.translation.z = 0.4
+    frame.transform.rotation.z = frame.transform.rotation.w = 0.5 ** 0.5
+    # A quarter turn about z: x points down in the picture.
+    assert at(view.draw(MarkerArray(), [frame]), 0, 0.03, 0.4) == [60, 60, 235]
+    lines = Marker(type=Marker.LINE_LIST, points=[
+        Point(x=x, y=y, z=0.4) for x, y in ((-0.1, -0.1), (0.1, -0.1), (-0.1, 0.1), (0.1, 0.1))])
+    lines.scale.x, lines.color.r, lines.color.a = 0.005, 1.0, 1.0
+    shown = view.draw(MarkerArray(markers=[lines]), [])
+    assert at(shown, 0, 0.1, 0.4) == at(shown, 0, -0.1, 0.4) == [0, 0, 255]
+    assert at(shown, 0, 0, 0.4) != [0, 0, 255]
+    picture, k = np.zeros((100, 200, 3), np.uint8), np.diag([300.0, 200.0, 1.0])
+    picture[68:73, 148:153], k[:2, 2] = 255, (90, 55)
+    hung = view.draw(MarkerArray(), [], picture, k)
+    assert min(at(hung, 0.22 * 60 / 300, 0.22 * 15 / 200, 0.22)) > 200
 
 
 def test_each_part_of_a_clip_gives_its_best_picture(fake):
