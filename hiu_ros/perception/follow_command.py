@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
     stem, picture = short_stem(os.path.realpath(options.video)), None
     cameras = Cameras('follow', options.intrinsics)
     video = Video(Path(options.draw), rate) if options.draw else None
+    shown, before = None, -1
     try:
         with _lines(options.json) as lines:
             for picture in tqdm(source.pictures, unit='picture', total=source.count, disable=None):
@@ -90,7 +91,12 @@ def run(options: argparse.Namespace) -> int:
                     with named(options.json):
                         print(json.dumps(entry, allow_nan=False), file=lines, flush=True)
                 if video is not None:
-                    video.write(drawn(picture.image, hands, camera, options, pipeline))
+                    now = drawn(picture.image, hands, camera, options, pipeline)
+                    # In place of what could not be read: all others keep their times.
+                    for _ in range(number - before - 1):
+                        video.write(now if shown is None else shown)
+                    video.write(now)
+                    shown, before = now, number
     finally:
         if video is not None:
             video.close()

@@ -137,12 +137,21 @@ def test_the_longest_name_leaves_room_for_those_of_its_masks(video, tmp_path):
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_followed(video, tmp_path, capsys):
-    (video.folder / 'p_3.png').write_bytes(b'no image')
-    out = tmp_path / 'hands.jsonl'
-    assert main(['follow', str(video.folder), '--json', str(out)]) == 1
-    assert [e['frame'] for e in lines(out)] == [0, 1, 2, 4, 5]
+    for name in ('p_0.png', 'p_3.png'):
+        (video.folder / name).write_bytes(b'no image')
+    out, drawn = tmp_path / 'hands.jsonl', tmp_path / 'drawn.mp4'
+    assert main(['follow', str(video.folder), '--json', str(out), '--draw', str(drawn)]) == 1
+    assert [e['frame'] for e in lines(out)] == [1, 2, 4, 5]
     assert {h['id'] for e in lines(out) for h in e['hands']} == {'right_1', 'left_2'}
     assert 'p_3.png is not an image' in capsys.readouterr().err
+    # A picture as it was before stands for one that is missing: the others keep their times.
+    pictures = [p.image.astype(int) for p in open_video(drawn).pictures]
+    assert len(pictures) == 6
+
+    def differ(a, b):
+        return np.abs(pictures[a] - pictures[b]).mean()
+
+    assert differ(0, 1) < 1 and differ(3, 2) < 1 and differ(2, 4) > 1
 
 
 def test_interrupted_it_leaves_whole_lines_and_a_video_that_can_be_read(
