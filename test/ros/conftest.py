@@ -20,14 +20,6 @@ def load(name):
     return sys.modules[name]
 
 
-def pytest_collection_modifyitems(items):
-    """One process of pytest-xdist takes all of them: nodes of two would share the machine's
-    cores, and tests that measure their seconds would not know."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group('ros'))
-
-
 @pytest.fixture(scope='session')
 def fake():
     """The builders of fake_engine.py."""
