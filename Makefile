@@ -1,6 +1,6 @@
 # make demo    hands in a clip, through a real ROS 2 graph; results under out/
 #              SOURCE=  a video file, a camera number, a folder of images or a bag
-# make test    build, lint and all tests; ARGS= are passed to pytest
+# make test    build, lint and all tests, in two processes; ARGS= are passed to pytest (in one: -n 0)
 # make eval    scores of the shipped weights on labelled photos; PHOTOS= their folder
 # make env     the virtual environment; PYTHON= TORCH= TORCH_INDEX= choose what goes in
 # make build   messages and package into build/ and install/
@@ -55,7 +55,7 @@ demo: build
 	@$(IN_ENV) python -m hiu_ros.ros.demo $(if $(SOURCE),--source "$$SOURCE") $(ARGS)
 
 test: lint build
-	@$(IN_ENV) python -m pytest $(ARGS)
+	@$(IN_ENV) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadscope $(ARGS)
 
 lint: env
 	@$(IN_ENV) ruff check .
