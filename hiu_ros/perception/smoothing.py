@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+#: Seconds between frames of a usual camera, and those that come without a stamp.
+FRAME = 1 / 30
+
 
 @dataclass(frozen=True)
 class OneEuro:
@@ -158,10 +161,13 @@ class HandSmoother:
 
 
 def _step(before: float | None, now: float, gap: float) -> float | None:
-    """Seconds since the last value, None where the filter has to start again."""
-    if before is None or not 0.0 < now - before <= gap:
+    """Seconds since the last value, None where the filter has to start again.
+
+    Where time stands still, as with a late image or a camera that stamps two alike, a frame.
+    """
+    if before is None or not 0.0 <= now - before <= gap:
         return None
-    return now - before
+    return now - before or min(FRAME, gap)
 
 
 def _share(cutoff, step: float):

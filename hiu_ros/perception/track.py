@@ -9,6 +9,7 @@ from hiu_ros.perception.association import Awaited, steadiness
 from hiu_ros.perception.colour import UNKNOWN
 from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.reading import Reading
+from hiu_ros.perception.smoothing import FRAME
 
 #: Log odds of the side: what one frame adds at most, what remains of it after a frame, how much
 #: comes together at most, and where a single crop is trusted.
@@ -29,8 +30,6 @@ _SIZE_NEW, _SIZE_LEAST = 0.1, 0.85
 _COLOUR_NEW = 0.05
 #: The region of a hand that was missed grows by so much a frame, up to so much.
 _SEARCH_GROWTH, _SEARCH_MOST = 0.1, 1.4
-#: Seconds between frames of a usual camera, and those that come without a stamp.
-FRAME = 1 / 30
 #: Hand sizes that a hand may be off its prediction after `FRAME`, how much more with each second
 #: more, and how much after so few frames that its motion is not known.
 _PATIENCE, _PATIENCE_SECOND, _PATIENCE_NEW, _MOVING = 0.7, 4.5, 1.7, 2

@@ -24,7 +24,8 @@ from hiu_ros.perception.colour import colour_difference
 from hiu_ros.perception.hand_memory import HandMemory
 from hiu_ros.perception.options import TrackingOptions
 from hiu_ros.perception.reading import Reading
-from hiu_ros.perception.track import FRAME, YOUNG, Track
+from hiu_ros.perception.smoothing import FRAME
+from hiu_ros.perception.track import YOUNG, Track
 from hiu_ros.perception.verdict import verdict_found
 
 #: A pause longer than this (s) ends all hands; so does time running back by more than `LATE`: a

@@ -73,10 +73,28 @@ def test_filters_start_again_after_a_gap_and_when_time_runs_back():
     assert np.allclose(turner(turns[1:], 1.0), turns[1:])
 
 
-def test_a_time_that_stands_still_starts_a_filter_again():
-    smooth = VectorFilter(OneEuro(), gap=0.25)
-    for value in (0.0, 3.0, 3.0):
-        assert smooth(np.array([value]), 1.0)[0] == value
+def test_where_time_stands_still_a_frame_counts_as_passed():
+    for kind, values in (
+        (VectorFilter, np.array([[[0.0]], [[3.0]], [[3.0]]])),
+        (RotationFilter,
+         Rotation.from_rotvec([[0, 0, 0], [0, 0, 1], [0, 0, 1]]).as_matrix()[:, None]),
+    ):
+        still, moving = kind(OneEuro(), gap=0.25), kind(OneEuro(), gap=0.25)
+        for k, value in enumerate(values):
+            out = still(value, 1.0)
+            assert np.allclose(out, moving(value, 1.0 + k * DT))
+        assert not np.allclose(out, values[-1])
+
+
+def test_a_stamp_given_twice_does_not_undo_the_smoothing():
+    noise = np.random.default_rng(0).normal(0, 0.003, (600, 2))
+    stamps = np.arange(600) * DT
+    twice = np.where(np.arange(600) % 10 == 9, stamps - DT, stamps)
+    spread = []
+    for times in (stamps, twice):
+        smooth = VectorFilter(Smoothing.usual().sideways, 0.25)
+        spread.append(np.std([smooth(v, t) for v, t in zip(noise, times)][30:]))
+    assert spread[1] < 1.1 * spread[0]
 
 
 def test_every_joint_and_every_point_is_filtered_by_its_own_speed():
