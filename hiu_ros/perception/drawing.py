@@ -21,6 +21,8 @@ WRIST_COLOUR: Final = (245, 245, 245)
 SIDE_COLOURS: Final = {'left': (255, 170, 60), 'right': (70, 130, 255)}
 _DARK = (25, 25, 25)
 _SHIFT = 4  # cv2 draws at 1 / 16 pixel
+#: Shorter side, px, of images from which on lines and letters grow with them.
+_LARGE: Final = 900
 
 
 def draw(
@@ -58,6 +60,11 @@ def _distance(hand: Hand) -> float:
     return 0.0 if hand.translation_m is None else float(hand.translation_m[2])
 
 
+def _finest(picture: np.ndarray) -> int:
+    """Width of the finest lines, px."""
+    return max(1, round(min(picture.shape[:2]) / _LARGE))
+
+
 def _tint(picture: np.ndarray, hand: Hand) -> None:
     """Colour the mask, and draw its outline."""
     if not hand.mask.any():
@@ -70,29 +77,32 @@ def _tint(picture: np.ndarray, hand: Hand) -> None:
     part[inside] = (0.72 * part[inside] + 0.28 * colour).astype(np.uint8)
     outlines, _ = cv2.findContours(
         np.ascontiguousarray(hand.mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
-    cv2.drawContours(picture, outlines, -1, SIDE_COLOURS[hand.side], 1, cv2.LINE_AA)
+    cv2.drawContours(
+        picture, outlines, -1, SIDE_COLOURS[hand.side], _finest(picture), cv2.LINE_AA)
 
 
 def _skeleton(picture: np.ndarray, hand: Hand) -> None:
     """Bones and joints, dark rim first; joints that were not seen well are hollow."""
     points = hand.keypoints_px
     size = float(np.ptp(points, axis=0).max())
-    thick = int(np.clip(round(size / 55), 1, 6))
+    fine = _finest(picture)
+    thick = int(np.clip(round(size / 55), 1, 6 * fine))
     fixed = np.rint(np.clip(points, -1e4, 1e5) * 2 ** _SHIFT).astype(int)
     for rim in (True, False):
         for bone, (child, parent) in enumerate(BONES):
             colour = _DARK if rim else FINGER_COLOURS[FINGERS[bone // 4]]
             cv2.line(picture, tuple(map(int, fixed[parent])), tuple(map(int, fixed[child])),
-                     colour, thick + 2 * rim, cv2.LINE_AA, _SHIFT)
+                     colour, thick + 2 * fine * rim, cv2.LINE_AA, _SHIFT)
     radius = (0.9 * thick + 0.8) * 2 ** _SHIFT
     for k, point in enumerate(fixed):
         colour = WRIST_COLOUR if k == 0 else FINGER_COLOURS[FINGERS[(k - 1) // 4]]
         place = tuple(map(int, point))
-        cv2.circle(picture, place, int(radius + 2 ** _SHIFT), _DARK, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(
+            picture, place, int(radius + fine * 2 ** _SHIFT), _DARK, -1, cv2.LINE_AA, _SHIFT)
         if hand.keypoints_valid[k]:
             cv2.circle(picture, place, int(radius), colour, -1, cv2.LINE_AA, _SHIFT)
         else:
-            cv2.circle(picture, place, int(radius), colour, 1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(picture, place, int(radius), colour, fine, cv2.LINE_AA, _SHIFT)
 
 
 def _label(
@@ -108,11 +118,11 @@ def _label(
     if hand.translation_m is not None:
         parts.append(f'{np.linalg.norm(hand.translation_m):.2f} m')
     height, width = picture.shape[:2]
-    scale = float(np.clip(min(height, width) / 900, 0.34, 1.0))
-    pad = max(2, int(5 * scale))
+    scale = max(min(height, width) / _LARGE, 0.34)
+    pad, thick = max(2, int(5 * scale)), max(1, round(scale))
     while True:
         text = '  '.join(parts)
-        (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+        (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
         if len(parts) == 1 or w + 2 * pad <= width:
             break
         parts.pop()
@@ -128,7 +138,7 @@ def _label(
     cv2.line(picture, (left, bottom - 1), (left + plate.shape[1] - 1, bottom - 1),
              SIDE_COLOURS[hand.side], max(1, int(2 * scale)))
     cv2.putText(picture, text, (left + pad, bottom - base - pad), cv2.FONT_HERSHEY_SIMPLEX, scale,
-                (255, 255, 255), 1, cv2.LINE_AA)
+                (255, 255, 255), thick, cv2.LINE_AA)
     return left, right, bottom
 
 

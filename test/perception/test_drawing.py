@@ -134,6 +134,18 @@ def test_bones_and_joints_have_the_colours_of_their_fingers():
         assert hollow[y, x].max() < 40 < ring.max()
 
 
+def test_hands_of_large_photographs_are_drawn_as_clearly_as_those_of_small_images():
+    def shares(times):
+        """Of an image in which all is so many times as large: changed by bones and by labels."""
+        size = {'width': 900 * times, 'height': 900 * times}
+        one = hand(times * (2 * fan(300, 220)))
+        bones, all_of_it = drawn(one, labels=False, **size), drawn(one, **size)
+        return (bones != 120).any(axis=2).mean(), (bones != all_of_it).any(axis=2).mean()
+
+    for small, large in zip(shares(1), shares(4)):
+        assert 0.7 * small < large < 1.3 * small
+
+
 def test_a_near_hand_is_drawn_over_a_far_one_and_one_without_a_place_over_both():
     thumb, index, ring = fan(), fan(), fan()
     index[8], ring[16] = thumb[4], thumb[4]
