@@ -42,12 +42,17 @@ def node_command(parameters: Sequence[str]) -> list[str]:
     return [sys.executable, '-m', 'hiu_ros.ros.node', *ros_arguments(parameters)]
 
 
-def ros_arguments(parameters: Sequence[str]) -> list[str]:
-    """Namespace, clock and parameters of the demo's node; ROSArgumentsError for one of UNHEARD."""
+def check_heard(parameters: Sequence[str]) -> None:
+    """ROSArgumentsError for one of UNHEARD."""
     for name in (parameter.partition(':=')[0] for parameter in parameters):
         if name in UNHEARD:
             raise ROSArgumentsError(f'-p {name}: here the node starts by itself, with one camera '
                                     'without a name and images that are not compressed')
+
+
+def ros_arguments(parameters: Sequence[str]) -> list[str]:
+    """Namespace, clock and parameters of the demo's node; ROSArgumentsError as `check_heard`."""
+    check_heard(parameters)
     image = f'qos_overrides.{NAMESPACE}/image.subscription'
     own = [
         'use_sim_time:=true', 'marker_rate:=0.0', 'annotated_rate:=0.0',

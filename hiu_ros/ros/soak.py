@@ -24,7 +24,7 @@ import numpy as np
 from hiu_ros.perception.picture_source import SourceError
 from hiu_ros.picture_file import check_folder
 from hiu_ros.ros import children
-from hiu_ros.ros.demo import NAMESPACE, rendered_clip
+from hiu_ros.ros.demo import NAMESPACE, check_heard, rendered_clip
 from hiu_ros.ros.player import NodeEnded
 from hiu_ros.ros.process import how_ended
 from hiu_ros.ros.soak_reader import Reader
@@ -175,6 +175,7 @@ def report(result: dict) -> None:
 
 def run(options: argparse.Namespace, processes: list[subprocess.Popen]) -> int:
     """The soak; `processes` is filled with what the caller has to end."""
+    check_heard(options.param)
     check_folder('out', options.out)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -114,3 +114,14 @@ def test_a_node_that_cannot_start_is_one_line(domain, clip, tmp_path):
                '-p', 'weights:=/nowhere/hiu.safetensors')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'soak: the node gave no answer' in done.stderr
+
+
+@pytest.mark.parametrize('parameter', ['cameras:=[a]', 'compressed:=true', 'autostart:=false'])
+def test_a_node_that_would_not_hear_the_camera_is_not_waited_for(
+    parameter, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(soak, 'start', lambda *_: pytest.fail('started'))
+    monkeypatch.setattr(soak.children, 'environment', dict)
+    options = ['--source', str(tmp_path), '--out', str(tmp_path / 'out'), '-p', parameter]
+    assert soak.main(options) == 1
+    assert f'soak: -p {parameter.partition(":")[0]}: here' in capsys.readouterr().err
