@@ -10,6 +10,7 @@ most the first third): more than 5 % in memory, or any thread or file more.
 import argparse
 import csv
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -206,8 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
                         help='parameter of the node')
     options = parser.parse_args(arguments)
-    if options.minutes <= 0:
-        parser.error(f'--minutes must be above 0, got {options.minutes}')
+    if not 0 < options.minutes < math.inf:
+        parser.error(f'--minutes must be a finite number above 0, got {options.minutes}')
     return children.run_with_children('soak', lambda processes: run(options, processes))
 
 

@@ -125,3 +125,13 @@ def test_a_node_that_would_not_hear_the_camera_is_not_waited_for(
     options = ['--source', str(tmp_path), '--out', str(tmp_path / 'out'), '-p', parameter]
     assert soak.main(options) == 1
     assert f'soak: -p {parameter.partition(":")[0]}: here' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('minutes', ['0', '-1', 'nan', 'inf'])
+def test_a_time_that_has_no_end_or_no_length_is_refused(minutes, monkeypatch, capsys):
+    monkeypatch.setattr(soak.children, 'run_with_children', lambda *_: pytest.fail('started'))
+    with pytest.raises(SystemExit) as error:
+        soak.main(['--minutes', minutes])
+    assert error.value.code == 2
+    assert f'--minutes must be a finite number above 0, got {float(minutes)}' in (
+        capsys.readouterr().err)
