@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hiu_ros.perception.picture_source import Picture, pinhole
+from hiu_ros.perception.picture_source import Picture, SourceError, pinhole
 from hiu_ros.ros.children import run_with_children, start
 from hiu_ros.ros.demo import NAMESPACE, node_command, rendered_clip
 from hiu_ros.ros.machine import machine
@@ -97,11 +97,14 @@ def write_into(path: Path, table: str) -> None:
 
 
 def run(options: argparse.Namespace, process: list[subprocess.Popen]) -> int:
-    """Measure and print."""
+    """Measure and print; SourceError where that gives no row, and nothing is written then."""
     if options.into:
         around_table(Path(options.into))
     clip = options.clip or str(rendered_clip(Path('out')))
     pictures = list(islice(open_source(clip).pictures, options.frames))
+    if len(pictures) < WARM + ENOUGH:
+        raise SourceError(f'{clip} has {len(pictures)} pictures, expected {WARM + ENOUGH} at '
+                          f'least: the first {WARM} are warm-up, and a row needs {ENOUGH}')
     process.append(start(node_command(options.param)))
     rows = []
     with Player(NAMESPACE, process[0], lambda *message: None) as player:
@@ -110,6 +113,9 @@ def run(options: argparse.Namespace, process: list[subprocess.Popen]) -> int:
             times = measure(player, [fitted(p, *size) for p in pictures], 100.0 * (number + 1))
             rows += [row(size, hands, times[hands]) for hands in sorted(times)
                      if len(times[hands]) >= ENOUGH]
+    if not rows:
+        raise SourceError(f'of no number of hands in view came {ENOUGH} answers, as a row needs; '
+                          'give a longer clip, or more --frames')
     table = '\n'.join([
         f'{machine()}; commit {commit()}; {len(pictures)} pictures a size', '',
         '| image | hands in view | median, ms | 95 %, ms | frames |',
