@@ -99,11 +99,15 @@ def _bag(path: Path) -> Source:
         cure = '; `mcap recover` mends a recording that was cut off' if mcap else ''
         raise SourceError(f'{path} is not a bag that can be read: {error}{cure}') from None
     kinds = {'sensor_msgs/msg/Image': decode, 'sensor_msgs/msg/CompressedImage': decode_compressed}
-    colour = [c for c in reader.connections if c.msgtype in kinds and not any(
+    of_images = [c for c in reader.connections if c.msgtype in kinds]
+    colour = [c for c in of_images if not any(
         word in c.topic.lower() for word in NOT_CAMERAS)]
     if not colour:
         reader.close()
-        raise SourceError(f'{path} holds no topic of sensor_msgs/Image or CompressedImage')
+        others = ', '.join(sorted({c.topic for c in of_images}))
+        but = (f' of a camera: the names of {others} tell of another kind '
+               f'({", ".join(NOT_CAMERAS)})') if others else ''
+        raise SourceError(f'{path} holds no topic of sensor_msgs/Image or CompressedImage{but}')
     # One that was recorded, and /camera/image_raw rather than what was made of it.
     chosen = min(colour, key=lambda c: (
         not c.msgcount, 'image' not in c.topic, len(c.topic), c.topic))

@@ -25,12 +25,12 @@ IMAGE = 'sensor_msgs/msg/Image'
 @pytest.fixture
 def write(tmp_path):
     """`write(count, cut=(...))`: a bag of images, those with numbers in `cut` without data."""
-    def write(count, cut=(), storage=StoragePlugin.SQLITE3):
+    def write(count, cut=(), storage=StoragePlugin.SQLITE3, topic='/camera/image_raw'):
         header, image, stamp = (TYPES.types[name] for name in (
             'std_msgs/msg/Header', IMAGE, 'builtin_interfaces/msg/Time'))
         path = tmp_path / 'bag'
         with Writer(path, version=9, storage_plugin=storage) as writer:
-            connection = writer.add_connection('/camera/image_raw', IMAGE, typestore=TYPES)
+            connection = writer.add_connection(topic, IMAGE, typestore=TYPES)
             for k in range(count):
                 data = np.full(0 if k in cut else 160 * 120, k, np.uint8)
                 message = image(
@@ -59,6 +59,11 @@ def test_the_topic_that_holds_pictures_is_played_at_its_own_rate(tmp_path):
     source = open_source(str(tmp_path / 'bag'))
     assert source.name == 'bag /head/image_raw' and source.rate == pytest.approx(20.0)
     assert source.count == len(list(source.pictures)) == 4
+
+
+def test_topics_of_images_that_are_passed_over_by_their_names_are_told(write):
+    with pytest.raises(SourceError, match=r'of a camera: the names of /cam/depth/image_raw tell'):
+        open_source(str(write(2, topic='/cam/depth/image_raw')))
 
 
 def test_a_driver_that_was_started_again_is_played_on(tmp_path):
