@@ -135,6 +135,7 @@ def judge(rows: Sequence[dict]) -> dict:
     # The level before and after, not two single samples: memory breathes with every frame.
     level = max(1, len(memory) // 10)
     grown = float(np.median(memory[-level:]) / np.median(memory[:level]) - 1)
+    sent = [row['sent'] for row in rows if row['sent'] is not None]
     faults = []
     if grown > GROWTH:
         faults.append(f'memory grew by {grown:.1%}, {GROWTH:.0%} are allowed')
@@ -148,8 +149,9 @@ def judge(rows: Sequence[dict]) -> dict:
         'growth': round(grown, 4), 'slope_mib_per_hour': round(float(slope), 2),
         'threads': [first['threads'], last['threads']],
         'handles': [first['handles'], last['handles']],
+        'sent': sum(sent) if sent else None,
         **{name: sum(row[name] for row in rows) for name in (
-            'sent', 'received', 'dropped', 'unusable', 'answered', 'with_hands')},
+            'received', 'dropped', 'unusable', 'answered', 'with_hands')},
         'inference_ms': round(float(np.nanmedian([r['inference_ms'] for r in rows])), 1),
         'age_median_ms': round(float(np.nanmedian([r['age_median_ms'] for r in rows])), 1),
         'age_p95_worst_ms': round(float(np.nanmax([r['age_p95_ms'] for r in rows])), 1),
@@ -159,13 +161,15 @@ def judge(rows: Sequence[dict]) -> dict:
 
 def report(result: dict) -> None:
     """Print what `judge` found."""
+    sent = 'of a camera without camera_info, ' if result['sent'] is None else (
+        f'{result["sent"]} sent, ')
     print(f'\n{result["seconds"] / 60:.1f} minutes, warm-up {result["warm_up_s"] / 60:.1f}\n'
           f'Memory       {result["rss_settled_mib"]} MiB after the warm-up, '
           f'{result["rss_end_mib"]} at the end, {result["rss_max_mib"]} at most; '
           f'{result["growth"]:+.2%}, {result["slope_mib_per_hour"]:+.1f} MiB an hour\n'
           f'Threads      {result["threads"][0]} -> {result["threads"][1]}\n'
           f'Open files   {result["handles"][0]} -> {result["handles"][1]}\n'
-          f'Images       {result["sent"]} sent, {result["received"]} received by the node, '
+          f'Images       {sent}{result["received"]} received by the node, '
           f'{result["dropped"]} of them replaced by newer ones, {result["unusable"]} unusable\n'
           f'Answers      {result["answered"]}, {result["with_hands"]} with hands; '
           f'{result["age_median_ms"]} ms old when published, in the worst sample 95 % below '

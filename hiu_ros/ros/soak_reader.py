@@ -31,7 +31,8 @@ class Reader(Peer):
         self._times: dict[str, list[float]] = {name: [] for name in TIMES}
         self._last = time.monotonic()
         super().__init__('soak_reader', namespace, enable_rosout=False)
-        # A camera_info comes with every image and costs less to count.
+        # One comes with every image, of a camera that has any, and costs less to count.
+        self._has_info = False
         self._node.create_subscription(CameraInfo, 'camera_info', self._on_sent,
                                        qos_profile_sensor_data, raw=True)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
@@ -42,6 +43,7 @@ class Reader(Peer):
 
     def _on_sent(self, data: bytes) -> None:
         with self._lock:
+            self._has_info = True
             self._counts['sent'] += 1
 
     def _on_hands(self, message: HandKeypointsArray) -> None:
@@ -80,14 +82,16 @@ class Reader(Peer):
         with self._lock:
             return time.monotonic() - self._last
 
-    def sample(self) -> dict[str, float]:
-        """Counts and times since the last sample."""
+    def sample(self) -> dict[str, float | None]:
+        """Counts and times since the last sample; `sent` is None of a camera without camera_info.
+        """
         with self._lock:
             counts, self._counts = self._counts, Counter()
             times, self._times = self._times, {name: [] for name in TIMES}
         names = ('sent', 'received', 'dropped', 'unusable', 'answered', 'with_hands')
         return {
             **{name: round(counts[name]) for name in names},
+            **({} if self._has_info else {'sent': None}),
             **{name: round(float(np.median(values or [np.nan])), 1)
                for name, values in times.items()},
         }

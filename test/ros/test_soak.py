@@ -71,6 +71,21 @@ def test_diagnostics_of_other_nodes_are_not_counted(monkeypatch, domain):
     assert (sample['received'], sample['dropped']) == (30, 9)
 
 
+def test_what_a_camera_without_camera_info_sent_is_not_told_as_nothing(
+    monkeypatch, domain, capsys
+):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    with soak_reader.Reader('/here') as reader:
+        assert reader.sample()['sent'] is None
+        reader._on_sent(b'')
+        assert [reader.sample()['sent'], reader.sample()['sent']] == [1, 0]
+    unknown = [{**row(300 * k, 600), 'sent': None} for k in range(3)]
+    for rows, words in ((unknown, 'of a camera without camera_info, 870 received'),
+                        ([unknown[0], row(300, 600), row(600, 600)], ' 600 sent, 870 received')):
+        soak.report(soak.judge(rows))
+        assert words in capsys.readouterr().out
+
+
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
     """A small rendered clip in which the hands leave."""
