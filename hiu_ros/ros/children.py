@@ -42,7 +42,8 @@ def end(processes: Sequence[subprocess.Popen]) -> int:
     """End what still runs, the last one first; the first one's exit code."""
     for process in reversed(processes):
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            # At SIGINT one that still imports would leave a traceback behind the reason told.
+            process.send_signal(signal.SIGTERM)
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:

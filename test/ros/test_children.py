@@ -13,7 +13,7 @@ pytest.importorskip('hiu_ros.msg')
 
 from hiu_ros.ros.process import ending_signals  # noqa: E402
 
-#: Takes a second to end at SIGINT, as a node with work in hand. Lines are written in one go, as
+#: Takes a second to end when asked, as a node with work in hand. Lines are written in one go, as
 #: where Python is unbuffered `print` writes the pieces of a line and others come between them.
 CHILD = """
 import signal, sys, time
@@ -21,7 +21,7 @@ from hiu_ros.ros.process import end_with_command
 def end(*_):
     time.sleep(1.0)
     sys.exit(0)
-signal.signal(signal.SIGINT, end)
+signal.signal(signal.SIGTERM, end)
 end_with_command()
 sys.stdout.write('ready\\n')
 sys.stdout.flush()
@@ -103,6 +103,25 @@ def test_an_impatient_user_leaves_no_process_behind(wait_for, number):
         left = _killed(pids)
     assert len(pids) == 2 and not left
     assert command.returncode == 130 and not errors
+
+
+def test_a_process_that_still_imports_ends_without_a_traceback(tmp_path):
+    """Nodes have no handlers of signals before their imports are done."""
+    begun = tmp_path / 'begun'
+    child = f'import time; open({str(begun)!r}, "w").close(); time.sleep(600)'
+    script = f"""
+import pathlib, sys, time
+from hiu_ros.ros import children
+def run(processes):
+    processes.append(children.start([sys.executable, '-c', {child!r}]))
+    while not pathlib.Path({str(begun)!r}).exists():
+        time.sleep(0.01)
+    raise children.NodeEnded('the other one ended')
+sys.exit(children.run_with_children('test', run))
+"""
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], timeout=120)
+    assert (done.returncode, done.stderr) == (1, 'test: the other one ended\n')
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='prctl is of Linux')
