@@ -82,7 +82,8 @@ class HiuNode(LifecycleNode):
             self._engine = LastingEngine(
                 self._factory, self.options, self.get_logger().warning)
         except Exception as error:
-            self.get_logger().fatal(f'cannot start: {error}')
+            self._dead = f'cannot start: {error}'
+            self.get_logger().fatal(self._dead)
             return FAILURE
         finally:
             self.loading = False
@@ -93,6 +94,7 @@ class HiuNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the topics and start the worker; FAILURE where a topic cannot be opened."""
+        self._dead = ''
         self._session = Session(
             self, lambda: self.options, self._engine, self._transforms, self._calibration,
             self._quiet_log, self._on_device_error, self._abandoned,
@@ -101,7 +103,8 @@ class HiuNode(LifecycleNode):
             self._session.open()
         except Exception as error:
             # Wrong qos_overrides, for example.
-            self.get_logger().fatal(f'cannot open the topics: {error}')
+            self._dead = f'cannot open the topics: {error}'
+            self.get_logger().fatal(self._dead)
             self._close_topics()
             return FAILURE
         self._state = 'active'
@@ -116,6 +119,7 @@ class HiuNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the networks and the GPU."""
+        self._dead = ''
         self._free()
         return super().on_cleanup(state)
 

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('hiu_ros.msg')
 
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
@@ -279,3 +280,27 @@ def test_the_lifecycle_can_be_walked_twice(spawn, peer, wait_for):
     told = peer.call(SetBool, 'walker/enable', SetBool.Request(data=True))
     assert told.message == 'running once the node is active; it is unconfigured'
     assert node.end()[0] == 0 and 'Traceback' not in node.log
+
+
+def test_what_keeps_the_node_down_stands_in_the_diagnostics_until_it_is_up_or_taken_back(
+    spawn, peer
+):
+    def told(name, words):
+        return peer.status(lambda s: s.name.startswith(name) and words in s.message)
+
+    real = spawn(*named('real'), module='hiu_ros.ros.node',
+                 parameters={'autostart': False, 'weights': '/nowhere/w.safetensors'})
+    wrong = spawn(*named('wrong'), parameters={
+        'autostart': False, 'qos_overrides./hands.publisher.depth': -1})
+    assert change(peer, 'wrong', Transition.TRANSITION_CONFIGURE)
+    assert not change(peer, 'wrong', Transition.TRANSITION_ACTIVATE)
+    status = told('wrong', 'cannot open the topics')
+    assert status.level == DiagnosticStatus.ERROR and 'depth a whole number' in status.message
+    assert change(peer, 'wrong', Transition.TRANSITION_CLEANUP)
+    assert told('wrong', 'unconfigured').level == DiagnosticStatus.OK
+    assert not change(peer, 'real', Transition.TRANSITION_CONFIGURE)
+    status = told('real', '/nowhere/w.safetensors does not exist')
+    assert status.level == DiagnosticStatus.ERROR
+    assert {v.key: v.value for v in status.values}['last error'].startswith('cannot start')
+    for node in (real, wrong):
+        assert node.end()[0] == 0
