@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 
@@ -16,6 +17,13 @@ def end_imports_on_interrupt() -> None:
     if (threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def end_imports_when_run() -> None:
+    """`end_imports_on_interrupt`, for packages whose modules `python -m` runs: a package is
+    imported before its module, and so before torch. Without an effect in other programs."""
+    if sys.argv[:1] == ['-m']:  # until the module is found; from then on it is the module's path
+        end_imports_on_interrupt()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
