@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
+from hiu_ros.command_errors import in_one_line
 from hiu_ros.data.renders.appearance import SkinLibrary, sample_light, sample_skin
 from hiu_ros.data.renders.articulation import joint_rotations
 from hiu_ros.data.renders.backdrop import Backdrop
@@ -105,7 +106,9 @@ class HandSequence:
         """
         if not 1 <= hands <= 4:
             raise ValueError(f'hands must be 1 to 4, got {hands}')
-        if min(width, height, frames) < 1 or rate <= 0:
+        if seed < 0:
+            raise ValueError(f'seed is {seed}, expected at least 0')
+        if min(width, height, frames) < 1 or not rate > 0:
             raise ValueError(
                 f'need a positive size, frame count and rate, got {width}x{height}, '
                 f'{frames} frames, {rate} Hz')
@@ -332,9 +335,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     # The pieces of work are small: more threads would wait for each other most of the time.
     torch.set_num_threads(1)
-    truth = write_clip(options.out, HandSequence(
-        options.seed, options.hands, *options.size, options.frames, options.rate,
-        holding=options.holding))
+    with in_one_line(parser):
+        truth = write_clip(options.out, HandSequence(
+            options.seed, options.hands, *options.size, options.frames, options.rate,
+            holding=options.holding))
     print(f'{options.out} and {truth}')
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hiu_ros.data.renders.sequences import HandSequence, write_clip
+from hiu_ros.data.renders.sequences import HandSequence, main, write_clip
 from hiu_ros.geometry.outline_fit import fit_outline, silhouette
 from hiu_ros.geometry.rotations import axis_angle_to_matrix
 from hiu_ros.hand.model import HandModel, load_template
@@ -269,6 +269,25 @@ def test_wrong_numbers_are_named():
         small(hands=5)
     with pytest.raises(ValueError, match='0x120'):
         small(width=0)
+    with pytest.raises(ValueError, match='nan Hz'):
+        small(rate=float('nan'))
+    with pytest.raises(ValueError, match='seed is -4'):
+        small(seed=-4)
+
+
+@pytest.mark.parametrize('arguments, told', [
+    (['clip.mp4', '--hands', '9'], 'hands must be 1 to 4, got 9'),
+    (['clip.txt', '--frames', '1'], 'cannot write the video'),
+    (['file/clip.mp4', '--frames', '1'], 'file is a file, expected a folder')])
+def test_the_command_tells_wrong_numbers_and_places_in_one_line(
+        tmp_path, monkeypatch, capfd, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith('python -m hiu_ros.data.renders.sequences: ') and told in line
 
 
 def test_a_clip_has_its_truth_beside_it(tmp_path):
