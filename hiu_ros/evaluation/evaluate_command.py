@@ -16,7 +16,7 @@ _LOOKS = ('count', 'crop_scale', 'views', 'half', 'uncorrected')
 _TAKES = {
     'photos': (*_PHOTOS, *_LOOKS, 'spoil', 'cache', 'min_trust', 'kinds', 'batch', 'mano'),
     'photos --find': (*_PHOTOS, *_LOOKS, 'spoil', 'find', 'draw', 'finder', 'turn',
-                      'follow'),
+                      'follow', 'mano'),
     'renders': (*_LOOKS, 'spoil', 'bank', 'backgrounds', 'sheet', 'kinds', 'batch', 'mano'),
     'freihand|ho3d': (*_LOOKS, 'root', 'predictions', 'batch', 'mano'),
     'freihand|ho3d --score': ('root', 'predictions', 'score'),
@@ -154,12 +154,24 @@ def _tell_ignored(arguments: argparse.Namespace) -> None:
                   f'it is for {uses}', file=sys.stderr)
 
 
+def _template(arguments: argparse.Namespace):
+    """The hand that --mano names, None for the shipped one."""
+    from hiu_ros.hand.mano_file import load_mano
+
+    if not arguments.mano:
+        return None
+    template = load_mano(arguments.mano)
+    if template.side == 'left':
+        raise ValueError(f'--mano {arguments.mano} is a left hand; give MANO_RIGHT.pkl, as the '
+                         'network was trained with a right one')
+    return template
+
+
 def _predictor(arguments: argparse.Namespace):
     from hiu_ros.evaluation.predictor import CropPredictor, PipelinePredictor
-    from hiu_ros.hand.mano_file import load_mano
     from hiu_ros.perception.device import choose_device
 
-    template = load_mano(arguments.mano) if arguments.mano else None
+    template = _template(arguments)
     if arguments.through == 'pipeline':
         return PipelinePredictor(arguments.weights, device=arguments.device, template=template,
                                  crop_scale=arguments.crop_scale, views=arguments.views,
@@ -253,8 +265,8 @@ def _find(arguments: argparse.Namespace) -> list[dict]:
     folder, chosen, unseen = _chosen(arguments)
     predictor = PipelinePredictor(
         arguments.weights, arguments.finder, arguments.device, boxes=False,
-        crop_scale=arguments.crop_scale, views=arguments.views, half=arguments.half,
-        correct_light=not arguments.uncorrected)
+        template=_template(arguments), crop_scale=arguments.crop_scale, views=arguments.views,
+        half=arguments.half, correct_light=not arguments.uncorrected)
     find = predictor.find
     if arguments.follow is not None:
         predictor.pipeline.reconfigure(replace(

@@ -72,7 +72,9 @@ class CropPredictor:
     def from_file(
         cls, weights: str | Path, device: str | torch.device = 'cpu', **options
     ) -> 'CropPredictor':
-        """Load weights; raises CheckpointError where they are missing or damaged."""
+        """Load weights; raises CheckpointError where they are missing, damaged, or have learned
+        another hand than the template of the options."""
+        checkpoint.learned_hand(weights, options.get('template') or load_template('fast'))
         return cls(checkpoint.load(weights, device), device, **options)
 
     def __call__(

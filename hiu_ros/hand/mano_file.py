@@ -41,6 +41,12 @@ def load_mano(path: Path | str) -> HandTemplate:
     return _read(path, lambda content: _template(content, Path(path).stem))
 
 
+def load_right_mano(path: Path | str) -> HandTemplate:
+    """The right hand of a MANO file of either side, as networks pose it; raises as `load_mano`."""
+    template = load_mano(path)
+    return template.mirrored() if template.side == 'left' else template
+
+
 def load_joint_regressor(path: Path | str) -> np.ndarray:
     """Read how a MANO file takes its 16 joints from vertices: (16, 778), rows sum to 1.
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from hiu_ros.hand.template import DETAILS, HandTemplate, load_template
 from hiu_ros.network.config import ConfigError, HIUConfig
 from hiu_ros.network.hiu import HIU
 from hiu_ros.network.packing import pack, packable, unpack
@@ -214,6 +215,23 @@ def load(path: Path | str, device: str | torch.device = 'cpu', fitted: bool = Tr
     model.add_fitted(_fitted(tensors))
     fill(model, tensors, path)
     return model.to(device).eval()
+
+
+def learned_hand(path: Path | str, template: HandTemplate) -> HandTemplate | None:
+    """The shipped hand, where a network has learned its shapes and the template is another hand.
+
+    CheckpointError where it has learned another hand, and the template is the shipped one.
+    """
+    name = read_header(path).notes.get('hand')
+    shipped = {load_template(detail).name for detail in DETAILS}
+    if template.name not in shipped:
+        return load_template('fast') if name in shipped else None
+    if name is not None and name not in shipped:
+        raise CheckpointError(
+            f'weights file {path} has learned poses and shapes of the hand {name}, which are '
+            'wrong for the hand that ships; give the MANO file that it was trained with, by '
+            '--mano FILE, to the node by its parameter mano')
+    return None
 
 
 def fingerprint(path: Path | str) -> str:

@@ -14,6 +14,7 @@ from hiu_ros.picture_file import check_folder
 
 if TYPE_CHECKING:
     from hiu_ros.geometry.camera import Camera
+    from hiu_ros.hand.template import HandTemplate
     from hiu_ros.perception.options import PipelineOptions
 
 #: Bytes of an image's name that go into the names of its masks and pictures.
@@ -38,13 +39,15 @@ def add_pipeline(parser: argparse.ArgumentParser, views: int, max_hands: int) ->
                         help='wrist to middle finger tip along the bones, if it is known')
     parser.add_argument('--weights', metavar='FILE', help='hand network, or hiu_lite, the smaller '
                         'and faster one that ships (default: the larger one)')
+    parser.add_argument('--mano', metavar='FILE', help='your MANO_RIGHT.pkl or MANO_LEFT.pkl, for '
+                        'meshes of that hand; weights that were trained with it need it')
     parser.add_argument('--finder-weights', metavar='FILE', help='finder (default: the shipped)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ...')
     parser.add_argument('--views', type=int, default=views, metavar='N',
                         help='looks at each hand that are averaged, 1 to 6 (default: '
                         '%(default)s); 1 is fastest')
     parser.add_argument('--detail', default='fast', choices=('fast', 'render'),
-                        help='mesh of about 777 or of 1609 vertices')
+                        help='mesh of the shipped hand: about 777 or 1609 vertices')
     parser.add_argument('--max-hands', type=int, default=max_hands, metavar='N',
                         help='hands of an image at most (default: %(default)s)')
     parser.add_argument('--min-score', type=float, default=0.5, metavar='P',
@@ -89,6 +92,15 @@ def pipeline_options(options: argparse.Namespace, **others: Any) -> 'PipelineOpt
             max_hands=options.max_hands, min_score=options.min_score, detail=options.detail,
             hand_length_m=options.hand_length, small_hands=options.small_hands,
             mirrored_input=options.mirrored, views=options.views, **others)
+
+
+def hand_template(options: argparse.Namespace) -> 'HandTemplate | None':
+    """The hand that --mano names, None for the shipped one; raises as `load_mano`."""
+    if not options.mano:
+        return None
+    from hiu_ros.hand.mano_file import load_right_mano
+
+    return load_right_mano(options.mano)
 
 
 @contextmanager

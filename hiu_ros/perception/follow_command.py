@@ -15,6 +15,7 @@ from hiu_ros.perception.command_options import (
     add_outputs,
     add_pipeline,
     check_outputs,
+    hand_template,
     is_stream,
     make_folders,
     pipeline_options,
@@ -69,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     from hiu_ros.perception.smoothing import Smoothing
 
     pipeline = Pipeline(pipeline_options(
-        options, smoothing=Smoothing.usual() if options.smooth else Smoothing()))
+        options, smoothing=Smoothing.usual() if options.smooth else Smoothing()),
+        template=hand_template(options))
     make_folders([options.masks, options.meshes, *(
         os.path.dirname(os.path.realpath(path)) for path in (options.json, options.draw)
         if path and not is_stream(path))])

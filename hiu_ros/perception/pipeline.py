@@ -1,7 +1,7 @@
 """Images in, hands out: finder, network, placement and tracking, for one camera or many."""
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 from hiu_ros.geometry.camera import Camera
 from hiu_ros.geometry.crop import Crop
-from hiu_ros.hand.template import DETAILS, HandTemplate, load_template
+from hiu_ros.hand.template import HandTemplate, load_template
 from hiu_ros.network import checkpoint
 from hiu_ros.perception.association import joint_box, overlap, without_duplicates
 from hiu_ros.perception.device import choose_device
@@ -75,7 +75,7 @@ class Pipeline:
         if network is None and estimator is None:
             weights = hand_weights(self.options.weights)
             network = checkpoint.load(weights, self.device).fuse()
-            learned = _learned(checkpoint.read_header(weights).notes, template)
+            learned = checkpoint.learned_hand(weights, template)
         self._finder = finder
         self.load_finder(self.options)
         self._estimator = estimator or HandEstimator(
@@ -303,13 +303,6 @@ def _load_finder(options: PipelineOptions, device: torch.device) -> Finder:
 def _thoroughness(options: PipelineOptions) -> dict[str, bool]:
     """What the options say of how a `HandFinder` searches."""
     return {'small_hands': options.small_hands, 'both_ways': options.views > 1}
-
-
-def _learned(notes: Mapping, template: HandTemplate) -> HandTemplate | None:
-    """The shipped hand, where a network has learned its shapes and meshes are of another hand."""
-    shipped = load_template('fast')
-    names = {load_template(detail).name for detail in DETAILS}
-    return shipped if notes.get('hand') in names and template.name not in names else None
 
 
 def _new_memory(options: PipelineOptions) -> Callable[[], HandMemory]:

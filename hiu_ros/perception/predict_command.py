@@ -15,6 +15,7 @@ from hiu_ros.perception.command_options import (
     add_outputs,
     add_pipeline,
     check_outputs,
+    hand_template,
     is_stream,
     make_folders,
     pipeline_options,
@@ -65,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         _keep_images(files, [os.path.join(options.draw, f'{names.stem(file)}.jpg')
                              for file in files])
     pipeline = Pipeline(pipeline_options(
-        options, regions='finder' if boxes is None else 'boxes', tracking=None))
+        options, regions='finder' if boxes is None else 'boxes', tracking=None),
+        template=hand_template(options))
     folders = [options.masks, options.meshes, options.draw]
     if options.json and not is_stream(options.json):
         folders.append(os.path.dirname(os.path.realpath(options.json)))

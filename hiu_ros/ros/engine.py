@@ -196,8 +196,6 @@ class PipelineEngine:
 
 
 def _mano(path: str) -> Any:
-    """The right-hand template of a MANO file of either side."""
-    from hiu_ros.hand.mano_file import load_mano
+    from hiu_ros.hand.mano_file import load_right_mano
 
-    template = load_mano(os.path.expanduser(path))
-    return template.mirrored() if template.side == 'left' else template
+    return load_right_mano(os.path.expanduser(path))

@@ -31,7 +31,7 @@ def video(make_stage, tmp_path, monkeypatch):
         cv2.imwrite(str(folder / f'p_{k}.png'), stage.image(hands))
     stage.made = []
 
-    def made(options):
+    def made(options, template):
         stage.made.append(options)
         return Pipeline(replace(options, device='cpu', fit_pose=False, fit_outline=False),
                         network=stage, finder=stage)
