@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An OSError, ValueError, RuntimeError or FloatingPointError (a loss that is not finite) of a
     subcommand becomes one line on stderr and status 1; with HIU_TRACEBACK set in the environment
-    the traceback is shown instead. Ctrl-C ends it with status 130.
+    the traceback is shown instead. Ctrl-C ends it with status 130, SIGTERM with 143.
     """
     wait_briefly()
     end_imports_on_interrupt()
@@ -59,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # what we print into, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        return 128 + next(iter(stop.args), signal.SIGINT)
     except USER_ERRORS as error:
         if traceback_wanted():
             raise

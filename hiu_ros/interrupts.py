@@ -1,9 +1,12 @@
-"""Ctrl-C while modules are imported, where KeyboardInterrupt may be lost or abort the process."""
+"""Ctrl-C while modules are imported, where KeyboardInterrupt may be lost or abort the process;
+and SIGTERM as another Ctrl-C."""
 
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -24,6 +27,25 @@ def end_imports_when_run() -> None:
     imported before its module, and so before torch. Without an effect in other programs."""
     if sys.argv[:1] == ['-m']:  # until the module is found; from then on it is the module's path
         end_imports_on_interrupt()
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """A context in which SIGTERM raises KeyboardInterrupt, too, with its number: what is being
+    written is closed. Another handler of it stays."""
+    ours = (threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+    if ours:
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

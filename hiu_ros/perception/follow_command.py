@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from hiu_ros.command_errors import named
+from hiu_ros.interrupts import terminated_as_interrupted
 from hiu_ros.perception.command_options import (
     Cameras,
     add_outputs,
@@ -53,7 +54,7 @@ def add_follow(subparsers: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Follow; 0, or 1 where a part of the video could not be read (the rest is done all the same).
 
-    Interrupted, what was written up to then stays.
+    Interrupted, or ended by SIGTERM, what was written up to then stays.
     """
     check_outputs(options)
     _check_files(options)
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     video = Video(Path(options.draw), rate) if options.draw else None
     shown, before = None, -1
     try:
-        with _lines(options.json) as lines:
+        with terminated_as_interrupted(), _lines(options.json) as lines:
             for picture in tqdm(source.pictures, unit='picture', total=source.count, disable=None):
                 number = round(picture.time * source.rate)
                 height, width = picture.image.shape[:2]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from dataclasses import replace
 
 import cv2
@@ -154,19 +155,20 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_followed(video, tmp_path, c
     assert differ(0, 1) < 1 and differ(3, 2) < 1 and differ(2, 4) > 1
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_whole_lines_and_a_video_that_can_be_read(
-        video, tmp_path, monkeypatch):
+        video, tmp_path, monkeypatch, number):
     process, out = Pipeline.process, tmp_path / 'hands.jsonl'
     count = iter(range(9))
 
     def interrupted(self, *arguments):
         if next(count) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return process(self, *arguments)
 
     monkeypatch.setattr(Pipeline, 'process', interrupted)
     assert main(['follow', str(video.folder), '--json', str(out), '--draw',
-                 str(tmp_path / 'd.mp4')]) == 130
+                 str(tmp_path / 'd.mp4')]) == 128 + number
     assert [e['frame'] for e in lines(out)] == [0, 1, 2]
     assert len(list(open_video(tmp_path / 'd.mp4').pictures)) == 3
 
