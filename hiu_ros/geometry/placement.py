@@ -85,7 +85,8 @@ def place(
     noise = np.asarray(noise, dtype=np.float64)
 
     translation = _closed_form(points, rays, weights)
-    enough &= translation[:, 2] + points[..., 2].mean(axis=1) > 1e-3
+    middle = points[..., 2].mean(axis=1)
+    enough &= translation[:, 2] + middle > 1e-3
     translation[~enough] = [0.0, 0.0, 1.0]
     for _ in range(_STEPS):
         jacobian, error = _linearise(points, rays, translation)
@@ -93,8 +94,9 @@ def place(
         normal = np.einsum('bnki,bn,bnkj->bij', jacobian, robust, jacobian)
         gradient = np.einsum('bnki,bn,bnk->bi', jacobian, robust, error)
         step = _solve(normal, gradient)
-        # At most a third of the distance at once keeps the hand before the camera.
-        limit = 0.3 * translation[:, 2]
+        # At most a third of the way to the hand's middle at once keeps that before the camera. The
+        # wrist may start behind it.
+        limit = 0.3 * (translation[:, 2] + middle)
         length = np.linalg.norm(step, axis=1)
         step *= np.minimum(1.0, limit / np.maximum(length, 1e-12))[:, None]
         translation = translation + step

@@ -60,6 +60,19 @@ def test_a_few_joints_far_off_hardly_move_the_hand():
     assert np.median(error) < 0.02
 
 
+def test_a_few_joints_far_off_hardly_move_a_hand_close_to_the_camera():
+    rotations, joints, tips, truth = random_hands(200)
+    truth *= 0.25 / truth[:, 2:]
+    points = chain(rotations, joints, tips)[0]
+    pixels = CAMERA.project(points + truth[:, None])
+    size = np.ptp(pixels, axis=1).max(axis=1)
+    off = np.random.default_rng(2).normal(size=(200, 4, 2))
+    pixels[:, [4, 8, 12, 16]] += 0.5 * size[:, None, None] * off
+    placed = place(points, CAMERA.normalise(pixels), np.ones((200, 21)), 0.03 * size / 607)
+    error = np.linalg.norm(placed.translation - truth, axis=1) / 0.25
+    assert np.nanquantile(error, 0.9) < 0.1
+
+
 def test_a_joint_as_far_off_as_expected_counts_in_full_and_one_far_beyond_no_more_the_farther():
     none, expected, far, farther = huber(np.array([0.0, 0.01, 0.2, 0.4]), np.full(4, 0.01))
     assert none == expected == 1
