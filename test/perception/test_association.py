@@ -9,6 +9,7 @@ from hiu_ros.geometry.crop import Crop
 from hiu_ros.perception.association import (
     Awaited,
     assign,
+    joint_box,
     joint_distance,
     known_again,
     overlap,
@@ -88,9 +89,10 @@ def test_joints_are_apart_by_so_much_of_the_larger_hand():
 
 def test_a_pose_may_change_a_little_at_once_and_more_with_time():
     size, way = np.ptp(JOINTS, axis=0).max(), np.where(np.arange(21) % 2, 1, -1)[:, None]
+    before = JOINTS + [400, 0]
 
     def steady(change, step):
-        return steadiness(JOINTS + change * size * way * [0, 1] + 300, JOINTS, step)
+        return steadiness(JOINTS + change * size * way * [0, 1] + [0, 300], before, step)
 
     assert steady(0.1, 0.0) == 1 > 0.5 > steady(0.4, 0.0) == steady(0.4, -1.0)
     assert steady(0.4, 0.1) == 1 > 0.5 > steady(2.0, 0.1)
@@ -106,6 +108,10 @@ def test_overlap_is_the_intersection_over_the_union(box, share):
     assert overlap(b[[1, 0, 3, 2]], a) == pytest.approx(share)
     empty = np.zeros(4)
     assert overlap(empty, empty) == 0
+
+
+def test_the_box_of_joints_holds_them_and_no_more():
+    assert joint_box(np.array([[5.0, 90], [2, 80], [9, 85]])).tolist() == [2, 80, 7, 10]
 
 
 def test_a_hand_is_not_one_that_is_farther_off_than_it_can_have_come():
@@ -206,13 +212,17 @@ def test_a_blurred_reading_in_the_mask_of_a_sharp_one_is_a_part_of_that_hand():
 
     assert count(found(), found(50, quality=0.5, mask=HALF)) == 1
     assert count(found(mask=HALF), found(50, quality=0.5)) == 1
+    assert count(found(mask=0.6 * FULL), found(50, quality=0.5, mask=0.6 * HALF)) == 1
+    assert count(found(mask=0.4 * FULL), found(50, quality=0.5, mask=0.6 * HALF)) == 2
     # Sharp ones are two hands whose masks have run into one.
     assert count(found(), found(50, quality=0.8, mask=HALF)) == 2
     assert count(found(quality=0.5), found(50, quality=0.45, mask=HALF)) == 2
     # A mask that lies elsewhere, covers little of the other or is empty says nothing.
     for crop in elsewhere:
         assert count(found(), found(50, quality=0.5, crop=crop)) == 2
-    assert count(found(mask=HALF), found(50, quality=0.5, mask=HALF[:, ::-1])) == 2
+    for half in (HALF, HALF.T):
+        assert count(found(mask=half), found(50, quality=0.5, mask=half)) == 1
+        assert count(found(mask=half), found(50, quality=0.5, mask=half[::-1, ::-1])) == 2
     assert count(found(), found(50, quality=0.5, mask=empty)) == 2
     assert count(found(mask=empty), found(50, quality=0.5, mask=empty)) == 2
     assert count(found(), found(150, quality=0.5, mask=HALF)) == 2
