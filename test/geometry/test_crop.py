@@ -48,6 +48,13 @@ def test_unscaled_cut_at_whole_pixels_is_the_image_itself():
     np.testing.assert_array_equal(picture, image[14:46, 9:41])
 
 
+def test_a_cut_between_pixels_mixes_its_neighbours():
+    image = np.zeros((60, 70), np.uint8)
+    image[:, ::2] = 200
+    picture = Crop((24.75, 29.5), 32.0, resolution=32).extract(image)
+    assert picture[5, 5:9].tolist() == [150, 50, 150, 50]
+
+
 @pytest.mark.parametrize('size', [60.0, 300.0, 640.0])
 @pytest.mark.parametrize('mirrored', [False, True])
 def test_a_dot_is_found_where_to_crop_says(size, mirrored):
@@ -243,6 +250,7 @@ def test_paste_brings_a_mask_back():
 @pytest.mark.parametrize('arguments', [
     ((np.nan, 0.0), 10.0), ((0.0, 0.0), 0.0), ((0.0, 0.0), float('inf')), ((0.0,), 10.0),
     ((0.0, 0.0), 10.0, float('nan')), ((0.0, 0.0), 10.0, 0.0, False, 0),
+    ((0.0, 0.0), 10.0, 0.0, False, 12.5),
 ])
 def test_impossible_crops_are_refused(arguments):
     with pytest.raises(ValueError, match='crop'):

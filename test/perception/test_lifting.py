@@ -93,6 +93,14 @@ def test_joints_that_are_hardly_seen_hardly_move_the_hand(make_stage):
     assert off[0] < 0.1 * off[1]
 
 
+def test_a_pose_that_may_be_wrong_leaves_more_doubt_of_the_distance(make_stage):
+    stage = make_stage()
+    true = stage.hand()
+    sure, doubted = (lift(sighting(stage, true), fit_pose=fit, hand_length_m=0.19)[0].depth_sigma_m
+                     for fit in (False, True))
+    assert sure < 0.97 * doubted < 1.5 * sure
+
+
 @pytest.mark.parametrize('x, y, inside', [
     (-0.4, 100, True), (-0.6, 100, False), (639.4, 100, True), (639.6, 100, False),
     (100, -0.4, True), (100, -0.6, False), (100, 479.4, True), (100, 479.6, False),
