@@ -156,6 +156,20 @@ def test_a_label_is_where_a_mask_is_more_likely_than_not(fake, header):
     assert sum(labels.data) == 2
 
 
+def test_where_two_masks_lie_on_each_other_the_first_hand_is_seen(fake, header):
+    mask = np.full((20, 30), 255, np.uint8)
+    hands = [replace(fake.make_hand(k), mask=mask, mask_origin=(x, 50))
+             for k, x in ((1, 100), (2, 110))]
+    labels = messages.labels(Hands(640, 480, tuple(hands)), header)
+    row = np.array(labels.data).reshape(480, 640)[55, 95:145]
+    assert row.tolist() == [0] * 5 + [1] * 30 + [2] * 10 + [0] * 5
+
+
+def test_a_point_has_its_three_numbers_in_their_order():
+    place = messages.point(np.array([0.1, -0.2, 0.7]))
+    assert (place.x, place.y, place.z) == (0.1, -0.2, 0.7)
+
+
 def test_topology_mirrors_the_triangles_for_the_left_hand(fake):
     message = messages.topology('fake', fake.COUNT, fake.TRIANGLES)
     right = np.array(message.triangles_right).reshape(-1, 3)
