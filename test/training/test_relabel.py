@@ -19,7 +19,7 @@ from hiu_ros.perception.estimator import HandEstimator
 from hiu_ros.perception.finder import HandFinder
 from hiu_ros.perception.options import HIU_WEIGHTS
 from hiu_ros.training import agreement, relabel
-from hiu_ros.training.agreement import Witness, mask_in, mesh_faults
+from hiu_ros.training.agreement import Witness, _fault, mask_in, mesh_faults
 from hiu_ros.training.relabel import Asked, look, unexplained, verdict
 from test.perception.conftest import HEIGHT, WIDTH, Stage
 
@@ -91,6 +91,14 @@ def test_a_hand_that_the_network_is_not_sure_of_is_refused(fault):
 
     stage = Doubtful(resolution=128)
     assert opinion_of(stage, stage.hand(place=(0, 0, 0.5))).fault == fault
+
+
+@pytest.mark.parametrize('odds, fault', [
+    ([4.0, 4, 4, 4], ''), ([-4.0, -4, -4, -4], ''), ([4.0, 4, 4, -0.1], 'side'),
+    ([-4.0, 0.1, -4, -4], 'side'), ([0.9, 0.9, 0.9, 0.9], 'side')])
+def test_every_view_has_to_see_a_hand_of_the_same_side(odds, fault):
+    whole = SimpleNamespace(size=100.0, presence=0.95, keypoint_scores=np.full(21, 0.8))
+    assert _fault(whole, spread=0.01, flipped=0.01, odds=np.array(odds)) == fault
 
 
 def test_of_hands_fitted_together_those_whose_mask_or_joints_no_mesh_fits_are_refused():
