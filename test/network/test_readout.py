@@ -149,3 +149,10 @@ def test_field_of_a_bone_is_read_under_its_joints_on_any_grid(size):
     read = bone_fields(maps, pof)
     assert read.shape == (1, 20, 3)
     assert torch.allclose(read.flatten(), fields.flatten(), atol=0.02)
+
+
+@pytest.mark.parametrize('size', [8, 16, 64])
+def test_a_joint_of_one_pixel_counts_in_full_on_any_grid(size):
+    maps = torch.zeros(1, 21, 32, 32)
+    maps[..., 10, 13] = 1.0
+    assert torch.allclose(bone_fields(maps, torch.ones(1, 60, size, size)), torch.ones(1, 20, 3))
