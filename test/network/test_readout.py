@@ -122,6 +122,7 @@ def test_mask_lies_where_the_logits_lie():
     mask = torch.where((places[..., 0] < 16) & (places[..., 1] < 8), 8.0, -8.0)[None, None]
     reading = read(output(torch.zeros(1, 21, 32, 32), mask), 128, 'softargmax')
     assert reading.mask.shape == (1, 128, 128)
+    assert (reading.mask >= 0).all() and (reading.mask <= 1).all()
     assert (reading.mask[0, :28, :60] > 0.9).all()
     assert (reading.mask[0, 36:] < 0.1).all() and (reading.mask[0, :, 68:] < 0.1).all()
     assert reading.mask[0, 10, 63] > 0.5 > reading.mask[0, 10, 64]
