@@ -95,6 +95,25 @@ def test_of_several_surfaces_the_largest_one_is_the_hand(others):
     assert found.share == pytest.approx(26 / 58)
 
 
+@pytest.mark.parametrize('kind', [np.float32, np.uint16])
+def test_a_hand_that_scatters_is_told_from_smooth_things_that_are_smaller(kind):
+    depth = image(0.63) + np.random.default_rng(0).uniform(-0.005, 0.005, (480, 640))
+    depth[:, :ORIGIN[0] + 17], depth[:, ORIGIN[0] + 43:] = 0.5, 0.76
+    found = measured((depth * (1000 if kind is np.uint16 else 1)).astype(kind))
+    assert found.shift == pytest.approx(0.03, abs=0.002) and found.share == pytest.approx(26 / 58)
+
+
+@pytest.mark.parametrize('part', [np.s_[:, 150:], np.s_[:, :150], np.s_[75:], np.s_[:75]])
+def test_of_a_large_mesh_only_what_its_mask_holds_is_measured(part):
+    corners = np.array(ORIGIN) - 0.5 + [[0, 0], [300, 0], [300, 150], [0, 150]]
+    vertices = CAMERA.unproject(corners, np.full(4, AWAY))
+    mask, depth = np.zeros((150, 300), np.uint8), image(0.7)
+    mask[part] = 255
+    depth[ORIGIN[1]:, ORIGIN[0]:][:150, :300][part] = 0.65
+    found = depth_behind_mesh(vertices, FACES, CAMERA, depth, mask, ORIGIN)
+    assert found.shift == pytest.approx(0.05, abs=1e-4) and found.share == 1
+
+
 def test_what_few_pixels_or_a_small_share_of_them_agree_on_is_no_distance():
     assert measured(agreeing(0.6)).shift == pytest.approx(0.03, abs=0.001)
     assert measured(agreeing(0.4)).share < 0.6
