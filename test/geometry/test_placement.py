@@ -111,8 +111,8 @@ def test_joints_without_a_ray_are_left_out(axes):
     noise = np.full(3, 0.003)
     placed = place(points, rays, np.ones((3, 21)), noise)
     assert np.allclose(placed.translation, truth, atol=1e-6)
-    fit = fit_pose(rotations, truth, joints, tips, rays, np.ones((3, 21)), noise)
-    assert np.allclose(fit.translation, truth, atol=1e-6)
+    fit = fit_pose(rotations, 1.1 * truth, joints, tips, rays, np.ones((3, 21)), noise)
+    assert np.allclose(fit.translation, truth, atol=1e-4)
 
 
 def test_four_joints_place_a_hand_and_three_do_not():
