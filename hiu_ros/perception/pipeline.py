@@ -24,6 +24,7 @@ from hiu_ros.perception.poor_light import in_good_light
 from hiu_ros.perception.reading import Reading
 from hiu_ros.perception.result import Hand, Hands
 from hiu_ros.perception.smoothing import HandSmoother
+from hiu_ros.perception.square_pixels import squared_back, squared_frame
 from hiu_ros.perception.tracker import Tracker
 from hiu_ros.perception.verdict import verdict_found
 
@@ -165,14 +166,15 @@ class Pipeline:
         if self.options.tracking is not None and len(set(keys)) != len(keys):
             raise ValueError(f'frames of one call must be of different cameras, got keys {keys}')
         start = time.perf_counter()
-        turns = [self._begin(frame) for frame in frames]
+        turns = [self._begin(squared_frame(frame)) for frame in frames]
         found = time.perf_counter()
         readings = self._estimator.look([region for turn in turns for region in turn.regions])
         looked = time.perf_counter()
         for turn in turns:
             turn.readings = readings[:len(turn.regions)]
             readings = readings[len(turn.regions):]
-        results = self._end(turns)
+        results = [squared_back(hands, *frame.image.shape[1::-1])
+                   for hands, frame in zip(self._end(turns), frames)]
         self.seconds = {'find': found - start, 'look': looked - found,
                         'place': time.perf_counter() - looked}
         return results
