@@ -16,6 +16,9 @@ CROSSING, ASIDE = (0.25, 0.75), (0.6, 0.9)
 _SKIN_GAIN = (0.4, 2.5)
 #: A hand of which more of the joints than this would be hidden stays alone.
 MOST_HIDDEN = 0.6
+#: How far a render's colours go on beyond its outline, which is as far as soft edges reach: the
+#: picture is halved so often, and then they go on by so many px.
+_HALVINGS, _REACH = 2, 2
 
 
 def opacity(tile: Tile) -> np.ndarray | None:
@@ -28,10 +31,27 @@ def cut(tile: Tile, crop: Crop, border: str) -> tuple[np.ndarray, np.ndarray | N
 
     Both in one go, which takes half as long as one after the other. border: see `Crop.extract`.
     """
-    picture = crop.extract(tile.image, border)
     if tile.alpha is None:
-        return picture, None
+        return crop.extract(tile.image, border), None
+    picture = crop.extract(beyond_outline(tile.image), border)
     return cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), picture[..., 3:]
+
+
+def beyond_outline(image: np.ndarray) -> np.ndarray:
+    """A render (H, W, 4) uint8, its colours going on into what is transparent about it.
+
+    There it is black, which would draw a dark line around it when pixels are averaged.
+    """
+    _, shown = cv2.threshold(cv2.extractChannel(image, 3), 0, 255, cv2.THRESH_BINARY)
+    few = cv2.insertChannel(shown, image.copy(), 3)
+    for _ in range(_HALVINGS):
+        size = -(-few.shape[1] // 2), -(-few.shape[0] // 2)
+        few = cv2.resize(few, size, interpolation=cv2.INTER_AREA)
+    few = few.astype(np.float32)
+    few = np.where(few[..., 3:] > 0, few, cv2.blur(few, (2 * _REACH + 1,) * 2))
+    few = few * (255 / np.maximum(few[..., 3:], 1e-3))
+    few[..., 3] = 0
+    return cv2.copyTo(image, shown, cv2.resize(few.astype(np.uint8), image.shape[1::-1]))
 
 
 def soft_edge(mask: np.ndarray, rng: Rng) -> np.ndarray:
@@ -103,9 +123,8 @@ def other_hand(tile: Tile, resolution: int, rng: Rng,
     away = far * around.size * np.array([np.cos(direction), np.sin(direction)])
     crop = Crop(tuple(np.array(around.centre) + away), around.size, rng.uniform(-np.pi, np.pi),
                 bool(rng.random() < 0.5), resolution)
-    picture, alpha = cut(tile, crop, 'replicate' if tile.alpha is None else 'constant')
-    cover = crop.extract(tile.mask) if alpha is None else alpha[..., 0]
-    return picture, soft_edge(cover, rng)
+    picture, _ = cut(tile, crop, 'replicate')
+    return picture, soft_edge(crop.extract(opacity(tile)), rng)
 
 
 def uncovered(mask: np.ndarray, cover: np.ndarray) -> np.ndarray:

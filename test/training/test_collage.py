@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from hiu_ros.geometry.crop import Crop
 from hiu_ros.training.collage import (
     ASIDE,
     bare_arm,
     blend,
+    cut,
     of_one_skin,
     opacity,
     other_hand,
@@ -19,7 +21,7 @@ from hiu_ros.training.collage import (
 )
 from hiu_ros.training.sources import Tile
 
-GREEN = (0, 200, 0)
+GREEN, COLOUR = (0, 200, 0), (90, 130, 170)
 N = 64
 
 
@@ -57,6 +59,28 @@ def test_opacity_is_that_of_the_arm_too_where_it_is_known(spot):
     assert opacity(spot) is spot.mask
     assert (opacity(replace(spot, image=np.concatenate([spot.image, arm], axis=2))) == 255).all()
     assert opacity(replace(spot, mask=None)) is None
+
+
+@pytest.fixture
+def render() -> Tile:
+    """A disc and an arm up to the tile's edge, all of one colour; black where nothing is."""
+    cover = np.zeros((160, 160), np.uint8)
+    cv2.circle(cover, (90, 90), 30, 255, -1, cv2.LINE_AA)
+    cv2.rectangle(cover, (80, 90), (100, 159), 255, -1)
+    image = np.dstack([np.where(cover[..., None] > 0, np.uint8(COLOUR), np.uint8(0)), cover])
+    return Tile(image, np.array([[60.0, 60.0], [120.0, 120.0]]), True)
+
+
+@pytest.mark.parametrize('size', [70.0, 130.0, 300.0])
+def test_a_render_before_its_own_colour_is_not_seen(render, size):
+    behind = np.full((N, N, 3), COLOUR, np.uint8)
+    picture, alpha = cut(render, Crop((88.3, 91.7), size, 0.4, resolution=N), 'replicate')
+    shown = blend(picture, alpha.astype(np.float32) / 255, behind)
+    assert alpha.max() == 255 and np.abs(shown.astype(int) - COLOUR).max() < 4
+    for k in range(20):
+        picture, cover = other_hand(render, N, np.random.default_rng(k))
+        shown = blend(picture, cover, behind)
+        assert cover.max() > 0.5 and np.abs(shown.astype(int) - COLOUR).max() < 6
 
 
 def test_another_hand_keeps_its_colour_and_stays_away_from_the_middle(spot):
