@@ -16,9 +16,9 @@ CROSSING, ASIDE = (0.25, 0.75), (0.6, 0.9)
 _SKIN_GAIN = (0.4, 2.5)
 #: A hand of which more of the joints than this would be hidden stays alone.
 MOST_HIDDEN = 0.6
-#: How far a render's colours go on beyond its outline, which is as far as soft edges reach: the
-#: picture is halved so often, and then they go on by so many px.
-_HALVINGS, _REACH = 2, 2
+#: How far a render's colours go on beyond its outline, px of the picture halved twice: as far as
+#: soft edges reach.
+_REACH = 2
 
 
 def opacity(tile: Tile) -> np.ndarray | None:
@@ -43,15 +43,17 @@ def beyond_outline(image: np.ndarray) -> np.ndarray:
     There it is black, which would draw a dark line around it when pixels are averaged.
     """
     _, shown = cv2.threshold(cv2.extractChannel(image, 3), 0, 255, cv2.THRESH_BINARY)
-    few = cv2.insertChannel(shown, image.copy(), 3)
-    for _ in range(_HALVINGS):
-        size = -(-few.shape[1] // 2), -(-few.shape[0] // 2)
-        few = cv2.resize(few, size, interpolation=cv2.INTER_AREA)
-    few = few.astype(np.float32)
+    seen = cv2.insertChannel(shown, cv2.copyTo(image, shown), 3)
+    few = _halved(_halved(seen).astype(np.float32))
     few = np.where(few[..., 3:] > 0, few, cv2.blur(few, (2 * _REACH + 1,) * 2))
     few = few * (255 / np.maximum(few[..., 3:], 1e-3))
     few[..., 3] = 0
-    return cv2.copyTo(image, shown, cv2.resize(few.astype(np.uint8), image.shape[1::-1]))
+    return cv2.copyTo(image, shown, cv2.resize((few + 0.5).astype(np.uint8), image.shape[1::-1]))
+
+
+def _halved(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
 
 
 def soft_edge(mask: np.ndarray, rng: Rng) -> np.ndarray:

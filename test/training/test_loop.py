@@ -297,7 +297,7 @@ def test_smoke_learns_renders_it_makes_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(['train', 'smoke', 'data.made_renders=2', 'batch=8', 'steps=100', 'warmup=5',
                      'validate_every=100', 'threads=1', 'ema=0.9', 'tensorboard=false',
-                     'log_every=20', 'rate=5e-3', 'network_changes.input_size=64']) == 0
+                     'log_every=20', 'network_changes.input_size=64']) == 0
     lines = figures(tmp_path / 'runs' / 'smoke')
     totals = [line['total'] for line in lines if line['kind'] == 'train']
     assert totals[-1] < 0.7 * totals[0]
