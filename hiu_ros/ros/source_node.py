@@ -6,80 +6,22 @@ time of publishing; images are sensor data, best effort.
 
 import signal
 import sys
-import time
 
-import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
-
-from hiu_ros.perception.picture_source import Picture, SourceError
-from hiu_ros.ros import messages
 from hiu_ros.ros.process import (
     PATIENCE,
     ROSArgumentsError,
     end_with_command,
     ending_signals,
     initialise,
+    leave,
     leave_after,
     refuse_others,
 )
-from hiu_ros.ros.sources import open_source
 
 
-class SourceNode(Node):
-    """Publishes `image`, and `camera_info` where the source knows it."""
-
-    def __init__(self) -> None:
-        super().__init__('source')
-        # A camera's number comes as an integer.
-        either = ParameterDescriptor(dynamic_typing=True)
-        self.what = str(self.declare_parameter('source', '', either).value)
-        self.loop = self.declare_parameter('loop', True).value
-        self.frame_id = self.declare_parameter('frame_id', 'camera_optical_frame').value
-        self._image = self.create_publisher(Image, 'image', qos_profile_sensor_data)
-        self._info = self.create_publisher(CameraInfo, 'camera_info', qos_profile_sensor_data)
-
-    def play(self) -> None:
-        """Until the source ends, or for ever with `loop`; SourceError where there is none."""
-        if not self.what:
-            raise SourceError('the parameter `source` is empty; expected a video file, a camera '
-                              'number, a folder of images or a bag')
-        told = False
-        while rclpy.ok():
-            source = open_source(self.what)
-            begin, picture = time.monotonic(), None
-            for picture in source.pictures:
-                if not source.live:
-                    time.sleep(max(0.0, begin + picture.time - time.monotonic()))
-                if not rclpy.ok():
-                    return
-                self._listen()
-                self._publish(picture)
-            if picture is None:
-                raise SourceError(f'{source.name} has no pictures'
-                                  + (f': {source.skipped}' if source.skipped else ''))
-            if source.skipped and not told:
-                self.get_logger().warning(source.skipped)
-                told = True
-            if not self.loop or source.live:
-                return
-            # The last picture stands as long as the others, or a single one would flood the graph.
-            time.sleep(max(0.0, begin + picture.time + 1 / source.rate - time.monotonic()))
-
-    def _listen(self) -> None:
-        """Hear /clock, or answer who asks for parameters."""
-        rclpy.spin_once(self, timeout_sec=0)
-
-    def _publish(self, picture: Picture) -> None:
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.frame_id)
-        if picture.info is not None:
-            self._info.publish(messages.camera_info(header, picture.info))
-        self._image.publish(messages.image(header, picture.image, 'bgr8'))
+def _leave(number: int, frame: object) -> None:
+    """While imports run nothing is open yet, and an exception might become another one."""
+    leave(0)
 
 
 def _on_signal(number: int, frame: object) -> None:
@@ -95,9 +37,18 @@ def main() -> int:
     """0 at the end of the source or a signal, 1 where there is no source."""
     # Shells start what runs in the background with SIGINT ignored.
     for number in ending_signals():
-        signal.signal(number, _on_signal)
+        signal.signal(number, _leave)
+    end_with_command()
+    import rclpy
+    from rclpy.exceptions import InvalidParameterTypeException
+    from rclpy.executors import ExternalShutdownException
+
+    from hiu_ros.perception.picture_source import SourceError
+    from hiu_ros.ros.playing_node import SourceNode
+
     try:
-        end_with_command()
+        for number in ending_signals():
+            signal.signal(number, _on_signal)
         initialise()
         refuse_others()
         SourceNode().play()

@@ -108,7 +108,7 @@ def test_the_node_is_imported_where_rclpy_has_the_modules_of_humble():
         'sys.modules["rclpy.qos_event"] = sys.modules["rclpy.event_handler"]\n'
         'sys.modules["rclpy.event_handler"] = sys.modules["rclpy.clock_type"] = None\n'
         'from hiu_ros.ros.lifecycle_node import HiuNode\n'
-        'from hiu_ros.ros import source_node, player, peer\n')
+        'from hiu_ros.ros import playing_node, player, peer\n')
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT,
                           capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr

@@ -42,13 +42,33 @@ def test_signals_end_the_source_node_without_a_traceback(spawn, peer, wait_for, 
     assert node.wait() == 0 and 'Traceback' not in node.log, node.log
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_imports_of_the_source_node_ends_it_with_zero(tmp_path, number):
+    pytest.importorskip('rclpy')
+    (tmp_path / 'cv2.py').write_text(f"""
+import os
+try:
+    os.kill(os.getpid(), {number.value})
+    print('goes on')
+except BaseException:
+    print('raised')
+    raise
+""")
+    paths = [str(tmp_path), str(Path(__file__).parents[2]), os.environ.get('PYTHONPATH', '')]
+    done = subprocess.run(
+        [sys.executable, '-m', 'hiu_ros.ros.source_node'], capture_output=True, text=True,
+        timeout=240, env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)})
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
 def test_a_signal_ends_the_source_node_though_the_middleware_hangs(tmp_path, domain):
     cv2.imwrite(str(tmp_path / '0.png'), PICTURE)
     process = subprocess.Popen(
-        [sys.executable, '-c', 'import sys, time; from hiu_ros.ros import source_node as module; '
+        [sys.executable, '-c', 'import sys, time; '
+         'from hiu_ros.ros import playing_node as module, source_node; '
          'module.rclpy.shutdown = lambda: time.sleep(100); '
          'module.SourceNode._publish = lambda *_: print("plays", flush=True); '
-         'sys.exit(module.main())', '--ros-args', '-p', f'source:={tmp_path}'],
+         'sys.exit(source_node.main())', '--ros-args', '-p', f'source:={tmp_path}'],
         stdout=subprocess.PIPE, text=True, env={**os.environ, 'ROS_DOMAIN_ID': str(domain)})
     try:
         assert process.stdout.readline() == 'plays\n'
@@ -104,7 +124,7 @@ def test_the_source_node_hears_the_clock_and_answers_for_its_parameters(
 def played(monkeypatch):
     """`played(times, loop, live, slow)`: when (s) the source node shows pictures of these times,
     at most seven, of a source of 10 Hz whose second picture takes `slow` s to read."""
-    module = pytest.importorskip('hiu_ros.ros.source_node')
+    module = pytest.importorskip('hiu_ros.ros.playing_node')
 
     def run(times, loop=False, live=False, slow=0.0):
         now, shown = [100.0], []
@@ -142,7 +162,7 @@ def test_the_source_node_begins_anew_one_picture_after_the_last_but_with_no_came
 
 
 def test_camera_info_comes_with_the_stamp_and_the_frame_of_its_image():
-    module = pytest.importorskip('hiu_ros.ros.source_node')
+    module = pytest.importorskip('hiu_ros.ros.playing_node')
     infos, images = [], []
     node = SimpleNamespace(frame_id='eye', get_clock=module.rclpy.clock.Clock,
                            _info=SimpleNamespace(publish=infos.append),
