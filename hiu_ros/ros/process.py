@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 #: An end that takes longer is cut short, s.
@@ -116,9 +117,11 @@ def how_ended(code: int) -> str:
 
 
 def leave(code: int) -> None:
-    """End the process now, whatever its threads do."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """End the process now, whatever its threads do and though its output cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as where it was started with that closed
+            with suppress(OSError):
+                stream.flush()
     os._exit(code)
 
 

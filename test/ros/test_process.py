@@ -215,6 +215,15 @@ sys.exit(run(lambda: Signalled))
                 if path.exists()]
 
 
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '> /dev/full'])
+def test_a_process_ends_as_asked_though_its_output_is_closed_or_full(closed):
+    code = 'from hiu_ros.ros.process import leave; print(1); leave(7)'
+    shell = f'exec "$0" -c "$1" {closed}'
+    done = subprocess.run(['sh', '-c', shell, sys.executable, code], capture_output=True,
+                          text=True, timeout=240, env=os.environ | {'PYTHONUNBUFFERED': ''})
+    assert done.returncode == 7 and not done.stderr, done.stderr
+
+
 @pytest.mark.parametrize('end, said', [
     ('sys.exit(3)', 'ended with 3; its log tells why'),
     ('os.kill(os.getpid(), 9)', 'was ended by signal 9 (Killed), as the system does where memory '
