@@ -30,7 +30,7 @@ COMMAND = 'HIU_COMMAND'
 _SIGNAL_OF_PARENT = 1
 #: How ROS arguments are written, for errors of those that are not.
 _WRITTEN = '--ros-args -p name:=value -r from:=to --params-file FILE'
-#: A signal during the import of torch comes again so much later, s.
+#: A signal where a start cannot be broken off comes again so much later, s.
 _AGAIN = 0.05
 
 
@@ -58,13 +58,15 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 class Stop:
     """`ending_signals`: end at once, behind the making of the node, break off the start, or end
-    the spinning, by `phase`. The networks' loading is broken off whoever asked for it."""
+    the spinning, by `phase`. The networks' loading is broken off whoever asked for it, and of a
+    start nothing else."""
 
     def __init__(self) -> None:
         self.asked = False
         self.phase = 'importing'  #: then 'making', 'starting', 'spinning', 'ending'
         self.wake: Callable[[], None] = lambda: None
-        self.loading: Callable[[], bool] = lambda: False
+        #: Whether networks are being loaded; until it is known, every moment of a start counts.
+        self.loading: Callable[[], bool] = lambda: True
         self._broken_off = False
         if threading.current_thread() is not threading.main_thread():
             return
@@ -82,7 +84,8 @@ class Stop:
         start = self.phase == 'starting' or self.phase == 'spinning' and self.loading()
         # Not by `asked`, which _watch may have set before: this waits for the end of a long call.
         if start and not self._broken_off:
-            if _importing('torch'):
+            # rclpy cannot close a topic whose opening was broken off.
+            if not self.loading() or _importing('torch'):
                 again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
                 again.daemon = True
                 again.start()
@@ -202,6 +205,7 @@ def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = Non
         make_node = load()
         stop.phase = 'making'
         node = make_node()
+        stop.loading = lambda: node.loading
         stop.phase = 'starting'
         if stop.asked:
             raise _Stopped
@@ -213,7 +217,6 @@ def run(load: Callable[[], Callable[[], Any]], arguments: list[str] | None = Non
             )
             code = 0 if started else 1
         stop.wake = lambda: asked.done() or asked.set_result(None)
-        stop.loading = lambda: node.loading
         stop.phase = 'spinning'
         if code == 0 and not stop.asked:
             executor.spin_until_future_complete(asked)

@@ -192,27 +192,43 @@ except _Stopped:
     assert done.stdout == 'signal\nimported 0.0\nbroken off\n', done.stderr
 
 
-def test_a_signal_while_the_node_is_made_leaves_no_shared_memory(domain):
+SIGNALLED = {
+    'made': r"""
+    def __init__(self):
+        super().__init__(FakeEngine)
+        signalled()
+    def on_configure(self, state):
+        print('goes on')
+""", 'opens its topics': r"""
+    def __init__(self):
+        super().__init__(FakeEngine)
+    def add_waitable(self, waitable):
+        if getattr(self, '_state', '') == 'inactive':
+            signalled()
+        super().add_waitable(waitable)
+"""}
+
+
+@pytest.mark.parametrize('moment', SIGNALLED)
+def test_a_signal_at_any_moment_of_a_start_leaves_no_shared_memory(domain, moment):
     others = shared_memory()
     done = subprocess.run([sys.executable, '-c', r"""
 import os, re, signal, sys
 from fake_engine import FakeEngine
 from hiu_ros.ros.lifecycle_node import HiuNode
 from hiu_ros.ros.process import run
-class Signalled(HiuNode):
-    def __init__(self):
-        super().__init__(FakeEngine)
-        print(*re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}\b', open('/proc/self/maps').read()))
-        os.kill(os.getpid(), signal.SIGTERM)
-    def on_configure(self, state):
-        print('goes on')
+def signalled():
+    print(*re.findall(r'/dev/shm/fastdds_[0-9a-f]{16}\b', open('/proc/self/maps').read()))
+    os.kill(os.getpid(), signal.SIGTERM)
+class Signalled(HiuNode):""" + SIGNALLED[moment] + """
 sys.exit(run(lambda: Signalled))
 """], capture_output=True, text=True, timeout=240, env=os.environ | {
         'ROS_DOMAIN_ID': str(domain),
         'PYTHONPATH': os.pathsep.join([*sys.path, str(Path(__file__).parent)])})
     assert done.returncode == 0 and 'goes on' not in done.stdout, done.stdout + done.stderr
-    assert not [path for path in {Path(word) for word in done.stdout.split()} - others
-                if path.exists()]
+    assert 'Traceback' not in done.stderr, done.stderr
+    own = {Path(word) for word in done.stdout.split()} - others
+    assert own and not [path for path in own if path.exists()]
 
 
 @pytest.mark.parametrize('closed', ['>&-', '2>&-', '> /dev/full'])
