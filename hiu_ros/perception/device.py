@@ -33,3 +33,9 @@ def fast_in_half(name: str) -> bool:
     # Older releases of PyTorch do not tell.
     capabilities = getattr(torch.cpu, 'get_capabilities', dict)()
     return any(there is True and 'bf16' in each for each, there in capabilities.items())
+
+
+def half_in_training(device: torch.device) -> bool:
+    """Whether a training takes bfloat16 there: not on a CPU that has no instructions for it, where
+    it takes ten times as long and more."""
+    return device.type != 'cpu' or fast_in_half('cpu')

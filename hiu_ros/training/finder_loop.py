@@ -19,6 +19,7 @@ from hiu_ros.network.finder import (
     load_finder,
     save_finder,
 )
+from hiu_ros.perception.device import choose_device, half_in_training
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.finder_scenes import SceneOptions, Scenes
 from hiu_ros.training.finder_validation import FinderValidation
@@ -110,7 +111,8 @@ class FinderTrainer:
             torch.set_num_threads(s.threads)
         cv2.setNumThreads(1)
         torch.manual_seed(s.seed)
-        self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+        self.device = choose_device('auto')
+        self.half = half_in_training(self.device)
         self.state = s.folder / 'state.safetensors'
         if self.state.exists():
             _, header = read_state(self.state)
@@ -158,9 +160,10 @@ class FinderTrainer:
         s, batch = self.settings, {k: v.to(self.device) for k, v in batch.items()}
         for group in self.optimiser.param_groups:
             group['lr'] = self.rate(self.step)
-        images = batch['images'].permute(0, 3, 1, 2).to(torch.bfloat16).mul_(1 / 127.5).sub_(1)
+        images = batch['images'].permute(0, 3, 1, 2).to(
+            torch.bfloat16 if self.half else torch.float32).mul_(1 / 127.5).sub_(1)
         self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             output = self.model(images)
         total, terms = finder_loss(output, batch)
         check_finite(total, terms, self.step)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from hiu_ros.command_errors import in_one_line
 from hiu_ros.network import checkpoint
 from hiu_ros.output_file import check_output
-from hiu_ros.perception.device import choose_device
+from hiu_ros.perception.device import choose_device, half_in_training
 from hiu_ros.perception.options import hand_weights
 from hiu_ros.training.averaging import Average
 from hiu_ros.training.batch import Batch, collate
@@ -92,6 +92,7 @@ class MaskFit:
         cv2.setNumThreads(1)
         torch.manual_seed(s.seed)
         self.device = choose_device(s.device)
+        self.half = half_in_training(self.device)
         network = checkpoint.load(s.weights, self.device, fitted=s.go_on_fitting)
         if s.go_on_fitting and network.fine_mask is None:
             raise StateError(f'{s.weights} has no FineMask to go on fitting; fit a new one')
@@ -130,7 +131,7 @@ class MaskFit:
         self.network.eval()
         self.part.train()
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             output = self.network(images, last_only=True)[-1]
         terms = fit_terms(output.fine_mask, batch)
         total = sum(terms.values())
