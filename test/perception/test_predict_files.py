@@ -31,7 +31,7 @@ class Stub:
 
     faces, batches, frames = FACES, [], []
 
-    def __init__(self, options):
+    def __init__(self, options, template=None):
         Stub.options = options
         Stub.batches, Stub.frames = [], []
 

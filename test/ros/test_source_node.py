@@ -55,9 +55,13 @@ except BaseException:
     raise
 """)
     paths = [str(tmp_path), str(Path(__file__).parents[2]), os.environ.get('PYTHONPATH', '')]
-    done = subprocess.run(
-        [sys.executable, '-m', 'hiu_ros.ros.source_node'], capture_output=True, text=True,
-        timeout=240, env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)})
+    before = signal.signal(number, signal.SIG_DFL)  # nohup has one ignored, as a process inherits
+    try:
+        done = subprocess.run(
+            [sys.executable, '-m', 'hiu_ros.ros.source_node'], capture_output=True, text=True,
+            timeout=240, env=os.environ | {'PYTHONPATH': os.pathsep.join(paths)})
+    finally:
+        signal.signal(number, before)
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
