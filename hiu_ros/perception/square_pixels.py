@@ -71,18 +71,16 @@ def _back(hand: Hand, scale: np.ndarray, width: int, height: int) -> Hand:
 def _mask_back(hand: Hand, scale: np.ndarray, width: int, height: int
                ) -> tuple[np.ndarray, tuple[int, int]]:
     """The mask that the middles of the smaller image's pixels lie in, and its first pixel."""
-    if not hand.mask.size:
-        return hand.mask, (0, 0)
-    picks, origin = [], []
-    for start, length, share, side in zip(
-            hand.mask_origin, hand.mask.shape[::-1], scale, (width, height)):
-        first = max(int(np.floor(start * share)), 0)
-        last = min(int(np.ceil((start + length) * share)), side)
-        picks.append(np.floor((np.arange(first, last) + 0.5) / share).astype(int) - start)
-        origin.append(first)
-    columns, rows = picks
-    inside = np.outer(*[(0 <= pick) & (pick < length)
-                        for pick, length in zip((rows, columns), hand.mask.shape)])
-    mask = hand.mask[np.clip(rows, 0, hand.mask.shape[0] - 1)][
-        :, np.clip(columns, 0, hand.mask.shape[1] - 1)]
-    return np.where(inside, mask, 0).astype(np.uint8), (origin[0], origin[1])
+    (left, columns), (top, rows) = (
+        _pixels_back(*along) for along in
+        zip(hand.mask_origin, hand.mask.shape[::-1], scale, (width, height)))
+    return hand.mask[rows[:, None], columns], (left, top)
+
+
+def _pixels_back(start: int, length: int, scale: float, side: int) -> tuple[int, np.ndarray]:
+    """Along one side: the first pixel, one at least, whose middle lies in `length` pixels from
+    `start` of the larger image, and which of these each pixel from there on lies in."""
+    first, last = np.ceil(np.array([start, start + length]) * scale - 0.5).astype(int)
+    first = int(np.clip(first, 0, side - 1))
+    middles = np.arange(first, np.clip(last, first + 1, side)) + 0.5
+    return first, np.clip((middles / scale).astype(int) - start, 0, length - 1)

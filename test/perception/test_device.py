@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hiu_ros.perception.device import choose_device, fast_in_half
+from hiu_ros.perception.device import choose_device, fast_in_half, half_in_training
 
 
 @pytest.fixture
@@ -48,3 +48,11 @@ def test_a_pytorch_that_does_not_tell_is_taken_for_slow(machine, monkeypatch):
     machine(avx512_bf16=True)
     monkeypatch.delattr(torch.cpu, 'get_capabilities')
     assert not fast_in_half('cpu')
+
+
+def test_trainings_take_half_precision_but_on_a_cpu_without_it(machine):
+    cpu, gpu = torch.device('cpu'), torch.device('cuda')
+    machine(avx512_bf16=True)
+    assert half_in_training(cpu)
+    machine(gpus=1, avx2=True)
+    assert not half_in_training(cpu) and half_in_training(gpu)

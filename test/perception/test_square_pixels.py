@@ -71,15 +71,16 @@ def test_depth_of_any_kind_keeps_its_values_and_its_place():
         assert np.isclose(frame.camera.fx, frame.camera.fy)
 
 
-def test_a_mask_at_the_edge_or_without_a_pixel_comes_back_within_the_image(make_stage):
+def test_a_mask_at_the_edge_or_without_the_hand_comes_back_within_the_image(make_stage):
     stage = make_stage()
     hand, = pipeline(stage).process(stage.image([stage.hand()]), stage.camera)
     for mask, origin in ((np.full((30, 51), 255, np.uint8), (589, 450)),
-                         (np.zeros((0, 0), np.uint8), (0, 0))):
+                         (np.zeros((1, 1), np.uint8), (639, 479))):
         hands = pipeline(stage).process(stage.image([]), stage.camera)
         hands = replace(hands, hands=(replace(hand, mask=mask, mask_origin=origin),))
         back, = squared_back(hands, 400, 480)
         height, width = back.mask.shape
         left, top = back.mask_origin
         assert left + width <= 400 and top + height <= 480
+        assert height > 0 and width > 0
         assert (back.mask > 0).sum() == pytest.approx((mask > 0).sum() * 400 / 640, rel=0.05)
